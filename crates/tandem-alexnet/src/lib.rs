@@ -1,0 +1,1 @@
+//! Specification to towers on devices to trainer, evaluation and checkpoints.

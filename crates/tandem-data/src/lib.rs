@@ -1,0 +1,1 @@
+//! Where pictures come from and what happens to them before a batch.

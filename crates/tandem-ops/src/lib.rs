@@ -1,0 +1,1 @@
+//! The operations of AlexNet that candle lacks, as candle custom ops with their own backward.
