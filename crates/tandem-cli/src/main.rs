@@ -1,1 +1,55 @@
-fn main() {}
+//! The `tandem` command: parsing, progress, reports. No arithmetic.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+mod args;
+mod completions;
+mod failure;
+mod memory;
+mod report;
+mod setting;
+mod signals;
+
+use args::{Cli, Command, Global};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => match failure::exit_code(&error) {
+            Some(code) => {
+                eprintln!("{}", failure::describe(&error));
+                ExitCode::from(code)
+            }
+            None => ExitCode::SUCCESS,
+        },
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures; clap knows which stream each belongs to.
+            error.print()?;
+            return Ok(ExitCode::from(error.exit_code() as u8));
+        }
+    };
+    set_threads(&cli.global)?;
+    match &cli.command {
+        Command::Completions(args) => completions::run(args)?,
+        _ => anyhow::bail!("not here yet"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The pool every operation computes in; made once, before anything uses it.
+fn set_threads(global: &Global) -> Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = global.threads {
+        pool = pool.num_threads(threads.get());
+    }
+    pool.build_global().context("starting the threads")
+}

@@ -1,0 +1,126 @@
+//! How a failure reaches the user: one `error:` line, a `hint:` where there is one, an exit code.
+
+use std::fmt;
+use std::io;
+
+/// An error with what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    what: String,
+    hint: String,
+    kind: Kind,
+}
+
+/// Whose fault it is, which is what the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Exit code 1.
+    Failed,
+    /// Exit code 2: what was typed cannot be meant.
+    Usage,
+}
+
+impl Failure {
+    pub fn failed(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: hint.into(),
+            kind: Kind::Failed,
+        }
+    }
+
+    pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: hint.into(),
+            kind: Kind::Usage,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What is printed of `error` on standard error: its whole chain on the first line, then the hint.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error:#}");
+    if let Some(failure) = find::<Failure>(error) {
+        text.push_str("\nhint: ");
+        text.push_str(&failure.hint);
+    }
+    text
+}
+
+/// 1 or 2; none when the reader of our output has simply gone (`tandem info | head -1`).
+pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
+    if find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+        return None;
+    }
+    match find::<Failure>(error).map(|failure| failure.kind) {
+        Some(Kind::Usage) => Some(2),
+        Some(Kind::Failed) | None => Some(1),
+    }
+}
+
+fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    // The first covers a Failure given as a context, which the chain does not show as its own type.
+    error
+        .downcast_ref::<E>()
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<E>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn the_chain_is_one_line_and_the_hint_another() {
+        let error = anyhow::Error::from(Failure::usage("no preset `minu`", "did you mean `mini`?"))
+            .context("--model");
+        assert_eq!(
+            describe(&error),
+            "error: --model: no preset `minu`\nhint: did you mean `mini`?"
+        );
+        assert_eq!(exit_code(&error), Some(2));
+    }
+
+    #[test]
+    fn a_hint_given_over_another_error_keeps_both() {
+        let lower: Result<(), _> = Err(anyhow!("permission denied"));
+        let error = lower
+            .context(Failure::failed(
+                "cannot write runs/a",
+                "choose another --out",
+            ))
+            .unwrap_err();
+        assert_eq!(
+            describe(&error),
+            "error: cannot write runs/a: permission denied\nhint: choose another --out"
+        );
+        assert_eq!(exit_code(&error), Some(1));
+    }
+
+    #[test]
+    fn an_error_without_a_hint_is_one_line() {
+        let error = anyhow!("disk full").context("writing last.safetensors");
+        assert_eq!(
+            describe(&error),
+            "error: writing last.safetensors: disk full"
+        );
+        assert_eq!(exit_code(&error), Some(1));
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_failure() {
+        let error =
+            anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
+        assert_eq!(exit_code(&error), None);
+    }
+}

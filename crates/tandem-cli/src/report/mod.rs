@@ -1,0 +1,9 @@
+//! What a run leaves for people to look at, and what they see while it runs.
+
+pub mod curves;
+pub mod filters;
+pub mod font;
+pub mod metrics;
+pub mod picture;
+pub mod progress;
+pub mod tensorboard;

@@ -1,0 +1,19 @@
+//! Writing a picture so that whoever looks at it never finds half of one.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use image::{ImageFormat, RgbImage};
+
+/// Writes `picture` as a PNG beside `path`, then renames it into place: pictures are refreshed while
+/// a viewer may have them open.
+pub fn save(picture: &RgbImage, path: &Path) -> Result<()> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png)?;
+    let beside = path.with_extension("png.tmp");
+    fs::write(&beside, png.into_inner())
+        .with_context(|| format!("writing {}", beside.display()))?;
+    fs::rename(&beside, path).with_context(|| format!("writing {}", path.display()))
+}
