@@ -1,1 +1,11 @@
-//! Specification to towers on devices to trainer, evaluation and checkpoints.
+//! AlexNet as a specification, towers on devices, a trainer and checkpoints.
+//!
+//! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers live, [`parameters`] what it
+//! holds and starts from.
+
+pub mod error;
+mod nearest;
+pub mod placement;
+pub mod presets;
+pub mod shapes;
+pub mod spec;

@@ -1,0 +1,153 @@
+//! What can go wrong with a spec and with a placement. Weights and runs have their errors in `weights/` and `checkpoint/`.
+//!
+//! Every message names the thing, the place and what would be accepted.
+
+use std::path::PathBuf;
+
+use crate::shapes::Shape;
+use crate::spec::{MAX_PARAMETERS, MAX_VALUES};
+
+/// A network description that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    #[error(
+        "unknown preset `{name}`{hint}; the presets are {known}, and a file's name ends in .toml"
+    )]
+    UnknownPreset {
+        name: String,
+        hint: String,
+        known: String,
+    },
+    #[error("cannot read the spec {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// The TOML does not parse, lacks a key, has an unknown one or a value of another type.
+    #[error("{origin}: {message}")]
+    Syntax { origin: String, message: String },
+    #[error("{place}: {field} is {value}, and must be {least} to {most}")]
+    OutOfRange {
+        place: String,
+        field: &'static str,
+        value: usize,
+        least: usize,
+        most: usize,
+    },
+    #[error("{layer}: {field} is {value}, and must be {wanted}")]
+    Real {
+        layer: String,
+        field: &'static str,
+        value: f64,
+        wanted: &'static str,
+    },
+    #[error(
+        "{layer}: size is {size}, and must be odd, since the window has its channel in the middle"
+    )]
+    EvenWindow { layer: String, size: usize },
+    #[error(
+        "layer {layer}: the name `{name}` must be letters, digits, - and _: it becomes part of a tensor's name"
+    )]
+    Name { layer: usize, name: String },
+    #[error("layers {first} and {second} are both called `{name}`; names tell their weights apart")]
+    DuplicateName {
+        name: String,
+        first: usize,
+        second: usize,
+    },
+    #[error(
+        "{layer} is {kind}, and the last layer must be linear: it gives the scores of the classes"
+    )]
+    NoFinalLinear { layer: String, kind: &'static str },
+    #[error(
+        "{layer}: the last layer has {towers} towers, and must have one that sees both: one softmax reads all its scores"
+    )]
+    FinalTowers { layer: String, towers: usize },
+    #[error("{layer}: the last layer must have activation = \"none\": softmax follows it")]
+    FinalActivation { layer: String },
+    #[error(
+        "{layer}: channels is {channels} but there are {classes} classes; leave channels out on the last layer"
+    )]
+    FinalChannels {
+        layer: String,
+        channels: usize,
+        classes: usize,
+    },
+    #[error("{layer}: channels is missing; only the last layer has its number from the classes")]
+    NoChannels { layer: String },
+    #[error("{layer}: {what} {channels} do not divide into {towers} towers of {groups} groups")]
+    Indivisible {
+        layer: String,
+        what: &'static str,
+        channels: usize,
+        towers: usize,
+        groups: usize,
+    },
+    #[error(
+        "{layer}: its {towers} towers cannot each see their own, since {came_from} has {input_towers}; say sees = \"both\""
+    )]
+    SeesOwn {
+        layer: String,
+        towers: usize,
+        came_from: String,
+        input_towers: usize,
+    },
+    #[error(
+        "{layer}: {came} came in, and with padding {padding} on each side the {kernel}x{kernel} window needs at least {needed}x{needed}"
+    )]
+    DoesNotFit {
+        layer: String,
+        came: Shape,
+        kernel: usize,
+        padding: usize,
+        needed: usize,
+    },
+    #[error(
+        "{layer}: {came} came in, and its height and width must be multiples of the output's {output}"
+    )]
+    NotAMultiple {
+        layer: String,
+        came: Shape,
+        output: usize,
+    },
+    #[error(
+        "{layer}: {kind} works on maps, and a linear layer before it left {features} features without height or width"
+    )]
+    NeedsMap {
+        layer: String,
+        kind: &'static str,
+        features: usize,
+    },
+    #[error(
+        "{layer}: one picture's output has more than {MAX_VALUES} values; a smaller crop or a larger stride helps"
+    )]
+    TooManyValues { layer: String },
+    #[error(
+        "{layer}: with it the network has more than {MAX_PARAMETERS} parameters; fewer channels or an earlier pool help"
+    )]
+    TooManyParameters { layer: String },
+    #[error(
+        "`{spec}` takes pictures of {wanted} channels and the data has {given}; leave [input] channels out to take either"
+    )]
+    ChannelsDiffer {
+        spec: String,
+        wanted: usize,
+        given: usize,
+    },
+}
+
+/// A list of devices that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlacementError {
+    #[error(
+        "device `{name}` is not known{hint}; say cpu, cuda:0, or one for each tower: cuda:0,cuda:1"
+    )]
+    UnknownDevice { name: String, hint: String },
+    #[error("{devices} devices for {towers} towers: give one device for all towers, or {towers}")]
+    Count { devices: usize, towers: usize },
+    #[error("cannot open {device}: {source}")]
+    Open {
+        device: String,
+        source: candle_core::Error,
+    },
+}

@@ -1,0 +1,63 @@
+//! "Did you mean": the nearest known name to a mistyped one.
+
+use strsim::damerau_levenshtein;
+
+/// The known name nearest to `word`, if near enough to be a slip of the keyboard: at most one edit in three letters.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (damerau_levenshtein(&word, &name.to_lowercase()), name))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, name)| distance <= (word.len().max(name.len()) / 3).max(1))
+        .map(|(_, name)| name)
+}
+
+/// `; did you mean ...?`, or nothing where no name is near.
+pub(crate) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+/// A message of serde with the nearest name added where it speaks of an unknown field or variant.
+///
+/// serde lists what it expected in backticks and stops there: "unknown field `kernal`, expected one of `name`, `kernel`".
+pub(crate) fn with_hint(message: &str) -> String {
+    let message = message.trim_end();
+    for opening in ["unknown field `", "unknown variant `"] {
+        let Some((_, rest)) = message.split_once(opening) else {
+            continue;
+        };
+        let Some((word, expected)) = rest.split_once("`, expected ") else {
+            continue;
+        };
+        // Every second piece between backticks is a name.
+        let known = expected.split('`').skip(1).step_by(2);
+        return format!("{message}{}", hint(word, known));
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_name_and_nonsense_finds_none() {
+        assert_eq!(nearest("alexnte", ["alexnet", "mini"]), Some("alexnet"));
+        assert_eq!(
+            nearest("Caffenet", ["alexnet", "caffenet"]),
+            Some("caffenet")
+        );
+        assert_eq!(nearest("resnet50", ["alexnet", "mini"]), None);
+    }
+
+    #[test]
+    fn a_message_of_serde_gains_the_nearest_name() {
+        let message = "unknown field `kernal`, expected one of `name`, `kernel`, `stride`";
+        assert_eq!(
+            with_hint(message),
+            format!("{message}; did you mean `kernel`?")
+        );
+        assert_eq!(with_hint("missing field `name`"), "missing field `name`");
+    }
+}
