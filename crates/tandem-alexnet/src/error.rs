@@ -1,11 +1,10 @@
-//! What can go wrong with a spec and with a placement. Weights and runs have their errors in `weights/` and `checkpoint/`.
-//!
-//! Every message names the thing, the place and what would be accepted.
+//! What can go wrong, by what it goes wrong with. Every message names the thing, the place and what would be accepted.
 
 use std::path::PathBuf;
 
 use crate::shapes::Shape;
 use crate::spec::{MAX_PARAMETERS, MAX_VALUES};
+use crate::weights::Misfit;
 
 /// A network description that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -150,4 +149,54 @@ pub enum PlacementError {
         device: String,
         source: candle_core::Error,
     },
+}
+
+/// A weights file that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is not a whole safetensors file: {source}; was it cut short when it was copied?", path.display())]
+    Invalid {
+        path: PathBuf,
+        source: safetensors::SafeTensorError,
+    },
+    #[error("{} says nothing about its `{key}`: it was not written by tandem", path.display())]
+    NoMetadata { path: PathBuf, key: &'static str },
+    #[error("{}: its `{key}` is `{value}`, which makes no sense", path.display())]
+    Metadata {
+        path: PathBuf,
+        key: &'static str,
+        value: String,
+    },
+    #[error("{}: its network is refused: {source}", path.display())]
+    Spec { path: PathBuf, source: SpecError },
+    #[error("{} names {names} classes and its network has {classes}", path.display())]
+    Classes {
+        path: PathBuf,
+        names: usize,
+        classes: usize,
+    },
+    #[error("{} does not fit `{network}`:{}", path.display(), lines(misfits))]
+    DoNotFit {
+        path: PathBuf,
+        network: String,
+        misfits: Vec<Misfit>,
+    },
+    #[error("{}: cannot take {name}: {source}", path.display())]
+    Tensor {
+        path: PathBuf,
+        name: String,
+        source: candle_core::Error,
+    },
+}
+
+fn lines(misfits: &[Misfit]) -> String {
+    misfits
+        .iter()
+        .map(|misfit| format!("\n  {misfit}"))
+        .collect()
 }

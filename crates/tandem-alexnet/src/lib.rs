@@ -5,7 +5,9 @@
 
 pub mod error;
 mod nearest;
+pub mod parameters;
 pub mod placement;
 pub mod presets;
 pub mod shapes;
 pub mod spec;
+pub mod weights;

@@ -79,7 +79,7 @@ fn an_unknown_key_is_answered_with_its_place_and_the_nearest() {
         error.contains("unknown field `kernal`") && error.contains("did you mean `kernel`?"),
         "{error}"
     );
-    assert!(error.contains("line 10"), "{error}");
+    assert!(error.contains("line 9"), "{error}");
     let error = refused("kind = \"max-pool\"", "kind = \"maxpool\"");
     assert!(error.contains("did you mean `max-pool`?"), "{error}");
     let error = refused("side = 32", "size = 32");
