@@ -151,6 +151,37 @@ pub enum PlacementError {
     },
 }
 
+/// A configuration that is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{origin}: {message}")]
+    Syntax { origin: String, message: String },
+    #[error("{origin}: unknown key `{key}`{hint}")]
+    UnknownKey {
+        origin: String,
+        key: String,
+        hint: String,
+    },
+    #[error("`{setting}` is not a setting: say key=value, as sgd.momentum=0.8")]
+    Setting { setting: String },
+    #[error("{origin}: {key} is {value}, and must be {wanted}")]
+    Value {
+        origin: String,
+        key: &'static str,
+        value: f64,
+        wanted: &'static str,
+    },
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error("devices: {0}")]
+    Placement(#[from] PlacementError),
+}
+
 /// A weights file that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {

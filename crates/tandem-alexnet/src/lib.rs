@@ -3,11 +3,13 @@
 //! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers live, [`parameters`] what it
 //! holds and starts from.
 
+pub mod config;
 pub mod error;
 mod nearest;
 pub mod parameters;
 pub mod placement;
 pub mod presets;
+pub mod schedule;
 pub mod shapes;
 pub mod spec;
 pub mod weights;
