@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tandem_alexnet::placement::Placement;
 
 use crate::setting::Setting;
 
@@ -88,7 +89,7 @@ pub struct Train {
     pub batch: Option<NonZeroUsize>,
     /// Where the towers live: one device for all, or one a tower [default: cpu]
     #[arg(long, value_name = "LIST")]
-    pub devices: Option<String>,
+    pub devices: Option<Placement>,
     /// Every random choice follows from it [default: the model's recipe]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -130,7 +131,7 @@ pub struct Eval {
     pub batch: NonZeroUsize,
     /// Where the towers live: one device for all, or one a tower
     #[arg(long, default_value = "cpu", value_name = "LIST")]
-    pub devices: String,
+    pub devices: Placement,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,
@@ -163,7 +164,7 @@ pub struct Predict {
     pub top: NonZeroUsize,
     /// Where the towers live: one device for all, or one a tower
     #[arg(long, default_value = "cpu", value_name = "LIST")]
-    pub devices: String,
+    pub devices: Placement,
     /// Print one JSON object a picture, each on its line, and nothing else
     #[arg(long)]
     pub json: bool,
@@ -198,7 +199,7 @@ pub struct Bench {
     pub mode: BenchMode,
     /// Where the towers live: one device for all, or one a tower
     #[arg(long, default_value = "cpu", value_name = "LIST")]
-    pub devices: String,
+    pub devices: Placement,
     /// The pictures of `--mode data`
     #[arg(long, default_value = "builtin", value_name = "SPEC")]
     pub data: String,
@@ -254,7 +255,7 @@ pub struct Info {
     pub batch: NonZeroUsize,
     /// Where the towers live: one device for all, or one a tower; they need not exist here
     #[arg(long, default_value = "cpu", value_name = "LIST")]
-    pub devices: String,
+    pub devices: Placement,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use tandem_alexnet::error::{PlacementError, SpecError};
+
 /// An error with what to do about it.
 #[derive(Debug)]
 pub struct Failure {
@@ -61,10 +63,20 @@ pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
     if find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return None;
     }
-    match find::<Failure>(error).map(|failure| failure.kind) {
-        Some(Kind::Usage) => Some(2),
-        Some(Kind::Failed) | None => Some(1),
-    }
+    Some(if is_usage(error) { 2 } else { 1 })
+}
+
+/// Names and counts that can only have been typed wrong, whichever crate found out.
+fn is_usage(error: &anyhow::Error) -> bool {
+    find::<Failure>(error).is_some_and(|failure| failure.kind == Kind::Usage)
+        || matches!(
+            find::<SpecError>(error),
+            Some(SpecError::UnknownPreset { .. })
+        )
+        || matches!(
+            find::<PlacementError>(error),
+            Some(PlacementError::Count { .. })
+        )
 }
 
 fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {

@@ -7,7 +7,9 @@ use clap::Parser;
 
 mod args;
 mod completions;
+mod doctor;
 mod failure;
+mod info;
 mod memory;
 mod report;
 mod setting;
@@ -40,6 +42,8 @@ fn run() -> Result<ExitCode> {
     set_threads(&cli.global)?;
     match &cli.command {
         Command::Completions(args) => completions::run(args)?,
+        Command::Doctor(args) => doctor::run(args)?,
+        Command::Info(args) => info::run(args)?,
         _ => anyhow::bail!("not here yet"),
     }
     Ok(ExitCode::SUCCESS)

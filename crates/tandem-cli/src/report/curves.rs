@@ -22,6 +22,9 @@ const FINER: u32 = 2;
 /// smallest to the largest of their column.
 const COLUMNS: usize = 1000;
 
+/// What the legend of the loss takes at the right of its panel, in pixels.
+const LEGEND_WIDTH: i32 = 140;
+
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GREY: RGBColor = RGBColor(130, 130, 130);
 const GRID: RGBColor = RGBColor(228, 228, 228);
@@ -93,24 +96,26 @@ fn loss_panel(area: &Area, metrics: &Metrics) -> Result<()> {
             PathElement::new([(x, y), (x + px(24), y)], SMOOTH.stroke_width(FINER * 2))
         });
 
-    for (step, before, after) in metrics.rate_drops() {
+    let (right_edge, _) = chart.backend_coord(&(last_step, top));
+    for (index, (step, before, after)) in metrics.rate_drops().into_iter().enumerate() {
         let x = step as f64;
         let dashes =
             DashedLineSeries::new([(x, 0.0), (x, top)], px(6), px(5), GREY.stroke_width(FINER));
         chart.draw_series(dashes)?;
         let label = format!("rate {before} → {after}");
-        // On the side of the line where there is room for it.
-        let text = text(13, INK);
+        let text = text(15, INK);
         let width = area.estimate_text_size(&label, &text)?.0 as i32;
+        // Right of its line where there is room before the legend, else left of both.
         let (column, _) = chart.backend_coord(&(x, top));
-        let (right_edge, _) = chart.backend_coord(&(last_step, top));
-        let left = if column + width + px(8) < right_edge {
+        let room = right_edge - px(LEGEND_WIDTH);
+        let left = if column + width + px(8) < room {
             px(6)
         } else {
-            -width - px(6)
+            room.min(column) - column - width - px(6)
         };
-        let element = EmptyElement::at((x, 0.06 * top)) + Text::new(label, (left, -px(7)), text);
-        chart.draw_series([element])?;
+        // Drops that follow closely stand on lines of their own.
+        let down = px(4 + 18 * (index % 3) as i32);
+        chart.draw_series([EmptyElement::at((x, top)) + Text::new(label, (left, down), text)])?;
     }
     legend(&mut chart)
 }
@@ -179,11 +184,12 @@ fn panel<'a, 'b>(
     x_name: &str,
     y_name: &str,
 ) -> Result<Chart<'a, 'b>> {
+    let thousands = x.end >= 20_000.0;
     let mut chart = ChartBuilder::on(area)
-        .caption(caption, text(16, INK))
+        .caption(caption, text(18, INK))
         .margin_bottom(px(6))
-        .x_label_area_size(px(46))
-        .y_label_area_size(px(64))
+        .x_label_area_size(px(52))
+        .y_label_area_size(px(70))
         .build_cartesian_2d(x, y)?;
     chart
         .configure_mesh()
@@ -193,10 +199,16 @@ fn panel<'a, 'b>(
         .set_all_tick_mark_size(px(4))
         .x_labels(11)
         .y_labels(7)
-        .x_label_formatter(&|x| format!("{x}"))
+        .x_label_formatter(&|x| {
+            if thousands {
+                format!("{}k", x / 1000.0)
+            } else {
+                format!("{x}")
+            }
+        })
         .y_label_formatter(&|y| format!("{y}"))
-        .label_style(text(14, INK))
-        .axis_desc_style(text(14, INK))
+        .label_style(text(16, INK))
+        .axis_desc_style(text(16, INK))
         .x_desc(x_name)
         .y_desc(y_name)
         .draw()?;
@@ -209,7 +221,7 @@ fn legend<'b>(chart: &mut Chart<'b, 'b>) -> Result<()> {
         .position(SeriesLabelPosition::UpperRight)
         .margin(px(10))
         .legend_area_size(px(34))
-        .label_font(text(14, INK))
+        .label_font(text(16, INK))
         .background_style(WHITE.mix(0.85))
         .border_style(GRID.stroke_width(FINER))
         .draw()?;
@@ -218,7 +230,7 @@ fn legend<'b>(chart: &mut Chart<'b, 'b>) -> Result<()> {
 
 fn nothing_yet(area: &Area, words: &str) -> Result<()> {
     let (width, height) = area.dim_in_pixel();
-    let text = text(16, GREY);
+    let text = text(18, GREY);
     let (text_width, _) = area.estimate_text_size(words, &text)?;
     area.draw_text(
         words,
@@ -237,19 +249,21 @@ fn text(size: i32, colour: RGBColor) -> TextStyle<'static> {
     (font::FAMILY, px(size)).into_font().color(&colour)
 }
 
-/// Exponential mean over about a fiftieth of the run, and over ten steps at least, with the start
-/// weighed as Adam weighs it, so that the first points are not pulled towards zero.
+/// Mean over a fortieth of the run around each point, and over ten steps at least. Centred, so that
+/// the curve lies in its band: an exponential mean lags behind a loss that falls.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let keep = 1.0 - 1.0 / (points.len() as f64 / 50.0).max(10.0);
-    let (mut sum, mut weight) = (0.0, 0.0);
-    points
-        .iter()
-        .map(|&(x, y)| {
-            sum = keep * sum + (1.0 - keep) * y;
-            weight = keep * weight + (1.0 - keep);
-            (x, sum / weight)
-        })
-        .collect()
+    let half = (points.len() / 80).max(5);
+    let sums: Vec<f64> = std::iter::once(0.0)
+        .chain(points.iter().scan(0.0, |sum, &(_, y)| {
+            *sum += y;
+            Some(*sum)
+        }))
+        .collect();
+    let mean = |(i, &(x, _)): (usize, &(f64, f64))| {
+        let (from, to) = (i.saturating_sub(half), (i + half + 1).min(points.len()));
+        (x, (sums[to] - sums[from]) / (to - from) as f64)
+    };
+    points.iter().enumerate().map(mean).collect()
 }
 
 /// The top of the loss axis: all of the smoothed curve, and the raw one but for its rare spikes.
@@ -391,14 +405,14 @@ mod tests {
     }
 
     #[test]
-    fn the_smoothed_curve_starts_at_the_first_point_and_keeps_a_constant() {
-        let constant: Vec<_> = (1..100).map(|x| (f64::from(x), 2.0)).collect();
-        assert!(
-            smoothed(&constant)
-                .iter()
-                .all(|p| (p.1 - 2.0).abs() < 1e-12)
-        );
-        assert_eq!(smoothed(&[(1.0, 5.0), (2.0, 0.0)])[0].1, 5.0);
+    fn the_smoothed_curve_keeps_a_straight_line_where_it_is() {
+        let line: Vec<_> = (0..1000)
+            .map(|x| (f64::from(x), 5.0 - 0.004 * f64::from(x)))
+            .collect();
+        for (smooth, raw) in smoothed(&line).iter().zip(&line).skip(12).take(976) {
+            assert!((smooth.1 - raw.1).abs() < 1e-9, "{smooth:?} {raw:?}");
+        }
+        assert_eq!(smoothed(&[(1.0, 5.0)]), [(1.0, 5.0)]);
     }
 
     #[test]

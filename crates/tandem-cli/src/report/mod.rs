@@ -6,4 +6,5 @@ pub mod font;
 pub mod metrics;
 pub mod picture;
 pub mod progress;
+pub mod table;
 pub mod tensorboard;

@@ -1,0 +1,301 @@
+//! `tandem info`: what a network is and costs, and which device holds what.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tandem_alexnet::placement::Placement;
+use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
+use tandem_alexnet::spec::Spec;
+
+use crate::args::Info;
+use crate::report::table::{Align, bytes, count, grouped, table};
+
+pub fn run(args: &Info) -> Result<()> {
+    let network = Network::of(args)?;
+    let text = if args.json {
+        format!("{}\n", network.json())
+    } else {
+        network.text()
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// A network on its devices, for batches of a size.
+struct Network<'a> {
+    spec: Spec,
+    shapes: Shapes,
+    placement: &'a Placement,
+    batch: u64,
+}
+
+impl<'a> Network<'a> {
+    fn of(args: &'a Info) -> Result<Self> {
+        let spec = Spec::named(&args.model)?;
+        let shapes = Shapes::of(&spec)?;
+        args.devices.check(shapes.towers())?;
+        Ok(Self {
+            spec,
+            shapes,
+            placement: &args.devices,
+            batch: args.batch.get() as u64,
+        })
+    }
+
+    fn text(&self) -> String {
+        let Self { spec, shapes, .. } = self;
+        let mut text = format!(
+            "{}: {} classes, pictures scaled to {}, {} seen\n\n",
+            spec.name, spec.classes, spec.input.side, shapes.input
+        );
+        text.push_str(&self.layers());
+        text.push('\n');
+        text.push_str(&self.exchanges());
+        text.push('\n');
+        text.push_str(&self.devices());
+        text
+    }
+
+    fn layers(&self) -> String {
+        let head = [
+            ("layer", Align::Left),
+            ("output", Align::Left),
+            ("towers", Align::Right),
+            ("weight", Align::Left),
+            ("parameters", Align::Right),
+            ("multiply-adds", Align::Right),
+            ("activations", Align::Right),
+        ];
+        let mut rows: Vec<Vec<String>> = self.shapes.layers.iter().map(layer_row).collect();
+        rows.push(vec![
+            "total".to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+            grouped(self.shapes.parameters()),
+            count(self.shapes.multiply_adds()),
+            bytes(self.shapes.activation_bytes()),
+        ]);
+        let table = table(&head, &rows);
+        format!("{table}Multiply-adds and activations (f32) are those of one picture, forward.\n")
+    }
+
+    /// The layers at which towers read each other, whether or not they share a device.
+    fn exchanges(&self) -> String {
+        let mut text = String::new();
+        for layer in self
+            .shapes
+            .layers
+            .iter()
+            .filter(|layer| !layer.crossings.is_empty())
+        {
+            let handed: Vec<String> = layer
+                .crossings
+                .iter()
+                .map(|c| {
+                    format!(
+                        "tower {} to {}: {}",
+                        c.from_tower,
+                        c.to_tower,
+                        bytes(c.bytes)
+                    )
+                })
+                .collect();
+            let _ = writeln!(
+                text,
+                "{} reads both towers: {} a picture",
+                layer.name,
+                handed.join(", ")
+            );
+        }
+        if text.is_empty() {
+            text.push_str("No layer reads another tower.\n");
+        }
+        text
+    }
+
+    fn devices(&self) -> String {
+        let head = [
+            ("device", Align::Left),
+            ("towers", Align::Left),
+            ("parameters", Align::Right),
+            ("multiply-adds", Align::Right),
+            ("activations", Align::Right),
+            ("received", Align::Right),
+        ];
+        let rows: Vec<Vec<String>> = self
+            .shapes
+            .holdings(self.placement)
+            .into_iter()
+            .map(|held| {
+                let towers: Vec<String> = held.towers.iter().map(usize::to_string).collect();
+                vec![
+                    held.device,
+                    towers.join(", "),
+                    grouped(held.parameters),
+                    count(held.multiply_adds.saturating_mul(self.batch)),
+                    bytes(held.activation_bytes.saturating_mul(self.batch)),
+                    bytes(held.received_bytes.saturating_mul(self.batch)),
+                ]
+            })
+            .collect();
+        let crossing = self.crossing_bytes();
+        let last = match crossing {
+            0 => "Nothing crosses between devices.".to_owned(),
+            _ => format!(
+                "{} cross between devices forward, and as much back.",
+                bytes(crossing)
+            ),
+        };
+        format!(
+            "A batch of {}, forward:\n{}{last}\n",
+            self.batch,
+            table(&head, &rows)
+        )
+    }
+
+    fn crossing_bytes(&self) -> u64 {
+        self.shapes
+            .crossing_bytes(self.placement)
+            .saturating_mul(self.batch)
+    }
+
+    /// Figures of layers are for one picture, those of devices for the batch.
+    fn json(&self) -> Value {
+        let shapes = &self.shapes;
+        let devices: Vec<Value> = shapes
+            .holdings(self.placement)
+            .into_iter()
+            .map(|held| {
+                json!({
+                    "device": held.device,
+                    "towers": held.towers,
+                    "parameters": held.parameters,
+                    "multiply_adds": held.multiply_adds.saturating_mul(self.batch),
+                    "activation_bytes": held.activation_bytes.saturating_mul(self.batch),
+                    "received_bytes": held.received_bytes.saturating_mul(self.batch),
+                })
+            })
+            .collect();
+        json!({
+            "model": self.spec.name,
+            "classes": self.spec.classes,
+            "side": self.spec.input.side,
+            "input": dimensions(shapes.input),
+            "towers": shapes.towers(),
+            "parameters": shapes.parameters(),
+            "multiply_adds": shapes.multiply_adds(),
+            "activation_bytes": shapes.activation_bytes(),
+            "layers": shapes.layers.iter().map(layer_json).collect::<Vec<_>>(),
+            "batch": self.batch,
+            "devices": devices,
+            "crossing_bytes": self.crossing_bytes(),
+        })
+    }
+}
+
+fn layer_row(layer: &LayerShape) -> Vec<String> {
+    let weight = layer
+        .weight
+        .as_ref()
+        .map_or_else(String::new, |dimensions| {
+            dimensions
+                .iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join("x")
+        });
+    let number = |n: u64, words: String| if n == 0 { String::new() } else { words };
+    vec![
+        layer.name.clone(),
+        layer.output.to_string(),
+        layer.towers.to_string(),
+        weight,
+        number(layer.parameters, grouped(layer.parameters)),
+        number(layer.multiply_adds, count(layer.multiply_adds)),
+        bytes(layer.activation_bytes()),
+    ]
+}
+
+fn layer_json(layer: &LayerShape) -> Value {
+    let crossings: Vec<Value> = layer
+        .crossings
+        .iter()
+        .map(|c| json!({ "from_tower": c.from_tower, "to_tower": c.to_tower, "bytes": c.bytes }))
+        .collect();
+    json!({
+        "name": layer.name,
+        "kind": layer.kind,
+        "input": dimensions(layer.input),
+        "output": dimensions(layer.output),
+        "towers": layer.towers,
+        "weight": layer.weight,
+        "parameters": layer.parameters,
+        "multiply_adds": layer.multiply_adds,
+        "activation_bytes": layer.activation_bytes(),
+        "crossings": crossings,
+    })
+}
+
+fn dimensions(shape: Shape) -> [usize; 3] {
+    [shape.channels, shape.height, shape.width]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    fn info(devices: &str) -> Info {
+        Info {
+            model: "alexnet".to_owned(),
+            batch: NonZeroUsize::new(128).unwrap(),
+            devices: devices.parse().unwrap(),
+            json: false,
+        }
+    }
+
+    #[test]
+    fn the_table_of_the_paper_s_network_on_two_devices() {
+        insta::assert_snapshot!(Network::of(&info("cuda:0,cuda:1")).unwrap().text());
+    }
+
+    #[test]
+    fn on_one_device_nothing_crosses() {
+        let args = info("cpu");
+        let network = Network::of(&args).unwrap();
+        assert!(
+            network
+                .text()
+                .ends_with("Nothing crosses between devices.\n")
+        );
+        assert_eq!(network.json()["crossing_bytes"], 0);
+    }
+
+    #[test]
+    fn the_json_adds_up() {
+        let args = info("cpu,cpu");
+        let json = Network::of(&args).unwrap().json();
+        assert_eq!(json["parameters"], 60_965_224);
+        let sum = |of: &str| -> u64 {
+            json[of]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|each| each["parameters"].as_u64().unwrap())
+                .sum()
+        };
+        assert_eq!((sum("layers"), sum("devices")), (60_965_224, 60_965_224));
+        assert_eq!(json["layers"][0]["output"], json!([96, 55, 55]));
+        assert!(json["crossing_bytes"].as_u64().unwrap() > 0);
+    }
+
+    #[test]
+    fn three_devices_are_refused_for_two_towers() {
+        let args = info("cpu,cpu,cpu");
+        assert!(Network::of(&args).is_err());
+    }
+}
