@@ -5,17 +5,17 @@ use std::io;
 
 use tandem_alexnet::error::{PlacementError, SpecError};
 
-/// An error with what to do about it.
+/// An error of the command's own, or another's with what to do about it.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
-    hint: String,
+    hint: Option<String>,
     kind: Kind,
 }
 
 /// Whose fault it is, which is what the exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+enum Kind {
     /// Exit code 1.
     Failed,
     /// Exit code 2: what was typed cannot be meant.
@@ -23,18 +23,29 @@ pub enum Kind {
 }
 
 impl Failure {
+    /// What went wrong and what to do about it; exit code 1.
     pub fn failed(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            hint: hint.into(),
+            hint: Some(hint.into()),
             kind: Kind::Failed,
         }
     }
 
+    /// What was typed wrong and what to type instead; exit code 2.
     pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            hint: hint.into(),
+            hint: Some(hint.into()),
+            kind: Kind::Usage,
+        }
+    }
+
+    /// A library's error over something typed; exit code 2.
+    pub fn from_typing(error: impl fmt::Display) -> Self {
+        Self {
+            what: error.to_string(),
+            hint: None,
             kind: Kind::Usage,
         }
     }
@@ -50,10 +61,21 @@ impl std::error::Error for Failure {}
 
 /// What is printed of `error` on standard error: its whole chain on the first line, then the hint.
 pub fn describe(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error:#}");
-    if let Some(failure) = find::<Failure>(error) {
+    let mut text = "error: ".to_owned();
+    let mut before = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors print their source and name it as one too; once is enough.
+        if before.is_empty() {
+            text.push_str(&cause);
+        } else if !before.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        before = cause;
+    }
+    if let Some(hint) = find::<Failure>(error).and_then(|failure| failure.hint.as_ref()) {
         text.push_str("\nhint: ");
-        text.push_str(&failure.hint);
+        text.push_str(hint);
     }
     text
 }
@@ -134,5 +156,11 @@ mod tests {
         let error =
             anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
         assert_eq!(exit_code(&error), None);
+    }
+
+    #[test]
+    fn a_cause_already_told_is_not_told_again() {
+        let error = anyhow!("no such file").context("cannot read a.toml: no such file");
+        assert_eq!(describe(&error), "error: cannot read a.toml: no such file");
     }
 }

@@ -12,7 +12,7 @@ mod failure;
 mod info;
 mod memory;
 mod report;
-mod setting;
+mod settings;
 mod signals;
 
 use args::{Cli, Command, Global};
