@@ -1,7 +1,9 @@
 //! What can go wrong, by what it goes wrong with. Every message names the thing, the place and what would be accepted.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use crate::checkpoint::DataIdentity;
 use crate::shapes::Shape;
 use crate::spec::{MAX_PARAMETERS, MAX_VALUES};
 use crate::weights::Misfit;
@@ -18,10 +20,7 @@ pub enum SpecError {
         known: String,
     },
     #[error("cannot read the spec {}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The TOML does not parse, lacks a key, has an unknown one or a value of another type.
     #[error("{origin}: {message}")]
     Syntax { origin: String, message: String },
@@ -155,10 +154,7 @@ pub enum PlacementError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration {}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("{origin}: {message}")]
     Syntax { origin: String, message: String },
     #[error("{origin}: unknown key `{key}`{hint}")]
@@ -186,10 +182,7 @@ pub enum ConfigError {
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     #[error("cannot read {}: {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("{} is not a whole safetensors file: {source}; was it cut short when it was copied?", path.display())]
     Invalid {
         path: PathBuf,
@@ -230,4 +223,119 @@ fn lines(misfits: &[Misfit]) -> String {
         .iter()
         .map(|misfit| format!("\n  {misfit}"))
         .collect()
+}
+
+/// A run directory or checkpoint that is refused, or cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(
+        "{} holds another run (its {holds} is there); go on with it by --resume {}, or choose another --out",
+        path.display(), path.display()
+    )]
+    HoldsAnotherRun { path: PathBuf, holds: &'static str },
+    #[error("there is no run in {} to resume; --out starts a new one", path.display())]
+    NoRun { path: PathBuf },
+    #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
+    File {
+        doing: Doing,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "{} is of step {step}, and its {} is gone; the weights still serve eval and predict, but the run cannot go on",
+        weights.display(), state.display()
+    )]
+    StateMissing {
+        weights: PathBuf,
+        step: u64,
+        state: PathBuf,
+    },
+    #[error("{} holds the state of step {step}: it was renamed, and the run cannot go on from it", path.display())]
+    StateOfAnotherStep { path: PathBuf, step: u64 },
+    #[error(
+        "the checkpoint is of `{saved}` and the network given is `{given}`: {difference}; resume with the run's own \
+         settings, or start a new run"
+    )]
+    AnotherSpec {
+        saved: String,
+        given: String,
+        difference: String,
+    },
+    #[error(
+        "the checkpoint learned from {saved} and the data given is {given}; resume with the same pictures, or start a new run"
+    )]
+    AnotherData {
+        saved: DataIdentity,
+        given: DataIdentity,
+    },
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// What was being done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Create,
+    Read,
+    Write,
+    Remove,
+}
+
+impl Doing {
+    /// For `map_err`: the error of doing this with `path`.
+    pub(crate) fn failed(self, path: &Path) -> impl FnOnce(io::Error) -> RunError {
+        let path = path.to_owned();
+        move |source| RunError::File {
+            doing: self,
+            path,
+            source,
+        }
+    }
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Doing::Create => "create",
+            Doing::Read => "read",
+            Doing::Write => "write",
+            Doing::Remove => "remove",
+        })
+    }
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space there and resume: the last checkpoint is intact"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; choose a folder you may write to, or change its permissions"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; choose a folder on a disk that can be written to",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a file has the name of a folder there"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_file_names_it_and_what_to_do() {
+        let error = Doing::Write.failed(Path::new("runs/1/last.safetensors"))(
+            io::ErrorKind::PermissionDenied.into(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "cannot write runs/1/last.safetensors: permission denied; choose a folder you may write to, or change its \
+             permissions"
+        );
+    }
 }

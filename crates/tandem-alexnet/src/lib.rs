@@ -3,12 +3,15 @@
 //! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers live, [`parameters`] what it
 //! holds and starts from.
 
+pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod metrics;
 mod nearest;
 pub mod parameters;
 pub mod placement;
 pub mod presets;
+mod replacement;
 pub mod schedule;
 pub mod shapes;
 pub mod spec;

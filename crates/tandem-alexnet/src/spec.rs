@@ -4,6 +4,7 @@
 //! [`Shapes::of`](crate::shapes::Shapes::of) succeeding for a spec that was read here.
 
 mod check;
+mod difference;
 mod layer;
 
 use std::path::Path;

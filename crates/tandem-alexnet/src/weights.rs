@@ -4,6 +4,8 @@
 //! beside the parameters as `input.mean`. Nothing in it depends on the placement that wrote it.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;

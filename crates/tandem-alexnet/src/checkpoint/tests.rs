@@ -1,0 +1,429 @@
+//! A checkpoint survives a kill at every point of its protocol.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+
+use super::*;
+use crate::parameters;
+use crate::schedule::ScheduleState;
+
+const SPEC: &str = r#"
+name = "tiny"
+classes = 2
+input = { channels = 1, side = 4, crop = 4 }
+layer = [
+    { kind = "convolution", name = "conv1", channels = 2, kernel = 3, towers = 2, sees = "both" },
+    { kind = "linear", name = "fc2", sees = "both" },
+]
+"#;
+
+fn spec() -> Spec {
+    Spec::parse(SPEC).unwrap()
+}
+
+fn config() -> TrainConfig {
+    TrainConfig::for_model(spec()).unwrap()
+}
+
+/// Every tensor of step `step` is filled with its number, so that a mixture of two steps shows.
+fn tensors(step: u64) -> BTreeMap<String, Tensor> {
+    let list = parameters::of(&spec()).unwrap().into_iter();
+    list.map(|p| {
+        (
+            p.name,
+            Tensor::full(step as f32, p.shape, &Device::Cpu).unwrap(),
+        )
+    })
+    .collect()
+}
+
+fn weights(step: u64) -> Weights {
+    Weights {
+        spec: spec(),
+        classes: vec!["cat".to_owned(), "\"dog\"\n".to_owned()],
+        step,
+        epoch: step / 10,
+        mean: Some(Tensor::full(0.1f32, (1, 4, 4), &Device::Cpu).unwrap()),
+        parameters: tensors(step),
+    }
+}
+
+fn data() -> DataIdentity {
+    DataIdentity {
+        name: "builtin".to_owned(),
+        fingerprint: 0xfeed_0000_0000_0001,
+    }
+}
+
+fn state(step: u64) -> State {
+    State {
+        position: Position {
+            step,
+            epoch: step / 10,
+            batch: step % 10,
+            loss_sum: 1.0 / 3.0,
+            pictures: 64 * step,
+        },
+        schedule: ScheduleState {
+            best_error: Some(0.1 + 0.2),
+            ..ScheduleState::default()
+        },
+        data: data(),
+        velocities: tensors(step),
+    }
+}
+
+fn values(tensors: &BTreeMap<String, Tensor>) -> Vec<f32> {
+    let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
+    tensors.values().flat_map(flat).collect()
+}
+
+/// Resumes and checks that every part is of step `step`, and that nothing else lies about.
+fn resumes_whole_from(path: &Path, step: u64) -> RunDirectory {
+    let (run, checkpoint) = RunDirectory::resume(path).unwrap();
+    let checkpoint = checkpoint.expect("a checkpoint was saved");
+    assert_eq!(checkpoint.weights.step, step);
+    assert_eq!(checkpoint.state.position, state(step).position);
+    assert_eq!(checkpoint.state.schedule, state(step).schedule);
+    assert!(
+        values(&checkpoint.weights.parameters)
+            .iter()
+            .all(|&v| v == step as f32)
+    );
+    assert!(
+        values(&checkpoint.state.velocities)
+            .iter()
+            .all(|&v| v == step as f32)
+    );
+    checkpoint.check(&spec(), &data()).unwrap();
+    let states = names(&path.join(STATE));
+    assert_eq!(states, [format!("step-{step:08}.safetensors")]);
+    assert!(
+        names(path)
+            .iter()
+            .all(|name| [CONFIG, LAST, BEST, STATE].contains(&name.as_str())),
+        "{:?}",
+        names(path)
+    );
+    run
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn run_with_checkpoint(step: u64) -> (tempfile::TempDir, RunDirectory) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunDirectory::create(&folder.path().join("run"), &config()).unwrap();
+    run.save(&weights(step), &state(step), Rank::Best).unwrap();
+    (folder, run)
+}
+
+#[test]
+fn a_saved_checkpoint_comes_back_bit_for_bit() {
+    let (_folder, mut run) = run_with_checkpoint(10);
+    run.save(&weights(20), &state(20), Rank::Ordinary).unwrap();
+    let run = resumes_whole_from(run.path(), 20);
+    assert_eq!(run.config().unwrap(), Some(config()));
+    let best = Weights::read(&run.path().join(BEST)).unwrap();
+    assert_eq!((best.step, &best.classes), (10, &weights(10).classes));
+    assert_eq!(best.mean.unwrap().to_vec3::<f32>().unwrap()[0][0][0], 0.1);
+}
+
+#[test]
+fn the_same_checkpoint_is_written_as_the_same_bytes() {
+    let (_first, first) = run_with_checkpoint(10);
+    let (_second, second) = run_with_checkpoint(10);
+    for name in [LAST, BEST, "state/step-00000010.safetensors"] {
+        assert_eq!(
+            fs::read(first.path().join(name)).unwrap(),
+            fs::read(second.path().join(name)).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+/// A kill leaves temporaries behind: `forget` keeps them from being removed.
+fn kill(replacement: Replacement) {
+    std::mem::forget(replacement);
+}
+
+#[test]
+fn killed_while_the_state_is_written_it_resumes_from_the_checkpoint_before() {
+    let (_folder, run) = run_with_checkpoint(10);
+    kill(run.write_state(&state(20)).unwrap());
+    resumes_whole_from(run.path(), 10);
+}
+
+#[test]
+fn killed_when_the_state_has_its_name_it_resumes_from_the_checkpoint_before() {
+    let (_folder, run) = run_with_checkpoint(10);
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    resumes_whole_from(run.path(), 10);
+}
+
+#[test]
+fn killed_while_the_weights_are_written_it_resumes_from_the_checkpoint_before() {
+    let (_folder, run) = run_with_checkpoint(10);
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    kill(run.write_last(&weights(20)).unwrap());
+    resumes_whole_from(run.path(), 10);
+}
+
+#[test]
+fn killed_while_the_best_is_linked_it_resumes_from_the_checkpoint_before() {
+    let (_folder, run) = run_with_checkpoint(10);
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    let last = run.write_last(&weights(20)).unwrap();
+    kill(last.linked_as(&run.path().join(BEST)).unwrap());
+    kill(last);
+    resumes_whole_from(run.path(), 10);
+}
+
+#[test]
+fn killed_between_the_best_and_the_commit_it_resumes_from_the_checkpoint_before() {
+    let (_folder, run) = run_with_checkpoint(10);
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    let last = run.write_last(&weights(20)).unwrap();
+    last.linked_as(&run.path().join(BEST))
+        .unwrap()
+        .commit()
+        .unwrap();
+    kill(last);
+    let mut run = resumes_whole_from(run.path(), 10);
+    assert_eq!(Weights::read(&run.path().join(BEST)).unwrap().step, 20);
+    // Getting there again, it ends as if nothing had happened.
+    run.save(&weights(20), &state(20), Rank::Best).unwrap();
+    let (_other, mut other) = run_with_checkpoint(10);
+    other.save(&weights(20), &state(20), Rank::Best).unwrap();
+    for name in [LAST, BEST] {
+        assert_eq!(
+            fs::read(run.path().join(name)).unwrap(),
+            fs::read(other.path().join(name)).unwrap()
+        );
+    }
+}
+
+#[test]
+fn killed_after_the_commit_it_resumes_from_the_new_checkpoint() {
+    let (_folder, run) = run_with_checkpoint(10);
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    run.write_last(&weights(20)).unwrap().rename().unwrap();
+    assert_eq!(
+        names(&run.path().join(STATE)).len(),
+        2,
+        "the state of step 10 is still to be removed"
+    );
+    resumes_whole_from(run.path(), 20);
+}
+
+#[test]
+fn killed_before_the_first_checkpoint_it_starts_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, none) = RunDirectory::resume(folder.path()).unwrap();
+    assert!(none.is_none(), "killed before config.toml: an empty folder");
+    let run = RunDirectory::create(folder.path(), &config()).unwrap();
+    run.write_state(&state(5)).unwrap().commit().unwrap();
+    kill(run.write_last(&weights(5)).unwrap());
+    let (run, none) = RunDirectory::resume(folder.path()).unwrap();
+    assert!(none.is_none());
+    assert_eq!(run.config().unwrap(), Some(config()));
+    assert!(names(&folder.path().join(STATE)).is_empty());
+}
+
+#[test]
+fn saving_the_step_of_the_checkpoint_again_keeps_its_state() {
+    let (_folder, mut run) = run_with_checkpoint(10);
+    run.save(&weights(10), &state(10), Rank::Ordinary).unwrap();
+    resumes_whole_from(run.path(), 10);
+}
+
+/// A folder where the temporary file belongs stands for any write that fails.
+fn obstruct(run: &RunDirectory, name: &str) -> PathBuf {
+    let obstacle = run.path().join(format!("{name}.tandem-unfinished"));
+    fs::create_dir(&obstacle).unwrap();
+    obstacle
+}
+
+#[test]
+fn a_failed_save_leaves_the_checkpoint_before_intact() {
+    for name in ["state/step-00000020.safetensors", LAST, BEST] {
+        let (_folder, mut run) = run_with_checkpoint(10);
+        let obstacle = obstruct(&run, name);
+        let error = run
+            .save(&weights(20), &state(20), Rank::Best)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&obstacle.with_extension("").display().to_string()),
+            "{error}"
+        );
+        fs::remove_dir(obstacle).unwrap();
+        resumes_whole_from(run.path(), 10);
+    }
+}
+
+#[test]
+fn a_failed_save_of_the_step_of_the_checkpoint_keeps_its_state() {
+    let (_folder, mut run) = run_with_checkpoint(10);
+    let obstacle = obstruct(&run, LAST);
+    run.save(&weights(10), &state(10), Rank::Ordinary)
+        .unwrap_err();
+    fs::remove_dir(obstacle).unwrap();
+    resumes_whole_from(run.path(), 10);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before_intact_and_says_what_to_do() {
+    for name in ["state/step-00000020.safetensors", LAST] {
+        let (_folder, mut run) = run_with_checkpoint(10);
+        let unfinished = run.path().join(format!("{name}.tandem-unfinished"));
+        std::os::unix::fs::symlink("/dev/full", &unfinished).unwrap();
+        let error = run
+            .save(&weights(20), &state(20), Rank::Ordinary)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(name) && error.contains("free space there and resume"),
+            "{error}"
+        );
+        assert!(!unfinished.is_symlink(), "the temporary is gone");
+        let mut run = resumes_whole_from(run.path(), 10);
+        run.save(&weights(20), &state(20), Rank::Ordinary).unwrap();
+        resumes_whole_from(run.path(), 20);
+    }
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_refused_for_a_new_one() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let error = RunDirectory::create(run.path(), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("holds another run (its config.toml is there)")
+            && error.contains("--resume"),
+        "{error}"
+    );
+    fs::remove_file(run.path().join(CONFIG)).unwrap();
+    let error = RunDirectory::create(run.path(), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("its last.safetensors is there"), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_run_cannot_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = RunDirectory::resume(&folder.path().join("none"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains("there is no run in") && missing.contains("none"),
+        "{missing}"
+    );
+    fs::write(folder.path().join("thesis.tex"), "not a run").unwrap();
+    assert!(matches!(
+        RunDirectory::resume(folder.path()),
+        Err(RunError::NoRun { .. })
+    ));
+}
+
+#[test]
+fn a_run_cannot_be_made_below_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = RunDirectory::create(&file.join("run"), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot create") && error.contains("file/run"),
+        "{error}"
+    );
+    let error = RunDirectory::create(&file, &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a file has the name of a folder there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn another_network_is_refused_with_both_named() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
+    let other = Spec::parse(
+        &SPEC
+            .replace("tiny", "wide")
+            .replace("channels = 2", "channels = 4"),
+    )
+    .unwrap();
+    let error = checkpoint
+        .clone()
+        .unwrap()
+        .check(&other, &data())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("is of `tiny` and the network given is `wide`"),
+        "{error}"
+    );
+    let other = Spec::parse(&SPEC.replace("channels = 2", "channels = 4")).unwrap();
+    let error = checkpoint
+        .unwrap()
+        .check(&other, &data())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("in layer 1 `conv1`, it has `channels = 2` and the other `channels = 4`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn other_data_is_refused_with_both_named_and_moved_data_is_not() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
+    let checkpoint = checkpoint.unwrap();
+    let moved = DataIdentity {
+        name: "/elsewhere".to_owned(),
+        ..data()
+    };
+    checkpoint.check(&spec(), &moved).unwrap();
+    let other = DataIdentity {
+        name: "/cifar".to_owned(),
+        fingerprint: 2,
+    };
+    let error = checkpoint.check(&spec(), &other).unwrap_err().to_string();
+    assert!(
+        error.contains("`builtin` (fingerprint feed000000000001)"),
+        "{error}"
+    );
+    assert!(
+        error.contains("`/cifar` (fingerprint 0000000000000002)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_state_that_is_gone_or_of_another_step_is_named() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let path = run.state_path(10);
+    fs::remove_file(&path).unwrap();
+    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("step-00000010.safetensors is gone"),
+        "{error}"
+    );
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    fs::rename(run.state_path(20), &path).unwrap();
+    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    assert!(error.contains("holds the state of step 20"), "{error}");
+}
