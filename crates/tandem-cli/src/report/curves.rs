@@ -200,7 +200,7 @@ fn panel<'a, 'b>(
         .x_labels(11)
         .y_labels(7)
         .x_label_formatter(&|x| {
-            if thousands {
+            if thousands && *x > 0.0 {
                 format!("{}k", x / 1000.0)
             } else {
                 format!("{x}")

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use image::{Rgb, RgbImage};
-use plotters::prelude::*;
 
 use super::{font, picture};
 
@@ -93,31 +92,22 @@ fn write_words(
     in_tower: usize,
     tower_width: usize,
 ) -> Result<()> {
-    font::register()?;
     let [_, channels, height, width] = conv1.shape;
-    let size = picture.dimensions();
-    let area = BitMapBackend::with_buffer(picture, size).into_drawing_area();
-    let text = |size: i32| {
-        (font::FAMILY, size)
-            .into_font()
-            .color(&RGBColor(40, 40, 40))
-    };
     for tower in 0..conv1.towers {
         let caption = match conv1.towers {
             1 => format!("conv1: {in_tower} filters, {height}×{width}×{channels}"),
             _ => format!("conv1, tower {tower}: {in_tower} filters, {height}×{width}×{channels}"),
         };
         let left = MARGIN + tower * (tower_width + BETWEEN_TOWERS);
-        area.draw_text(&caption, &text(15), (left as i32, MARGIN as i32))?;
+        font::write(picture, &caption, 16, (left as u32, MARGIN as u32 - 2))?;
     }
-    let foot = (MARGIN as i32, size.1 as i32 - FOOT as i32 + 4);
-    area.draw_text(
+    let foot = (MARGIN as u32, picture.height() - FOOT as u32);
+    font::write(
+        picture,
         "Each filter is scaled by its own largest |w|; mid-grey is zero.",
-        &text(13),
+        14,
         foot,
-    )?;
-    area.present()?;
-    Ok(())
+    )
 }
 
 /// -largest is black, 0 mid-grey, +largest white. What is not a number stays mid-grey.
