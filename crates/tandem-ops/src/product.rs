@@ -1,0 +1,404 @@
+//! Matrix products for the CPU: the two register kernels behind convolution and linear layers.
+//!
+//! *Outer-product kernel.* `C[i][j] += Σ_k A[i][k] · B[k][j]` for a tile of C held in registers:
+//! [`MAX_ROWS`] rows by two vectors of columns. Both operands are packed beforehand so that the
+//! kernel reads each of them straight through: A in *tiles* (`[tile][k][rows of the tile]`), B in
+//! *panels* (`[panel][k][columns of the panel]`). A convolution packs its panels from the picture,
+//! so the unfolded matrix never exists.
+//!
+//! *Dot-product kernel.* `C[i][j] = Σ_k X[i][k] · W[j][k]`, both operands with contiguous rows, as
+//! a linear layer has them: nothing is packed, so the 151 MB of fc6 are read once and not copied.
+//!
+//! Each element of C is summed by one task in one order, whatever the number of threads.
+//!
+//! Dropped: `gemm` through candle's matmul. It is level with this at convolution shapes once the
+//! picture is unfolded, but it cannot pack from the picture itself, and for the linear layers it
+//! packs the weights at every call (docs/performance.md has the figures).
+
+use crate::real::Real;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Most rows of C in a register tile with 32 vector registers (half of it with 16): 12 × 2
+/// accumulators, two vectors of B, and a broadcast element of A.
+pub const MAX_ROWS: usize = 12;
+
+/// Depth of one pass over the operands: a panel of 256 × 32 floats fills 32 KiB, the first cache.
+pub const DEPTH: usize = 256;
+
+/// How the rows of a matrix are cut into register tiles, as evenly as can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiles {
+    pub rows: usize,
+    /// Rows in each tile but perhaps the last.
+    pub height: usize,
+}
+
+impl Tiles {
+    pub fn new<T: Real>(rows: usize) -> Self {
+        let most = if T::registers() >= 32 {
+            MAX_ROWS
+        } else {
+            MAX_ROWS / 2
+        };
+        let height = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+        Self { rows, height }
+    }
+
+    pub fn count(&self) -> usize {
+        self.rows.div_ceil(self.height)
+    }
+
+    /// First row of tile `t` and the number of its rows.
+    pub fn span(&self, t: usize) -> (usize, usize) {
+        let first = t * self.height;
+        (first, self.height.min(self.rows - first))
+    }
+}
+
+/// How the columns of a matrix are cut into panels of two vectors, the last of one where that is
+/// enough. A panel that is not full is padded with zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels {
+    pub columns: usize,
+    lanes: usize,
+}
+
+impl Panels {
+    pub fn new<T: Real>(columns: usize) -> Self {
+        Self {
+            columns,
+            lanes: T::lanes(),
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.columns.div_ceil(2 * self.lanes)
+    }
+
+    /// First column of panel `p`, its stored width and the columns of it that are real.
+    pub fn span(&self, p: usize) -> (usize, usize, usize) {
+        let first = p * 2 * self.lanes;
+        let real = (2 * self.lanes).min(self.columns - first);
+        (first, real.next_multiple_of(self.lanes), real)
+    }
+
+    /// Columns stored, padding included.
+    pub fn padded(&self) -> usize {
+        self.columns.next_multiple_of(self.lanes)
+    }
+}
+
+/// Packs `rows × depth` of a matrix given by `at(row, k)` into tiles: `[tile][k][row of the tile]`.
+pub fn pack_tiles<T: Real>(
+    tiles: Tiles,
+    depth: usize,
+    at: impl Fn(usize, usize) -> T,
+    out: &mut Vec<T>,
+) {
+    out.clear();
+    out.reserve(tiles.rows * depth);
+    for t in 0..tiles.count() {
+        let (first, rows) = tiles.span(t);
+        for k in 0..depth {
+            out.extend((first..first + rows).map(|row| at(row, k)));
+        }
+    }
+}
+
+/// Packs rows of B, each of `panels.columns` contiguous elements, into panels.
+pub fn pack_panels<'a, T: Real>(
+    panels: Panels,
+    depth: usize,
+    row: impl Fn(usize) -> &'a [T],
+    out: &mut Vec<T>,
+) {
+    out.clear();
+    out.resize(panels.padded() * depth, T::ZERO);
+    for k in 0..depth {
+        let row = &row(k)[..panels.columns];
+        for p in 0..panels.count() {
+            let (first, width, real) = panels.span(p);
+            let at = first * depth + k * width;
+            out[at..at + real].copy_from_slice(&row[first..first + real]);
+        }
+    }
+}
+
+/// What is in C before the product is added to it.
+#[derive(Clone, Copy)]
+pub enum Start<'a, T> {
+    /// C is overwritten: the sum starts from zero.
+    Zero,
+    /// The sum starts from one value a row, as a convolution's bias.
+    RowValue(&'a [T]),
+    /// The product is added to what C holds.
+    Accumulate,
+}
+
+/// What is done to an element of C as it is stored for the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    Nothing,
+    Relu,
+}
+
+/// `C[rows × columns] = start + A · B` with A in tiles, B in panels and C's rows `pitch` apart.
+pub struct Product<'a, T> {
+    pub tiles: Tiles,
+    pub panels: Panels,
+    pub depth: usize,
+    pub left: &'a [T],
+    pub right: &'a [T],
+    pub out: &'a mut [T],
+    pub pitch: usize,
+    pub start: Start<'a, T>,
+    pub finish: Finish,
+}
+
+impl<T: Real> Product<'_, T> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<T: Real> WithSimd for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        for p in 0..self.panels.count() {
+            let (column, width, real) = self.panels.span(p);
+            let right = &self.right[column * self.depth..(column + width) * self.depth];
+            for t in 0..self.tiles.count() {
+                let (row, rows) = self.tiles.span(t);
+                let left = &self.left[row * self.depth..(row + rows) * self.depth];
+                let runs = Runs::one(self.depth);
+                let last = (row + rows - 1) * self.pitch + column + real;
+                let out = &mut self.out[row * self.pitch + column..last];
+                let start = match self.start {
+                    Start::RowValue(values) => Start::RowValue(&values[row..row + rows]),
+                    other => other,
+                };
+                let store = Store {
+                    out,
+                    pitch: self.pitch,
+                    columns: real,
+                    start,
+                    finish: self.finish,
+                };
+                if width == lanes {
+                    tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
+                } else {
+                    tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
+                }
+            }
+        }
+    }
+}
+
+/// Which stretches of the packed operands a tile sums over: `count` runs of `length` steps, run
+/// `r` starting `r * left_step` and `r * right_step` elements in. A plain product is one run; the
+/// weight gradient of a convolution has one for each row of the output.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    pub count: usize,
+    pub length: usize,
+    pub left_step: usize,
+    pub right_step: usize,
+}
+
+impl Runs {
+    pub fn one(length: usize) -> Self {
+        Self {
+            count: 1,
+            length,
+            left_step: 0,
+            right_step: 0,
+        }
+    }
+}
+
+/// Where a tile goes: rows of `columns` elements, `pitch` apart.
+pub struct Store<'a, T> {
+    pub out: &'a mut [T],
+    pub pitch: usize,
+    pub columns: usize,
+    pub start: Start<'a, T>,
+    pub finish: Finish,
+}
+
+/// The outer-product kernel for a tile of `rows` rows and `V` vectors of columns.
+#[inline(always)]
+pub fn tile_of_rows<S: Simd, T: Real, const V: usize>(
+    simd: S,
+    rows: usize,
+    left: &[T],
+    right: &[T],
+    runs: Runs,
+    store: Store<'_, T>,
+) {
+    macro_rules! by_rows {
+        ($($n:literal)*) => {
+            match rows {
+                $($n => tile::<S, T, $n, V>(simd, left, right, runs, store),)*
+                _ => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
+            }
+        };
+    }
+    if S::REGISTER_COUNT >= 32 {
+        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12)
+    } else {
+        by_rows!(1 2 3 4 5 6)
+    }
+}
+
+#[inline(always)]
+fn tile<S: Simd, T: Real, const R: usize, const V: usize>(
+    simd: S,
+    left: &[T],
+    right: &[T],
+    runs: Runs,
+    store: Store<'_, T>,
+) {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    let mut sums = [[T::splat(simd, T::ZERO); V]; R];
+    for run in 0..runs.count {
+        let left = &left[run * runs.left_step..][..runs.length * R];
+        let right = &right[run * runs.right_step..][..runs.length * V * lanes];
+        let (left, _) = left.as_chunks::<R>();
+        let (right, _) = T::as_simd::<S>(right);
+        let (right, _) = right.as_chunks::<V>();
+        for (a, b) in left.iter().zip(right) {
+            for i in 0..R {
+                let a = T::splat(simd, a[i]);
+                for j in 0..V {
+                    sums[i][j] = T::mul_add(simd, a, b[j], sums[i][j]);
+                }
+            }
+        }
+    }
+    let zero = T::splat(simd, T::ZERO);
+    for (i, sums) in sums.into_iter().enumerate() {
+        let row = &mut store.out[i * store.pitch..][..store.columns];
+        let first = match store.start {
+            Start::RowValue(values) => T::splat(simd, values[i]),
+            Start::Zero | Start::Accumulate => zero,
+        };
+        let accumulate = matches!(store.start, Start::Accumulate);
+        if row.len() == V * lanes {
+            let (row, _) = T::as_mut_simd::<S>(row);
+            for j in 0..V {
+                let before = if accumulate { row[j] } else { first };
+                let sum = T::vadd(simd, sums[j], before);
+                row[j] = match store.finish {
+                    Finish::Relu => T::vmax(simd, zero, sum),
+                    Finish::Nothing => sum,
+                };
+            }
+        } else {
+            let mut padded = [T::ZERO; 32];
+            let padded = &mut padded[..V * lanes];
+            if accumulate {
+                padded[..row.len()].copy_from_slice(row);
+            }
+            let (vectors, _) = T::as_mut_simd::<S>(padded);
+            for j in 0..V {
+                let before = if accumulate { vectors[j] } else { first };
+                let sum = T::vadd(simd, sums[j], before);
+                vectors[j] = match store.finish {
+                    Finish::Relu => T::vmax(simd, zero, sum),
+                    Finish::Nothing => sum,
+                };
+            }
+            row.copy_from_slice(&padded[..row.len()]);
+        }
+    }
+}
+
+/// `out[i][j] += Σ_k x[i][k] · w[j][k]` over rows of `depth` contiguous elements.
+///
+/// `x` has its rows `x_pitch` apart, `w` `w_pitch`, `out` `out_pitch`.
+pub struct Dots<'a, T> {
+    pub x: &'a [T],
+    pub x_rows: usize,
+    pub x_pitch: usize,
+    pub w: &'a [T],
+    pub w_rows: usize,
+    pub w_pitch: usize,
+    pub depth: usize,
+    pub out: &'a mut [T],
+    pub out_pitch: usize,
+}
+
+impl<T: Real> Dots<'_, T> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+/// Rows of W in a register tile of the dot-product kernel.
+const DOT_W: usize = 6;
+
+impl<T: Real> WithSimd for Dots<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let x_most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let mut j = 0;
+        while j < self.w_rows {
+            let ws = if self.w_rows - j >= DOT_W { DOT_W } else { 1 };
+            let mut i = 0;
+            while i < self.x_rows {
+                let xs = if self.x_rows - i >= x_most { x_most } else { 1 };
+                match (xs, ws) {
+                    (4, DOT_W) => dots::<S, T, 4, DOT_W>(simd, &mut self, i, j),
+                    (2, DOT_W) => dots::<S, T, 2, DOT_W>(simd, &mut self, i, j),
+                    (_, DOT_W) => dots::<S, T, 1, DOT_W>(simd, &mut self, i, j),
+                    (4, _) => dots::<S, T, 4, 1>(simd, &mut self, i, j),
+                    (2, _) => dots::<S, T, 2, 1>(simd, &mut self, i, j),
+                    _ => dots::<S, T, 1, 1>(simd, &mut self, i, j),
+                }
+                i += xs;
+            }
+            j += ws;
+        }
+    }
+}
+
+#[inline(always)]
+fn dots<S: Simd, T: Real, const X: usize, const W: usize>(
+    simd: S,
+    task: &mut Dots<'_, T>,
+    i: usize,
+    j: usize,
+) {
+    let x: [&[T]; X] = std::array::from_fn(|r| &task.x[(i + r) * task.x_pitch..][..task.depth]);
+    let w: [&[T]; W] = std::array::from_fn(|r| &task.w[(j + r) * task.w_pitch..][..task.depth]);
+    let xv = x.map(|row| T::as_simd::<S>(row).0);
+    let wv = w.map(|row| T::as_simd::<S>(row).0);
+    let steps = xv[0].len();
+    let xv = xv.map(|row| &row[..steps]);
+    let wv = wv.map(|row| &row[..steps]);
+    let mut sums = [[T::splat(simd, T::ZERO); W]; X];
+    for k in 0..steps {
+        let b: [T::Vector<S>; W] = std::array::from_fn(|c| wv[c][k]);
+        for r in 0..X {
+            let a = xv[r][k];
+            for c in 0..W {
+                sums[r][c] = T::mul_add(simd, a, b[c], sums[r][c]);
+            }
+        }
+    }
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    for r in 0..X {
+        for c in 0..W {
+            let mut sum = T::reduce_sum(simd, sums[r][c]);
+            for (a, b) in x[r][steps * lanes..].iter().zip(&w[c][steps * lanes..]) {
+                sum += *a * *b;
+            }
+            task.out[(i + r) * task.out_pitch + j + c] += sum;
+        }
+    }
+}
