@@ -1,15 +1,17 @@
 //! A run directory and the checkpoints in it.
 //!
-//! A checkpoint is two files: `last.safetensors` with the weights, which says its step, and `state/step-N.safetensors` with the
-//! rest. They are written so that the weights lead to their own state at every moment:
+//! A checkpoint is two files: `last.safetensors` with the weights, which says its step, and
+//! `state/step-N.safetensors` with the rest. They are written so that the weights lead to their own
+//! state at every moment:
 //!
 //! 1. `state/step-N.safetensors`, beside the state of the last checkpoint.
-//! 2. `last.safetensors` taking its name is the commit point; just before, `best.safetensors` takes the same content if it is
-//!    the best so far.
+//! 2. `last.safetensors` taking its name is the commit point; just before, `best.safetensors` takes
+//!    the same content if it is the best so far.
 //! 3. The states of other steps are removed.
 //!
-//! Killed before 2, the run goes on from the last checkpoint, whose state is still there; after 2, from the new one. A `best`
-//! that came a step ahead of its checkpoint is written again, the same, when the resumed run gets there.
+//! Killed before 2, the run goes on from the last checkpoint, whose state is still there; after 2,
+//! from the new one. A `best` that came a step ahead of its checkpoint is written again, the same,
+//! when the resumed run gets there.
 
 mod state;
 #[cfg(test)]
@@ -58,7 +60,8 @@ pub enum Rank {
 }
 
 impl RunDirectory {
-    /// A folder for a new run, made if it is not there, with its `config.toml`. One that holds a run is refused.
+    /// A folder for a new run, made if it is not there, with its `config.toml`. One that holds a
+    /// run is refused.
     pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, RunError> {
         if let Some(holds) = [CONFIG, LAST]
             .into_iter()
@@ -78,8 +81,9 @@ impl RunDirectory {
         })
     }
 
-    /// The folder of a run that stopped, and its newest checkpoint: none if the run was killed before the first, and is to
-    /// start from the beginning. Removes what a killed run left unfinished.
+    /// The folder of a run that stopped, and its newest checkpoint: none if the run was killed
+    /// before the first, and is to start from the beginning. Removes what a killed run left
+    /// unfinished.
     pub fn resume(path: &Path) -> Result<(Self, Option<Checkpoint>), RunError> {
         let no_run = || RunError::NoRun {
             path: path.to_owned(),
@@ -126,7 +130,8 @@ impl RunDirectory {
         }
     }
 
-    /// Makes `weights` and `state`, of the same step, the newest checkpoint. On an error the one before is still in place.
+    /// Makes `weights` and `state`, of the same step, the newest checkpoint. On an error the one
+    /// before is still in place.
     pub fn save(&mut self, weights: &Weights, state: &State, rank: Rank) -> Result<(), RunError> {
         let step = state.position.step;
         assert_eq!(

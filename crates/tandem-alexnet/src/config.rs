@@ -1,6 +1,7 @@
 //! Everything a training run is told, resolved: what `config.toml` of a run directory holds.
 //!
-//! Values come from the model's recipe, over it a file, over it single settings. What was accepted here is not checked again.
+//! Values come from the model's recipe, over it a file, over it single settings. What was accepted
+//! here is not checked again.
 
 mod merge;
 
@@ -98,7 +99,8 @@ pub enum SgdRule {
 }
 
 impl TrainConfig {
-    /// The paper's values with `model`, changed by the recipe of the preset of that name where it has one.
+    /// The paper's values with `model`, changed by the recipe of the preset of that name where it
+    /// has one.
     pub fn for_model(model: Spec) -> Result<Self, ConfigError> {
         let recipe = presets::recipe(&model.name);
         let origin = format!("the recipe of {}", model.name);
@@ -128,8 +130,8 @@ impl TrainConfig {
         Ok(config)
     }
 
-    /// The configuration for `model` (a preset's name or a spec file), else for the model that the file names, else for `mini`;
-    /// then the rest of the file over it.
+    /// The configuration for `model` (a preset's name or a spec file), else for the model that the
+    /// file names, else for `mini`; then the rest of the file over it.
     pub fn resolve(model: Option<&str>, file: Option<&Path>) -> Result<Self, ConfigError> {
         let (text, origin) = match file {
             Some(path) => (read(path)?, path.display().to_string()),
@@ -138,7 +140,8 @@ impl TrainConfig {
         Self::build(model, &text, &origin)
     }
 
-    /// A whole or partial configuration; what it leaves out comes from its model's recipe. `origin` is what errors call it.
+    /// A whole or partial configuration; what it leaves out comes from its model's recipe. `origin`
+    /// is what errors call it.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
         Self::build(None, text, origin)
     }
@@ -156,7 +159,8 @@ impl TrainConfig {
         Ok(config)
     }
 
-    /// Changes one value by its dotted path: `sgd.momentum=0.8`, `rate.schedule=cosine`, `model=caffenet`.
+    /// Changes one value by its dotted path: `sgd.momentum=0.8`, `rate.schedule=cosine`,
+    /// `model=caffenet`.
     pub fn set(&mut self, setting: &str) -> Result<(), ConfigError> {
         let table = merge::setting(setting)?;
         self.merge(table, &format!("--set {setting}"))

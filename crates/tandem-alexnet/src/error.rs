@@ -1,4 +1,5 @@
-//! What can go wrong, by what it goes wrong with. Every message names the thing, the place and what would be accepted.
+//! What can go wrong, by what it goes wrong with. Every message names the thing, the place and what
+//! would be accepted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -146,7 +147,7 @@ pub enum PlacementError {
     #[error("cannot open {device}: {source}")]
     Open {
         device: String,
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
 }
 
@@ -172,7 +173,7 @@ pub enum ConfigError {
         value: f64,
         wanted: &'static str,
     },
-    #[error(transparent)]
+    #[error("{0}")]
     Spec(#[from] SpecError),
     #[error("devices: {0}")]
     Placement(#[from] PlacementError),
@@ -183,10 +184,11 @@ pub enum ConfigError {
 pub enum WeightsError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is not a whole safetensors file: {source}; was it cut short when it was copied?", path.display())]
+    #[error("{} is not a whole safetensors file: {cause}; was it cut short when it was copied?", path.display())]
     Invalid {
         path: PathBuf,
-        source: safetensors::SafeTensorError,
+        // Not `source`, as in `RunError::File`.
+        cause: safetensors::SafeTensorError,
     },
     #[error("{} says nothing about its `{key}`: it was not written by tandem", path.display())]
     NoMetadata { path: PathBuf, key: &'static str },
@@ -214,7 +216,7 @@ pub enum WeightsError {
     Tensor {
         path: PathBuf,
         name: String,
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
 }
 
@@ -235,11 +237,12 @@ pub enum RunError {
     HoldsAnotherRun { path: PathBuf, holds: &'static str },
     #[error("there is no run in {} to resume; --out starts a new one", path.display())]
     NoRun { path: PathBuf },
-    #[error("cannot {doing} {}: {source}{}", path.display(), advice(source))]
+    #[error("cannot {doing} {}: {cause}{}", path.display(), advice(cause))]
     File {
         doing: Doing,
         path: PathBuf,
-        source: io::Error,
+        // Not `source`: the message ends in advice, and would repeat it.
+        cause: io::Error,
     },
     #[error(
         "{} is of step {step}, and its {} is gone; the weights still serve eval and predict, but the run cannot go on",
@@ -268,9 +271,9 @@ pub enum RunError {
         saved: DataIdentity,
         given: DataIdentity,
     },
-    #[error(transparent)]
+    #[error("{0}")]
     Weights(#[from] WeightsError),
-    #[error(transparent)]
+    #[error("{0}")]
     Config(#[from] ConfigError),
 }
 
@@ -287,10 +290,10 @@ impl Doing {
     /// For `map_err`: the error of doing this with `path`.
     pub(crate) fn failed(self, path: &Path) -> impl FnOnce(io::Error) -> RunError {
         let path = path.to_owned();
-        move |source| RunError::File {
+        move |cause| RunError::File {
             doing: self,
             path,
-            source,
+            cause,
         }
     }
 }

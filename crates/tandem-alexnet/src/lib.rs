@@ -1,7 +1,7 @@
 //! AlexNet as a specification, towers on devices, a trainer and checkpoints.
 //!
-//! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers live, [`parameters`] what it
-//! holds and starts from.
+//! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers
+//! live, [`parameters`] what it holds and starts from.
 
 pub mod checkpoint;
 pub mod config;

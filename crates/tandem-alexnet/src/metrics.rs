@@ -1,7 +1,8 @@
-//! `metrics.jsonl`: one JSON object a line, at least `step`, the number of updates made when it was measured.
+//! `metrics.jsonl`: one JSON object a line, at least `step`, the number of updates made when it was
+//! measured.
 //!
-//! A line must be appended before the checkpoint of its step is saved, and [`Metrics::sync`] called in between: a resumed run
-//! keeps the lines up to its checkpoint, and makes the later ones again.
+//! A line must be appended before the checkpoint of its step is saved, and [`Metrics::sync`] called
+//! in between: a resumed run keeps the lines up to its checkpoint, and makes the later ones again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};

@@ -2,7 +2,8 @@
 
 use strsim::damerau_levenshtein;
 
-/// The known name nearest to `word`, if near enough to be a slip of the keyboard: at most one edit in three letters.
+/// The known name nearest to `word`, if near enough to be a slip of the keyboard: at most one edit
+/// in three letters.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known
@@ -20,7 +21,8 @@ pub(crate) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> 
 
 /// A message of serde with the nearest name added where it speaks of an unknown field or variant.
 ///
-/// serde lists what it expected in backticks and stops there: "unknown field `kernal`, expected one of `name`, `kernel`".
+/// serde lists what it expected in backticks and stops there: "unknown field `kernal`, expected one
+/// of `name`, `kernel`".
 pub(crate) fn with_hint(message: &str) -> String {
     let message = message.trim_end();
     for opening in ["unknown field `", "unknown variant `"] {

@@ -1,8 +1,9 @@
-//! The weights and biases of a network under their canonical names, their initial values, and how towers share them.
+//! The weights and biases of a network under their canonical names, their initial values, and how
+//! towers share them.
 //!
-//! Names, shapes and values are those of one network with groups, so that they do not depend on where towers live:
-//! `conv1.weight` … `fc8.bias`, conv2.weight of `alexnet` (256, 48, 5, 5). The first dimension counts outputs; tower `t` of `T`
-//! holds the `t`-th of `T` equal shares of it.
+//! Names, shapes and values are those of one network with groups, so that they do not depend on
+//! where towers live: `conv1.weight` … `fc8.bias`, conv2.weight of `alexnet` (256, 48, 5, 5). The
+//! first dimension counts outputs; tower `t` of `T` holds the `t`-th of `T` equal shares of it.
 
 use candle_core::{Device, Result, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +15,8 @@ use crate::error::SpecError;
 use crate::shapes::Shapes;
 use crate::spec::{Layer, Spec};
 
-/// Values drawn from one stream of the generator: many enough to outweigh its start, few enough to share among threads.
+/// Values drawn from one stream of the generator: many enough to outweigh its start, few enough to
+/// share among threads.
 const BLOCK: usize = 1 << 16;
 
 /// Tells the draws of initial values from every other use of the seed.
@@ -27,7 +29,8 @@ pub struct Parameter {
     pub name: String,
     /// Index of its layer in the spec.
     pub layer: usize,
-    /// Over all towers. Weights: (outputs, inputs read / groups, kernel, kernel) or (outputs, inputs); biases: (outputs).
+    /// Over all towers. Weights: (outputs, inputs read / groups, kernel, kernel) or (outputs,
+    /// inputs); biases: (outputs).
     pub shape: Vec<usize>,
     pub towers: usize,
     pub initial: Initial,
@@ -94,8 +97,9 @@ impl Parameter {
         shape
     }
 
-    /// The values to start training from: f32 on the CPU, over all towers. A pure function of the seed and the parameter's name
-    /// and shape, so neither placement nor threads nor other layers change them.
+    /// The values to start training from: f32 on the CPU, over all towers. A pure function of the
+    /// seed and the parameter's name and shape, so neither placement nor threads nor other layers
+    /// change them.
     ///
     /// ```
     /// use tandem_alexnet::{parameters, spec::Spec};
@@ -155,7 +159,8 @@ fn generator(seed: u64, name: &str) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// FNV-1a: the standard library's hash may change between releases, and this one is part of what a seed means.
+/// FNV-1a: the standard library's hash may change between releases, and this one is part of what a
+/// seed means.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -17,8 +17,9 @@ pub enum DeviceName {
 
 /// The devices of a run: one for all towers, or one for each.
 ///
-/// `cpu,cpu` and `cuda:0,cuda:0` are two places on one device: towers are computed apart and hand activations over, as on two
-/// devices. Results, and so checkpoints, are the same for every placement, to rounding.
+/// `cpu,cpu` and `cuda:0,cuda:0` are two places on one device: towers are computed apart and hand
+/// activations over, as on two devices. Results, and so checkpoints, are the same for every
+/// placement, to rounding.
 ///
 /// ```
 /// use tandem_alexnet::placement::Placement;
@@ -92,7 +93,7 @@ impl DeviceName {
             DeviceName::Cuda(ordinal) => {
                 candle_core::Device::new_cuda(ordinal).map_err(|source| PlacementError::Open {
                     device: self.to_string(),
-                    source,
+                    source: Box::new(source),
                 })
             }
         }

@@ -67,7 +67,8 @@ pub(crate) fn text(name: &str) -> Result<&'static str, SpecError> {
         })
 }
 
-/// What training the preset called `name` changes of the paper's values, as TOML; nothing for the paper's own networks.
+/// What training the preset called `name` changes of the paper's values, as TOML; nothing for the
+/// paper's own networks.
 pub(crate) fn recipe(name: &str) -> &'static str {
     match name {
         "mini" => include_str!("../presets/mini.train.toml"),

@@ -1,10 +1,10 @@
 //! A file that is the old one or the new one, whole, whatever happens in between.
 //!
-//! The new content is written beside the old, synced, renamed over it, and the folder synced: after a loss of power either name
-//! still leads to a whole file.
+//! The new content is written beside the old, synced, renamed over it, and the folder synced: after
+//! a loss of power either name still leads to a whole file.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, RunError};
@@ -12,7 +12,8 @@ use crate::error::{Doing, RunError};
 /// Ends the name of every file that is not finished. Long enough never to meet a user's own.
 const UNFINISHED: &str = ".tandem-unfinished";
 
-/// A whole, synced file that waits to take its name. Dropped before [`Replacement::commit`], it is removed.
+/// A whole, synced file that waits to take its name. Dropped before [`Replacement::commit`], it is
+/// removed.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Replacement {
@@ -39,7 +40,8 @@ impl Replacement {
         Ok(this)
     }
 
-    /// The same content waiting to take another name in the same folder, without writing it again where links are to be had.
+    /// The same content waiting to take another name in the same folder, without writing it again
+    /// where links are to be had.
     pub(crate) fn linked_as(&self, path: &Path) -> Result<Self, RunError> {
         let this = Self::beside(path);
         remove_if_there(&this.temporary)?;
@@ -119,6 +121,8 @@ fn folder(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! The learning rate over a run, and when the run ends before its last epoch.
 //!
-//! The paper's Section 5: "divide the learning rate by 10 when the validation error rate stopped improving with the current
-//! learning rate. The learning rate was initialized at 0.01 and reduced three times prior to termination."
+//! The paper's Section 5: "divide the learning rate by 10 when the validation error rate stopped
+//! improving with the current learning rate. The learning rate was initialized at 0.01 and reduced
+//! three times prior to termination."
 
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,8 @@ pub enum Kind {
     Cosine,
 }
 
-/// Divides the rate when `patience` epochs in a row did not lower the best validation error by `min_delta`. After the last
-/// reduction the next plateau ends the run.
+/// Divides the rate when `patience` epochs in a row did not lower the best validation error by
+/// `min_delta`. After the last reduction the next plateau ends the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
@@ -133,7 +134,8 @@ pub enum Verdict {
 }
 
 impl Schedule {
-    /// A run of `epochs` epochs of `steps_per_epoch` updates; ends early after `early_stop_epochs` epochs without a new best.
+    /// A run of `epochs` epochs of `steps_per_epoch` updates; ends early after `early_stop_epochs`
+    /// epochs without a new best.
     pub fn new(
         config: RateConfig,
         steps_per_epoch: u64,
@@ -212,7 +214,8 @@ impl Schedule {
 
 impl ScheduleState {
     fn watch(&mut self, plateau: &Plateau, error: f64) -> Verdict {
-        // Measured against the last error that counted, so that a slow but steady fall is not taken for a plateau.
+        // Measured against the last error that counted, so that a slow but steady fall is not taken
+        // for a plateau.
         if self
             .plateau_error
             .is_none_or(|best| error < best - plateau.min_delta)

@@ -1,4 +1,5 @@
-//! Shape inference: what each layer of a [`Spec`] gives for one picture, what it holds and what it costs.
+//! Shape inference: what each layer of a [`Spec`] gives for one picture, what it holds and what it
+//! costs.
 //!
 //! This is where a layer is found not to fit the one before it, and the data behind `tandem info`.
 
@@ -34,7 +35,8 @@ impl fmt::Display for Shape {
     }
 }
 
-/// One layer of a network whose input has a known shape. Figures are for one picture and one forward pass.
+/// One layer of a network whose input has a known shape. Figures are for one picture and one
+/// forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerShape {
     /// `conv1`, or `conv1/lrn` for a layer without parameters.
@@ -45,7 +47,8 @@ pub struct LayerShape {
     pub input_towers: usize,
     pub output: Shape,
     pub towers: usize,
-    /// Shape of the weight over all towers, as one network with groups has it; none for a layer without parameters.
+    /// Shape of the weight over all towers, as one network with groups has it; none for a layer
+    /// without parameters.
     pub weight: Option<Vec<usize>>,
     pub parameters: u64,
     /// Of convolutions and linear layers; the rest counts as none.
@@ -78,7 +81,8 @@ pub struct Shapes {
 }
 
 impl Shapes {
-    /// Infers the shape of every layer of `spec`, or says which layer does not fit and what came in.
+    /// Infers the shape of every layer of `spec`, or says which layer does not fit and what came
+    /// in.
     pub fn of(spec: &Spec) -> Result<Self, SpecError> {
         let crop = spec.input.crop;
         let input = Shape {
@@ -155,7 +159,8 @@ fn last_layer(spec: &Spec) -> Result<(), SpecError> {
     }
 }
 
-/// Who hands what to whom before a layer of `towers` towers that sees as `sees` reads `input` from `input_towers` towers.
+/// Who hands what to whom before a layer of `towers` towers that sees as `sees` reads `input` from
+/// `input_towers` towers.
 fn crossings(
     sees: Sees,
     input: Shape,

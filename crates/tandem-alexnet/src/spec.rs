@@ -1,7 +1,8 @@
 //! The network is data: a [`Spec`] lists the layers of a network and which towers they live in.
 //!
-//! A spec comes from a preset, a TOML file or a string, and is checked as it enters: every other module may rely on
-//! [`Shapes::of`](crate::shapes::Shapes::of) succeeding for a spec that was read here.
+//! A spec comes from a preset, a TOML file or a string, and is checked as it enters: every other
+//! module may rely on [`Shapes::of`](crate::shapes::Shapes::of) succeeding for a spec that was read
+//! here.
 
 mod check;
 mod difference;
@@ -75,7 +76,8 @@ impl Spec {
         Self::parse_from(presets::text(name)?, name)
     }
 
-    /// The preset of that name or, where `name` ends in `.toml` or holds a path separator, the file.
+    /// The preset of that name or, where `name` ends in `.toml` or holds a path separator, the
+    /// file.
     pub fn named(name: &str) -> Result<Self, SpecError> {
         if name.ends_with(".toml") || name.contains(['/', '\\']) {
             Self::read(Path::new(name))
@@ -145,7 +147,8 @@ impl Spec {
         format!("layer {} `{}`", index + 1, self.layer_name(index))
     }
 
-    /// The name of layer `index`; one without parameters is called after the last that has some: `conv1/lrn`.
+    /// The name of layer `index`; one without parameters is called after the last that has some:
+    /// `conv1/lrn`.
     pub fn layer_name(&self, index: usize) -> String {
         let layer = &self.layers[index];
         match layer.name() {

@@ -1,7 +1,9 @@
-//! A weights file: the parameters of a network under their canonical names and all it takes to predict with them.
+//! A weights file: the parameters of a network under their canonical names and all it takes to
+//! predict with them.
 //!
-//! safetensors, with `format`, `step`, `epoch`, `spec` (TOML) and `classes` (a JSON list) in its metadata and the training mean
-//! beside the parameters as `input.mean`. Nothing in it depends on the placement that wrote it.
+//! safetensors, with `format`, `step`, `epoch`, `spec` (TOML) and `classes` (a JSON list) in its
+//! metadata and the training mean beside the parameters as `input.mean`. Nothing in it depends on
+//! the placement that wrote it.
 
 mod read;
 #[cfg(test)]
@@ -94,7 +96,8 @@ impl Weights {
     }
 }
 
-/// Reads the parameters of `spec` from any safetensors file with their canonical names and shapes, whoever wrote it.
+/// Reads the parameters of `spec` from any safetensors file with their canonical names and shapes,
+/// whoever wrote it.
 ///
 /// f64, f16 and bf16 are converted to f32. All that does not fit is listed in one error.
 pub fn read_parameters(path: &Path, spec: &Spec) -> Result<BTreeMap<String, Tensor>, WeightsError> {

@@ -177,3 +177,11 @@ fn a_broken_file_is_named_with_its_line() {
         .to_string();
     assert!(error.contains("missing field"), "{error}");
 }
+
+#[test]
+fn an_error_of_the_model_can_be_told_by_its_source() {
+    let error = TrainConfig::resolve(Some("alexnt"), None).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.is::<tandem_alexnet::error::SpecError>());
+    assert_eq!(source.to_string(), error.to_string());
+}

@@ -16,7 +16,8 @@ pub(super) fn table(text: &str, origin: &str) -> Result<Table, ConfigError> {
         .map_err(|error: toml::de::Error| syntax(origin, &error))
 }
 
-/// `a.b=value` as `{ a: { b: value } }`. A value that is not TOML is a string: nobody wants to quote for the shell.
+/// `a.b=value` as `{ a: { b: value } }`. A value that is not TOML is a string: nobody wants to
+/// quote for the shell.
 pub(super) fn setting(setting: &str) -> Result<Table, ConfigError> {
     let invalid = || ConfigError::Setting {
         setting: setting.to_owned(),

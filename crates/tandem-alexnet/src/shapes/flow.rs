@@ -142,8 +142,9 @@ impl Flow {
             Layer::AdaptiveAveragePool(layer) => {
                 self.needs_maps(&label, kind)?;
                 let Shape { height, width, .. } = self.shape;
-                // PyTorch lets windows vary in size and overlap where this fails; no network here needs that.
-                if height % layer.output != 0 || width % layer.output != 0 {
+                // PyTorch lets windows vary in size and overlap where this fails; no network here
+                // needs that.
+                if !height.is_multiple_of(layer.output) || !width.is_multiple_of(layer.output) {
                     return Err(SpecError::NotAMultiple {
                         layer: label,
                         came: self.shape,
@@ -264,11 +265,13 @@ impl Flow {
 }
 
 impl Window {
-    /// Windows along a side, by PyTorch's rule: rounded up, the last must start inside the picture or its left padding.
+    /// Windows along a side, by PyTorch's rule: rounded up, the last must start inside the picture
+    /// or its left padding.
     fn count(&self, length: usize) -> Option<usize> {
         let room = (length + 2 * self.padding).checked_sub(self.kernel)?;
         let down = room / self.stride + 1;
-        let hangs_over = room % self.stride != 0 && down * self.stride < length + self.padding;
+        let hangs_over =
+            !room.is_multiple_of(self.stride) && down * self.stride < length + self.padding;
         Some(match self.rounding {
             Rounding::Up if hangs_over => down + 1,
             Rounding::Up | Rounding::Down => down,
@@ -284,7 +287,7 @@ fn divides(
     groups: usize,
 ) -> Result<(), SpecError> {
     // At most MAX_TOWERS * MAX_SIZE: no overflow.
-    if channels % (towers * groups) == 0 {
+    if channels.is_multiple_of(towers * groups) {
         return Ok(());
     }
     Err(SpecError::Indivisible {

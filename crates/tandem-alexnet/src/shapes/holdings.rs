@@ -3,7 +3,8 @@
 use super::Shapes;
 use crate::placement::Placement;
 
-/// One tower's share of a layer's output, read by another tower. The gradient goes back the same way.
+/// One tower's share of a layer's output, read by another tower. The gradient goes back the same
+/// way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     pub from_tower: usize,

@@ -1,6 +1,7 @@
 //! The limits of a spec's numbers, checked before any arithmetic is done with them.
 //!
-//! What depends on the layer before (does a window fit, do channels divide) is checked by [`crate::shapes`].
+//! What depends on the layer before (does a window fit, do channels divide) is checked by
+//! [`crate::shapes`].
 
 use std::collections::HashMap;
 
@@ -64,7 +65,7 @@ fn layer(spec: &Spec, index: usize) -> Result<(), SpecError> {
         }
         Layer::Lrn(layer) => {
             size("size", layer.size)?;
-            if layer.size % 2 == 0 {
+            if layer.size.is_multiple_of(2) {
                 return Err(SpecError::EvenWindow {
                     layer: label,
                     size: layer.size,

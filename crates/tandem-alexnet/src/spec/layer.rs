@@ -40,7 +40,8 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// A 2-D convolution with bias and activation. Weight: (channels, channels read / groups, kernel, kernel).
+/// A 2-D convolution with bias and activation. Weight: (channels, channels read / groups, kernel,
+/// kernel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Convolution {
@@ -54,8 +55,8 @@ pub struct Convolution {
     pub padding: usize,
     #[serde(default = "one")]
     pub towers: usize,
-    /// Groups within a tower. Caffe's networks run on one device (its LRN spans all channels) and group conv2, conv4 and
-    /// conv5, which towers cannot say.
+    /// Groups within a tower. Caffe's networks run on one device (its LRN spans all channels) and
+    /// group conv2, conv4 and conv5, which towers cannot say.
     #[serde(default = "one")]
     pub groups: usize,
     #[serde(default)]
@@ -88,7 +89,8 @@ pub struct Linear {
     pub bias: f64,
 }
 
-/// Local response normalisation across the channels of a tower (Section 3.3): b = a / (k + alpha Σ a²)^beta.
+/// Local response normalisation across the channels of a tower (Section 3.3): b = a / (k + alpha Σ
+/// a²)^beta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lrn {
@@ -111,7 +113,8 @@ pub enum AlphaConvention {
     DividedBySize,
 }
 
-/// Max or average pooling over square windows, each channel on its own. Overlapping where stride < kernel (Section 3.4).
+/// Max or average pooling over square windows, each channel on its own. Overlapping where stride <
+/// kernel (Section 3.4).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {

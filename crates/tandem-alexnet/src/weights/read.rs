@@ -62,15 +62,16 @@ impl fmt::Display for Misfit {
 }
 
 impl Archive {
-    /// Reads the whole file. Memory in proportion to the file's true length, whatever its header claims.
+    /// Reads the whole file. Memory in proportion to the file's true length, whatever its header
+    /// claims.
     pub(crate) fn read(path: &Path) -> Result<Self, WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
             path: path.to_owned(),
             source,
         })?;
-        let invalid = |source| WeightsError::Invalid {
+        let invalid = |cause| WeightsError::Invalid {
             path: path.to_owned(),
-            source,
+            cause,
         };
         // `deserialize` does these checks, and more; the metadata is only to be had from here.
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(invalid)?;
@@ -114,7 +115,8 @@ impl Archive {
         })
     }
 
-    /// Every tensor as f32 on the CPU, if they are those of `wanted`, with or without those of `optional`.
+    /// Every tensor as f32 on the CPU, if they are those of `wanted`, with or without those of
+    /// `optional`.
     pub(crate) fn tensors(
         &self,
         network: &str,
@@ -122,9 +124,9 @@ impl Archive {
         optional: &Shapes,
     ) -> Result<BTreeMap<String, Tensor>, WeightsError> {
         let archive =
-            SafeTensors::deserialize(&self.bytes).map_err(|source| WeightsError::Invalid {
+            SafeTensors::deserialize(&self.bytes).map_err(|cause| WeightsError::Invalid {
                 path: self.path.clone(),
-                source,
+                cause,
             })?;
         let stored: BTreeMap<_, _> = archive.iter().collect();
         let mut misfits = Vec::new();
@@ -161,7 +163,7 @@ impl Archive {
                         .map_err(|source| WeightsError::Tensor {
                             path: self.path.clone(),
                             name: name.clone(),
-                            source,
+                            source: Box::new(source),
                         })?;
                     tensors.insert(name, tensor);
                 }

@@ -1,7 +1,8 @@
 //! Writing safetensors, the same bytes for the same content.
 //!
-//! The safetensors crate keeps metadata in a hash map and writes it in a different order each time; a resumed run must end in the
-//! same bytes as one that was never stopped. The format is a length, a JSON header and the tensors one after another.
+//! The safetensors crate keeps metadata in a hash map and writes it in a different order each time;
+//! a resumed run must end in the same bytes as one that was never stopped. The format is a length,
+//! a JSON header and the tensors one after another.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

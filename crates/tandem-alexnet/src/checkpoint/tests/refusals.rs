@@ -1,0 +1,132 @@
+//! Folders, networks, data and states that a run does not go on with.
+
+use super::*;
+
+#[test]
+fn a_folder_that_holds_a_run_is_refused_for_a_new_one() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let error = RunDirectory::create(run.path(), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("holds another run (its config.toml is there)")
+            && error.contains("--resume"),
+        "{error}"
+    );
+    fs::remove_file(run.path().join(CONFIG)).unwrap();
+    let error = RunDirectory::create(run.path(), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("its last.safetensors is there"), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_run_cannot_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = RunDirectory::resume(&folder.path().join("none"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains("there is no run in") && missing.contains("none"),
+        "{missing}"
+    );
+    fs::write(folder.path().join("thesis.tex"), "not a run").unwrap();
+    assert!(matches!(
+        RunDirectory::resume(folder.path()),
+        Err(RunError::NoRun { .. })
+    ));
+}
+
+#[test]
+fn a_run_cannot_be_made_below_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = RunDirectory::create(&file.join("run"), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot create") && error.contains("file/run"),
+        "{error}"
+    );
+    let error = RunDirectory::create(&file, &config())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a file has the name of a folder there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn another_network_is_refused_with_both_named() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
+    let other = Spec::parse(
+        &SPEC
+            .replace("tiny", "wide")
+            .replace("channels = 2", "channels = 4"),
+    )
+    .unwrap();
+    let error = checkpoint
+        .clone()
+        .unwrap()
+        .check(&other, &data())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("is of `tiny` and the network given is `wide`"),
+        "{error}"
+    );
+    let other = Spec::parse(&SPEC.replace("channels = 2", "channels = 4")).unwrap();
+    let error = checkpoint
+        .unwrap()
+        .check(&other, &data())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("in layer 1 `conv1`, it has `channels = 2` and the other `channels = 4`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn other_data_is_refused_with_both_named_and_moved_data_is_not() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
+    let checkpoint = checkpoint.unwrap();
+    let moved = DataIdentity {
+        name: "/elsewhere".to_owned(),
+        ..data()
+    };
+    checkpoint.check(&spec(), &moved).unwrap();
+    let other = DataIdentity {
+        name: "/cifar".to_owned(),
+        fingerprint: 2,
+    };
+    let error = checkpoint.check(&spec(), &other).unwrap_err().to_string();
+    assert!(
+        error.contains("`builtin` (fingerprint feed000000000001)"),
+        "{error}"
+    );
+    assert!(
+        error.contains("`/cifar` (fingerprint 0000000000000002)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_state_that_is_gone_or_of_another_step_is_named() {
+    let (_folder, run) = run_with_checkpoint(10);
+    let path = run.state_path(10);
+    fs::remove_file(&path).unwrap();
+    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("step-00000010.safetensors is gone"),
+        "{error}"
+    );
+    run.write_state(&state(20)).unwrap().commit().unwrap();
+    fs::rename(run.state_path(20), &path).unwrap();
+    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    assert!(error.contains("holds the state of step 20"), "{error}");
+}
