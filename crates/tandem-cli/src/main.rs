@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 mod args;
+mod bench;
 mod completions;
 mod doctor;
 mod failure;
@@ -14,6 +15,7 @@ mod memory;
 mod report;
 mod settings;
 mod signals;
+mod weights;
 
 use args::{Cli, Command, Global};
 
@@ -41,6 +43,7 @@ fn run() -> Result<ExitCode> {
     };
     set_threads(&cli.global)?;
     match &cli.command {
+        Command::Bench(args) => bench::run(args)?,
         Command::Completions(args) => completions::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Info(args) => info::run(args)?,

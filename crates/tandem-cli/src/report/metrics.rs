@@ -39,7 +39,7 @@ pub struct Metrics {
 #[derive(Deserialize)]
 struct Line {
     step: u64,
-    epoch: f64,
+    epoch: Option<f64>,
     loss: Option<f64>,
     learning_rate: Option<f64>,
     top1_error: Option<f64>,
@@ -76,13 +76,8 @@ impl Metrics {
         {
             self.validated.pop();
         }
-        if let Some(top1_error) = line.top1_error {
-            let Line {
-                step,
-                epoch,
-                top5_error,
-                ..
-            } = *line;
+        if let (Some(epoch), Some(top1_error)) = (line.epoch, line.top1_error) {
+            let (step, top5_error) = (line.step, line.top5_error);
             self.validated.push(Validated {
                 step,
                 epoch,

@@ -6,5 +6,6 @@ pub mod font;
 pub mod metrics;
 pub mod picture;
 pub mod progress;
+pub mod run;
 pub mod table;
 pub mod tensorboard;

@@ -174,11 +174,11 @@ impl Meter {
     }
 }
 
-fn share(part: f64, whole: f64) -> f64 {
+pub(super) fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn three_digits(rate: f64) -> String {
+pub(super) fn three_digits(rate: f64) -> String {
     match rate {
         r if r < 10.0 => format!("{r:.2}"),
         r if r < 100.0 => format!("{r:.1}"),

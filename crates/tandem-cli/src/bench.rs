@@ -1,0 +1,131 @@
+//! `tandem bench`: how long a step, an operation or a batch of pictures takes.
+
+mod operations;
+mod stopwatch;
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use serde::Serialize;
+use tandem_alexnet::shapes::Shapes;
+use tandem_alexnet::spec::Spec;
+
+use crate::args::{Bench, BenchMode};
+use crate::failure::Failure;
+use crate::memory;
+use crate::report::table::{Align, bytes, table};
+use stopwatch::Stopwatch;
+
+/// One measurement, as `--json` prints it: these keys and no others.
+#[derive(Debug, Serialize)]
+struct Measured {
+    mode: &'static str,
+    model: String,
+    device: String,
+    batch: usize,
+    threads: usize,
+    /// The median over the steps timed.
+    seconds_per_step: f64,
+    images_per_second: f64,
+    /// Of the whole process; null where the system does not say.
+    peak_memory_bytes: Option<u64>,
+}
+
+pub fn run(args: &Bench) -> Result<()> {
+    let spec = Spec::named(&args.model)?;
+    let shapes = Shapes::of(&spec)?;
+    args.devices.check(shapes.towers())?;
+
+    let mut watch = Stopwatch::new(args.warmup, args.steps.get());
+    memory::forget_peak();
+    match args.mode {
+        BenchMode::Conv | BenchMode::Lrn | BenchMode::Pool => {
+            operations::time(&spec, &shapes, args, &mut watch)?;
+        }
+        BenchMode::Train | BenchMode::Infer | BenchMode::Data => {
+            let words = format!("bench --mode {} is not there yet", args.mode.name());
+            return Err(Failure::failed(words, "lrn, pool and conv are").into());
+        }
+    }
+    let seconds_per_step = watch.median();
+    let measured = Measured {
+        mode: args.mode.name(),
+        model: spec.name,
+        device: args.devices.to_string(),
+        batch: args.batch.get(),
+        threads: rayon::current_num_threads(),
+        seconds_per_step,
+        images_per_second: args.batch.get() as f64 / seconds_per_step,
+        peak_memory_bytes: memory::peak_resident_bytes(),
+    };
+    let text = if args.json {
+        serde_json::to_string(&measured)? + "\n"
+    } else {
+        words(&measured, &watch)
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn words(measured: &Measured, watch: &Stopwatch) -> String {
+    let Measured {
+        mode,
+        model,
+        device,
+        batch,
+        threads,
+        ..
+    } = measured;
+    let mut text = format!("{mode} of {model} on {device}: batch {batch}, {threads} threads\n\n");
+    let parts = watch.parts();
+    if !parts.is_empty() {
+        let head = [("part", Align::Left), ("median", Align::Right)];
+        let rows: Vec<_> = parts
+            .into_iter()
+            .map(|(name, seconds)| vec![name, milliseconds(seconds)])
+            .collect();
+        text.push_str(&table(&head, &rows));
+        text.push('\n');
+    }
+    let (fastest, slowest) = watch.range();
+    text.push_str(&format!(
+        "{} a step (median of {}; {} to {})\n{:.1} images/s\n",
+        milliseconds(measured.seconds_per_step),
+        watch.steps(),
+        milliseconds(fastest),
+        milliseconds(slowest),
+        measured.images_per_second,
+    ));
+    if let Some(peak) = measured.peak_memory_bytes {
+        text.push_str(&format!("{} of memory at most\n", bytes(peak)));
+    }
+    text
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.2} ms", 1000.0 * seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_has_the_keys_of_the_contract_and_no_others() {
+        let measured = Measured {
+            mode: "lrn",
+            model: "alexnet".to_owned(),
+            device: "cpu".to_owned(),
+            batch: 64,
+            threads: 2,
+            seconds_per_step: 0.5,
+            images_per_second: 128.0,
+            peak_memory_bytes: None,
+        };
+        let json = serde_json::to_string(&measured).unwrap();
+        assert_eq!(
+            json,
+            r#"{"mode":"lrn","model":"alexnet","device":"cpu","batch":64,"threads":2,"seconds_per_step":0.5,"images_per_second":128.0,"peak_memory_bytes":null}"#
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Steps timed as a whole and in named parts.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// Runs steps and remembers how long each, and each part of it, took.
+#[derive(Debug)]
+pub struct Stopwatch {
+    warmup: usize,
+    steps: usize,
+    took: Vec<Duration>,
+    /// In the order in which the parts were first met.
+    parts: Vec<(String, Vec<Duration>)>,
+}
+
+impl Stopwatch {
+    pub fn new(warmup: usize, steps: usize) -> Self {
+        Self {
+            warmup,
+            steps,
+            took: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// Runs `step` for the warm-up, which does not count, and then for the steps that do.
+    pub fn run(&mut self, mut step: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        for _ in 0..self.warmup {
+            step(self)?;
+        }
+        self.parts.clear();
+        for _ in 0..self.steps {
+            let start = Instant::now();
+            step(self)?;
+            self.took.push(start.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Runs one part of a step.
+    pub fn part<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        let took = start.elapsed();
+        match self.parts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, all)) => all.push(took),
+            None => self.parts.push((name.to_owned(), vec![took])),
+        }
+        done
+    }
+
+    /// Steps timed.
+    pub fn steps(&self) -> usize {
+        self.took.len()
+    }
+
+    /// Seconds a step.
+    pub fn median(&self) -> f64 {
+        median(&self.took)
+    }
+
+    /// Seconds of the fastest and of the slowest step.
+    pub fn range(&self) -> (f64, f64) {
+        let seconds = self.took.iter().map(Duration::as_secs_f64);
+        seconds.fold((f64::INFINITY, 0.0), |(low, high), s| {
+            (low.min(s), high.max(s))
+        })
+    }
+
+    /// Each part's name and median, in seconds.
+    pub fn parts(&self) -> Vec<(String, f64)> {
+        self.parts
+            .iter()
+            .map(|(name, took)| (name.clone(), median(took)))
+            .collect()
+    }
+}
+
+/// As the PyTorch peer takes it: of an even number, the upper one.
+fn median(times: &[Duration]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted
+        .get(sorted.len() / 2)
+        .map_or(0.0, Duration::as_secs_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        let times = |all: &[u64]| {
+            median(
+                &all.iter()
+                    .map(|&s| Duration::from_secs(s))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(times(&[9, 1, 2]), 2.0);
+        assert_eq!(times(&[4, 1, 2, 3]), 3.0);
+    }
+
+    #[test]
+    fn warm_up_runs_and_does_not_count() {
+        let mut watch = Stopwatch::new(2, 3);
+        let mut ran = 0;
+        watch
+            .run(|watch| {
+                ran += 1;
+                watch.part("a", || ());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((ran, watch.steps()), (5, 3));
+        assert_eq!(watch.parts[0].1.len(), 3);
+    }
+
+    #[test]
+    fn a_step_that_fails_ends_the_measurement() {
+        let mut watch = Stopwatch::new(0, 3);
+        assert!(watch.run(|_| anyhow::bail!("no")).is_err());
+        assert_eq!(watch.steps(), 0);
+    }
+}

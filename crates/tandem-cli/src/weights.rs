@@ -1,0 +1,72 @@
+//! `--weights FILE|RUN|hf:OWNER/NAME`: which file is meant.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use tandem_alexnet::checkpoint::{BEST, LAST};
+
+use crate::failure::Failure;
+
+/// The weights file `named` on the command line: a file itself, or the best of a run directory, the
+/// last where no epoch was measured yet.
+pub fn file(named: &str) -> Result<PathBuf> {
+    if let Some(repository) = named.strip_prefix("hf:") {
+        let what = format!("--weights hf:{repository}: downloading from the hub is not there yet");
+        return Err(Failure::failed(what, "download the safetensors file and name it").into());
+    }
+    let path = Path::new(named);
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    if !path.is_dir() {
+        let what = format!("--weights {named}: there is no such file or run directory");
+        return Err(Failure::failed(
+            what,
+            "`tandem train` makes one; it says where when it begins",
+        )
+        .into());
+    }
+    let found = [BEST, LAST]
+        .map(|name| path.join(name))
+        .into_iter()
+        .find(|file| file.is_file());
+    found.ok_or_else(|| {
+        let what = format!("--weights {named}: neither {BEST} nor {LAST} is in it");
+        let hint = format!("if the run was stopped before its first checkpoint, go on with: tandem train --resume {named}");
+        Failure::failed(what, hint).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_run_directory_stands_for_its_best_weights_then_its_last() {
+        let run = tempfile::tempdir().unwrap();
+        let named = run.path().to_str().unwrap();
+        assert!(file(named).unwrap_err().to_string().contains(BEST));
+        fs::write(run.path().join(LAST), "").unwrap();
+        assert_eq!(file(named).unwrap(), run.path().join(LAST));
+        fs::write(run.path().join(BEST), "").unwrap();
+        assert_eq!(file(named).unwrap(), run.path().join(BEST));
+        assert_eq!(
+            file(run.path().join(LAST).to_str().unwrap()).unwrap(),
+            run.path().join(LAST)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = file("no/such/run").unwrap_err();
+        assert!(error.to_string().contains("no/such/run"));
+        assert!(
+            file("hf:someone/alexnet")
+                .unwrap_err()
+                .to_string()
+                .contains("hf:someone/alexnet")
+        );
+    }
+}
