@@ -42,7 +42,7 @@ impl Failure {
     }
 
     /// A library's error over something typed; exit code 2.
-    pub fn from_typing(error: impl fmt::Display) -> Self {
+    pub fn from_typing(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self {
             what: error.to_string(),
             hint: None,

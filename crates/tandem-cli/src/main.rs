@@ -9,12 +9,15 @@ mod args;
 mod bench;
 mod completions;
 mod doctor;
+mod eval;
 mod failure;
 mod info;
 mod memory;
+mod predict;
 mod report;
 mod settings;
 mod signals;
+mod train;
 mod weights;
 
 use args::{Cli, Command, Global};
@@ -43,11 +46,13 @@ fn run() -> Result<ExitCode> {
     };
     set_threads(&cli.global)?;
     match &cli.command {
+        Command::Train(args) => return train::run(args, &cli.global),
+        Command::Eval(args) => eval::run(args)?,
+        Command::Predict(args) => predict::run(args)?,
         Command::Bench(args) => bench::run(args)?,
-        Command::Completions(args) => completions::run(args)?,
-        Command::Doctor(args) => doctor::run(args)?,
         Command::Info(args) => info::run(args)?,
-        _ => anyhow::bail!("not here yet"),
+        Command::Doctor(args) => doctor::run(args)?,
+        Command::Completions(args) => completions::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

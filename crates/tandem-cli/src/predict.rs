@@ -1,0 +1,120 @@
+//! `tandem predict`: what is in a picture.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+use tandem_alexnet::weights::Weights;
+
+use crate::args::Predict;
+use crate::failure::Failure;
+use crate::weights;
+
+/// One picture's result, as `--json` prints it on a line.
+#[derive(Debug, Serialize)]
+struct Predicted {
+    image: String,
+    /// The likeliest first.
+    predictions: Vec<Prediction>,
+}
+
+#[derive(Debug, Serialize)]
+struct Prediction {
+    class: usize,
+    label: String,
+    probability: f32,
+}
+
+pub fn run(args: &Predict) -> Result<()> {
+    let weights = Weights::read(&weights::file(&args.weights)?)?;
+    // Every picture's line as soon as it is known: pictures before one that fails are not lost.
+    for picture in &args.pictures {
+        let predicted = Predicted {
+            image: picture.display().to_string(),
+            predictions: likeliest(
+                &probabilities(&weights, picture)?,
+                &weights.classes,
+                args.top.get(),
+            ),
+        };
+        let text = if args.json {
+            serde_json::to_string(&predicted)? + "\n"
+        } else {
+            predicted.words()
+        };
+        io::stdout().lock().write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The probability of each class for the picture in the file `picture`.
+fn probabilities(weights: &Weights, picture: &Path) -> Result<Vec<f32>> {
+    let what = format!(
+        "predicting {} with {} is not there yet",
+        picture.display(),
+        weights.spec.name
+    );
+    Err(Failure::failed(what, "the weights were read and fit their network").into())
+}
+
+/// The `top` likeliest classes; of equal ones the first.
+fn likeliest(probabilities: &[f32], labels: &[String], top: usize) -> Vec<Prediction> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let prediction = |&class: &usize| Prediction {
+        class,
+        label: labels.get(class).cloned().unwrap_or_default(),
+        probability: probabilities[class],
+    };
+    order.iter().take(top).map(prediction).collect()
+}
+
+impl Predicted {
+    fn words(&self) -> String {
+        let mut text = format!("{}\n", self.image);
+        for Prediction {
+            label, probability, ..
+        } in &self.predictions
+        {
+            text.push_str(&format!("  {:5.1} %  {label}\n", 100.0 * probability));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn predicted(top: usize) -> Predicted {
+        let labels = ["Trouser", "Dress", "Coat"].map(str::to_owned);
+        Predicted {
+            image: "a.png".to_owned(),
+            predictions: likeliest(&[0.25, 0.5, 0.25], &labels, top),
+        }
+    }
+
+    #[test]
+    fn the_likeliest_comes_first_and_equals_keep_their_order() {
+        let classes: Vec<usize> = predicted(9).predictions.iter().map(|p| p.class).collect();
+        assert_eq!(classes, [1, 0, 2]);
+        assert_eq!(predicted(2).predictions.len(), 2);
+    }
+
+    #[test]
+    fn the_json_is_the_contract_s() {
+        assert_eq!(
+            serde_json::to_string(&predicted(1)).unwrap(),
+            r#"{"image":"a.png","predictions":[{"class":1,"label":"Dress","probability":0.5}]}"#
+        );
+    }
+
+    #[test]
+    fn people_read_percentages() {
+        assert_eq!(
+            predicted(2).words(),
+            "a.png\n   50.0 %  Dress\n   25.0 %  Trouser\n"
+        );
+    }
+}
