@@ -5,13 +5,21 @@
 //! Results do not depend on the number of threads.
 
 pub mod activation;
+pub mod avg_pool;
 pub mod conv;
+pub mod dropout;
 pub mod error;
 pub mod linear;
+pub mod lrn;
+pub mod max_pool;
 mod planes;
 mod product;
+pub mod random;
 mod real;
+pub mod sgd;
+pub mod softmax_nll;
 mod storage;
+pub mod window;
 
 pub use activation::Activation;
 pub use error::OpError;

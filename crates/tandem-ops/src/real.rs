@@ -9,7 +9,11 @@ pub trait Real: WithDType + Copy + Send + Sync + PartialOrd + 'static {
     type Vector<S: Simd>: Copy + Send + Sync;
 
     const ZERO: Self;
-    const ONE: Self;
+
+    fn sqrt(self) -> Self;
+    fn powf(self, exponent: Self) -> Self;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
 
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     fn vadd<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
@@ -63,7 +67,23 @@ macro_rules! real {
             type Vector<S: Simd> = S::$vector;
 
             const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                <$type>::sqrt(self)
+            }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self {
+                <$type>::powf(self, exponent)
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                <$type>::exp(self)
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                <$type>::ln(self)
+            }
 
             #[inline(always)]
             fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {

@@ -1,0 +1,125 @@
+//! Dropout (Section 4.2 of the paper): at training each value is set to zero with probability `p`.
+//!
+//! The mask is a pure function of (seed, stream, index of the value): it is never stored, and the
+//! backward pass draws it again. Any shape; the index counts values in row-major order.
+
+use crate::error::OpError;
+use crate::random::philox;
+use crate::real::Real;
+use crate::storage::slice;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Where the factor 1 − p goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropoutRule {
+    /// Survivors times 1 / (1 − p) at training, nothing at test: PyTorch, Caffe.
+    Inverted,
+    /// Survivors as they are at training; outputs times 1 − p at test: Section 4.2 as printed.
+    Paper,
+}
+
+/// One application of dropout at training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    p: f64,
+    rule: DropoutRule,
+    seed: u64,
+    stream: u64,
+}
+
+impl Dropout {
+    /// `stream` tells the masks of one seed apart: step, layer and tower.
+    ///
+    /// # Errors
+    /// When `p` is not in `0 ≤ p < 1`.
+    pub fn new(
+        p: f64,
+        rule: DropoutRule,
+        seed: u64,
+        stream: u64,
+    ) -> std::result::Result<Self, OpError> {
+        if !(0.0..1.0).contains(&p) {
+            return Err(OpError::parameter(
+                "dropout",
+                format!("p is {p}; it must be in 0..1"),
+            ));
+        }
+        Ok(Self {
+            p,
+            rule,
+            seed,
+            stream,
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.contiguous()?.apply_op1(*self)
+    }
+
+    /// Whether the value of this index survives: the definition.
+    pub fn keeps(&self, index: u64) -> bool {
+        self.words(index / 4)[(index % 4) as usize] >= self.threshold()
+    }
+
+    #[inline(always)]
+    fn words(&self, block: u64) -> [u32; 4] {
+        let halves = |v: u64| [v as u32, (v >> 32) as u32];
+        let ([a, b], [c, d]) = (halves(block), halves(self.stream));
+        philox(halves(self.seed), [a, b, c, d])
+    }
+
+    fn threshold(&self) -> u32 {
+        (self.p * 2f64.powi(32)) as u32
+    }
+
+    fn apply<T: Real>(&self, x: &[T]) -> Vec<T> {
+        let threshold = self.threshold();
+        let factor = T::from_f64(match self.rule {
+            DropoutRule::Inverted => 1.0 / (1.0 - self.p),
+            DropoutRule::Paper => 1.0,
+        });
+        let mut y = x.to_vec();
+        y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
+            Arch::new().dispatch(|| {
+                let first = (i * BLOCK / 4) as u64;
+                for (block, y) in (first..).zip(y.chunks_mut(4)) {
+                    let words = self.words(block);
+                    for (y, word) in y.iter_mut().zip(words) {
+                        *y = if word >= threshold {
+                            *y * factor
+                        } else {
+                            T::ZERO
+                        };
+                    }
+                }
+            });
+        });
+        y
+    }
+}
+
+/// Values a task draws for; a multiple of four.
+const BLOCK: usize = 16 * 1024;
+
+impl CustomOp1 for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = match x {
+            CpuStorage::F32(_) => CpuStorage::F32(self.apply(slice::<f32>(x, l)?)),
+            CpuStorage::F64(_) => CpuStorage::F64(self.apply(slice::<f64>(x, l)?)),
+            other => return Err(OpError::dtype("dropout", other.dtype()).into()),
+        };
+        Ok((y, l.shape().clone()))
+    }
+
+    /// The same mask and factor on the gradient.
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(dy.contiguous()?.apply_op1_no_bwd(self)?))
+    }
+}

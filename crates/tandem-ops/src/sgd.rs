@@ -1,0 +1,115 @@
+//! Stochastic gradient descent with momentum and weight decay (Section 5 of the paper), in place.
+//!
+//! `paper`: `v ← m v − d ε w − ε g; w ← w + v`. The rate ε stands inside v.
+//! `pytorch`: `v ← m v + d w + g; w ← w − ε v`. After a change of the rate the two differ.
+//!
+//! Weight and velocity are one tensor, the slab `(2, …)`: index 0 the weight, index 1 the velocity.
+//! A step reads gradient, weight and velocity once and writes weight and velocity once.
+
+use crate::error::OpError;
+use crate::real::Real;
+use crate::storage::slice;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result};
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Where the learning rate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SgdRule {
+    Paper,
+    Pytorch,
+}
+
+/// One step; applied as `slab.inplace_op2(&gradient, &sgd)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    rule: SgdRule,
+    learning_rate: f64,
+    momentum: f64,
+    weight_decay: f64,
+}
+
+impl Sgd {
+    /// # Errors
+    /// When a value is negative or not finite.
+    pub fn new(
+        rule: SgdRule,
+        learning_rate: f64,
+        momentum: f64,
+        weight_decay: f64,
+    ) -> std::result::Result<Self, OpError> {
+        for (name, value) in [
+            ("learning rate", learning_rate),
+            ("momentum", momentum),
+            ("weight decay", weight_decay),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                let what = format!("{name} is {value}; it must be finite and not negative");
+                return Err(OpError::parameter("sgd", what));
+            }
+        }
+        Ok(Self {
+            rule,
+            learning_rate,
+            momentum,
+            weight_decay,
+        })
+    }
+
+    fn step<T: Real>(&self, slab: &mut [T], gradient: &[T]) {
+        let (weights, velocities) = slab.split_at_mut(gradient.len());
+        let rate = T::from_f64(self.learning_rate);
+        let (m, decay) = (T::from_f64(self.momentum), T::from_f64(self.weight_decay));
+        let decay_rate = T::from_f64(self.weight_decay * self.learning_rate);
+        weights
+            .par_chunks_mut(BLOCK)
+            .zip(velocities.par_chunks_mut(BLOCK))
+            .zip(gradient.par_chunks(BLOCK))
+            .for_each(|((w, v), g)| {
+                Arch::new().dispatch(|| {
+                    let each = w.iter_mut().zip(v.iter_mut()).zip(g);
+                    match self.rule {
+                        SgdRule::Paper => each.for_each(|((w, v), g)| {
+                            *v = m * *v - decay_rate * *w - rate * *g;
+                            *w += *v;
+                        }),
+                        SgdRule::Pytorch => each.for_each(|((w, v), g)| {
+                            *v = m * *v + decay * *w + *g;
+                            *w -= rate * *v;
+                        }),
+                    }
+                });
+            });
+    }
+}
+
+/// Values a task updates.
+const BLOCK: usize = 64 * 1024;
+
+impl InplaceOp2 for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn cpu_fwd(
+        &self,
+        slab: &mut CpuStorage,
+        sl: &Layout,
+        gradient: &CpuStorage,
+        gl: &Layout,
+    ) -> Result<()> {
+        let fits = sl.dims().first() == Some(&2) && sl.dims()[1..] == *gl.dims();
+        let Some((start, end)) = sl.contiguous_offsets().filter(|_| fits) else {
+            let shapes = format!("slab {:?}, gradient {:?}", sl.dims(), gl.dims());
+            let what = "the slab must be contiguous and (2, shape of the gradient)";
+            return Err(OpError::shape("sgd", what, shapes).into());
+        };
+        match slab {
+            CpuStorage::F32(slab) => self.step(&mut slab[start..end], slice(gradient, gl)?),
+            CpuStorage::F64(slab) => self.step(&mut slab[start..end], slice(gradient, gl)?),
+            other => return Err(OpError::dtype("sgd", other.dtype()).into()),
+        }
+        Ok(())
+    }
+}
