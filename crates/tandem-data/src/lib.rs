@@ -1,1 +1,56 @@
-//! Where pictures come from and what happens to them before a batch.
+//! Where pictures come from and what happens to them before a batch. Knows no network.
+//!
+//! Straight through, no way back:
+//!
+//! [`open`] (files to a [`Dataset`]) → [`Pictures::prepare`] (decode, shorter side to `side`, centre
+//! `side × side`, training mean and colour covariance) → [`Loader`] (threads, prefetch, seeded order;
+//! crop, mirror, colour, mean) → [`Batch`] of `f32`, (N, C, H, W).
+//!
+//! Every random choice is a pure function of (seed, epoch, picture, purpose): a run is the same for
+//! any number of threads, and can start again at any batch of any epoch.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tandem_data::{Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Views};
+//!
+//! let test = tandem_data::open("builtin", Part::Test)?;
+//! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
+//! let normalise = Normalise::Mean(pictures.mean().into());
+//! let options = LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0 };
+//! let mut loader = Loader::test(pictures, 28, normalise, Views::Centre, options);
+//! assert_eq!(loader.batches(), 8);
+//! let batch = loader.next().expect("a first batch")?;
+//! assert_eq!(batch.shape, [128, 1, 28, 28]);
+//! # Ok::<(), tandem_data::DataError>(())
+//! ```
+
+mod augment;
+mod builtin;
+mod cifar;
+mod colour;
+mod dataset;
+mod error;
+mod fingerprint;
+mod folder;
+mod idx;
+mod loader;
+mod memory;
+mod normalise;
+mod order;
+mod picture;
+mod pictures;
+mod preprocess;
+mod random;
+mod tally;
+mod view;
+
+pub use augment::{Augment, Colour, Draw, Mirror};
+pub use colour::ColourBasis;
+pub use dataset::{Dataset, Part, open};
+pub use error::DataError;
+pub use loader::{Batch, Loader, LoaderOptions, Views};
+pub use normalise::Normalise;
+pub use picture::{Picture, decode};
+pub use pictures::Pictures;
+pub use preprocess::Preprocess;
+pub use view::{View, ten_views, view};

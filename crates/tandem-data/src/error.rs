@@ -1,0 +1,215 @@
+//! What can be wrong with data: each error names the file, what was found, and the fix.
+
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Nothing stands at the path.
+    #[error(
+        "no data at {path}: it does not exist. Give `builtin`, or a folder that holds {looked_for}"
+    )]
+    NotFound {
+        /// What was asked for.
+        path: PathBuf,
+        /// What would have been recognised.
+        looked_for: &'static str,
+    },
+    /// Something stands there, but nothing this crate reads.
+    #[error("{path} holds no data that is recognised. Looked for {looked_for}")]
+    Unrecognised {
+        /// The folder or file.
+        path: PathBuf,
+        /// What would have been recognised.
+        looked_for: &'static str,
+    },
+    /// A file of a set is missing.
+    #[error("{path} lacks {missing}, which belongs to {set}; fetch the missing file")]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+        /// The file or folder that is not there.
+        missing: String,
+        /// The set it belongs to.
+        set: &'static str,
+    },
+    /// The system refused to read a file or folder.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A gzip file is cut short or damaged.
+    #[error("{path} is a truncated or damaged gzip file ({source}); fetch it again")]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// The decompressor's reason.
+        source: std::io::Error,
+    },
+    /// An IDX file starts with the wrong number.
+    #[error(
+        "{path} starts with 0x{found:08x}, not the 0x{wanted:08x} of IDX {holds}; \
+         is it another file under this name?"
+    )]
+    Magic {
+        /// The file.
+        path: PathBuf,
+        /// Its first four bytes, big-endian.
+        found: u32,
+        /// What they should be.
+        wanted: u32,
+        /// What the file should hold.
+        holds: &'static str,
+    },
+    /// An IDX header announces pictures of an impossible size.
+    #[error(
+        "{path} announces {count} pictures of {height}×{width}; pictures have 1 to {limit} pixels a \
+         side. The header is damaged: fetch the file again"
+    )]
+    Dimensions {
+        /// The file.
+        path: PathBuf,
+        /// Announced number of pictures.
+        count: u64,
+        /// Announced rows.
+        height: u64,
+        /// Announced columns.
+        width: u64,
+        /// The largest side allowed.
+        limit: u64,
+    },
+    /// A file is shorter or longer than it should be.
+    #[error("{path} is {problem}: {found} where {wanted} belong; fetch it again")]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// "too short" or "too long".
+        problem: &'static str,
+        /// Bytes found, in words.
+        found: String,
+        /// Bytes that belong, in words.
+        wanted: String,
+    },
+    /// Pictures and labels do not go together.
+    #[error(
+        "{images} holds {pictures} pictures but {labels} holds {count} labels; \
+         they are not of one set"
+    )]
+    Counts {
+        /// The pictures' file.
+        images: PathBuf,
+        /// How many pictures it holds.
+        pictures: usize,
+        /// The labels' file.
+        labels: PathBuf,
+        /// How many labels it holds.
+        count: usize,
+    },
+    /// A label beyond the classes.
+    #[error("{path}: label {label} of picture {index} is beyond the {classes} classes (0 to {})", classes - 1)]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// Which picture, from 0.
+        index: usize,
+        /// Its label.
+        label: u32,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A file of class names with too few or too many.
+    #[error("{path} holds {found} class names where {wanted} belong, one a line")]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// How many names it holds.
+        found: usize,
+        /// How many classes there are.
+        wanted: usize,
+    },
+    /// A class folder without a picture.
+    #[error(
+        "class folder {path} holds no pictures (.jpg, .jpeg, .png or .webp directly inside); \
+         fill or remove it"
+    )]
+    EmptyClass {
+        /// The class folder.
+        path: PathBuf,
+    },
+    /// A class folder whose name the training pictures do not know.
+    #[error("{path} is not a class of the training pictures in {train}; rename or remove it")]
+    UnknownClass {
+        /// The class folder.
+        path: PathBuf,
+        /// The folder of the training pictures.
+        train: PathBuf,
+    },
+    /// No pictures are left for this part.
+    #[error("{path} has no pictures for this part: {reason}")]
+    NoPictures {
+        /// The folder, or the data's name.
+        path: PathBuf,
+        /// Why none are left.
+        reason: &'static str,
+    },
+    /// A picture that does not decode, or is larger than allowed.
+    #[error("{path} does not decode as a picture: {source}")]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: image::ImageError,
+    },
+    /// More pictures are bad than the stated share.
+    #[error(
+        "{bad} of {total} pictures do not decode, more than the allowed share of {share}; \
+         the first is {first}: {reason}"
+    )]
+    TooManyBad {
+        /// How many are bad.
+        bad: usize,
+        /// Out of how many.
+        total: usize,
+        /// The allowed share, 0 to 1.
+        share: f64,
+        /// The first bad one's name.
+        first: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A side, crop or number of channels that cannot be.
+    #[error("pictures of {side}×{side}×{channels} cannot be made: {reason}")]
+    Shape {
+        /// Side after preprocessing, pixels.
+        side: usize,
+        /// Channels after preprocessing.
+        channels: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// A mean of another size than the pictures.
+    #[error(
+        "the mean has {found} values, but pictures of {channels}×{side}×{side} need \
+         {}; it belongs to another preprocessing", channels * side * side
+    )]
+    Mean {
+        /// Values in the mean.
+        found: usize,
+        /// Channels of the pictures.
+        channels: usize,
+        /// Side of the pictures.
+        side: usize,
+    },
+    /// A loader thread panicked.
+    #[error("a loader thread failed on batch {batch}: {message}; this is a bug, please report it")]
+    Worker {
+        /// The batch it was making.
+        batch: usize,
+        /// What the panic said.
+        message: String,
+    },
+}

@@ -1,0 +1,369 @@
+//! Threads that make batches ahead of the training step.
+//!
+//! A worker takes the next batch number, makes the whole batch and puts it on a shelf; the loader
+//! hands batches out in order. At most `prefetch` batches are made or wait beyond the one that comes
+//! next, so memory is bounded. What a batch holds does not depend on which worker makes it, or when.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::augment::{check_crop, write};
+use crate::order::shuffled;
+use crate::view::ten_views;
+use crate::{Augment, DataError, Draw, Normalise, Pictures, View};
+
+/// Pictures and their labels, ready for a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Values, (N, C, H, W).
+    pub images: Vec<f32>,
+    /// (N, C, H, W). With ten views N is ten times the number of pictures, the view running fastest.
+    pub shape: [usize; 4],
+    /// The label of each picture.
+    pub labels: Vec<u32>,
+    /// The place of each picture in its [`Pictures`].
+    pub indices: Vec<usize>,
+}
+
+/// How batches are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoaderOptions {
+    /// Pictures a batch; the last of an epoch may hold fewer. At least 1 (0 counts as 1).
+    pub batch: usize,
+    /// Worker threads. At least 1 (0 counts as 1).
+    pub threads: usize,
+    /// Batches that may wait to be taken. At least 1 (0 counts as 1).
+    pub prefetch: usize,
+    /// What every random choice starts from.
+    pub seed: u64,
+}
+
+/// What is seen of each picture at test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// The centre crop.
+    Centre,
+    /// The [`ten_views`](crate::ten_views), whose predictions are to be averaged.
+    Ten,
+}
+
+impl Views {
+    /// Views a picture.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Centre => 1,
+            Self::Ten => 10,
+        }
+    }
+}
+
+/// The batches of one epoch, in order, made ahead by threads. Dropping it stops them.
+///
+/// After an error there are no more batches.
+#[derive(Debug)]
+pub struct Loader {
+    shelf: Arc<Shelf>,
+    workers: Vec<JoinHandle<()>>,
+    batches: usize,
+    waited: Duration,
+    /// What was wrong with the request itself; the first and only item.
+    refused: Option<DataError>,
+}
+
+impl Loader {
+    /// The batches of one training epoch from `first_batch` on, in the shuffled order of
+    /// (`options.seed`, `epoch`), varied by `augment`.
+    ///
+    /// If the crop or the mean do not fit the pictures, the first item is the error.
+    #[must_use]
+    pub fn train(
+        pictures: Arc<Pictures>,
+        augment: Augment,
+        options: LoaderOptions,
+        epoch: u64,
+        first_batch: usize,
+    ) -> Self {
+        let checked = augment.check(pictures.preprocess());
+        let order = shuffled(pictures.len(), options.seed, epoch);
+        let look = Look::Train {
+            augment,
+            seed: options.seed,
+            epoch,
+        };
+        Self::start(
+            Recipe {
+                pictures,
+                order,
+                look,
+                batch: options.batch.max(1),
+            },
+            checked,
+            options,
+            first_batch,
+        )
+    }
+
+    /// All pictures once, in their order, as a network is tested on them.
+    ///
+    /// If the crop or the mean do not fit the pictures, the first item is the error.
+    #[must_use]
+    pub fn test(
+        pictures: Arc<Pictures>,
+        crop: usize,
+        normalise: Normalise,
+        views: Views,
+        options: LoaderOptions,
+    ) -> Self {
+        let checked = check_crop(crop, pictures.preprocess())
+            .and_then(|()| normalise.check(pictures.preprocess()));
+        let order = (0..pictures.len()).collect();
+        let look = Look::Test {
+            crop,
+            normalise,
+            views,
+        };
+        Self::start(
+            Recipe {
+                pictures,
+                order,
+                look,
+                batch: options.batch.max(1),
+            },
+            checked,
+            options,
+            0,
+        )
+    }
+
+    fn start(
+        recipe: Recipe,
+        checked: Result<(), DataError>,
+        options: LoaderOptions,
+        first_batch: usize,
+    ) -> Self {
+        let batches = recipe.order.len().div_ceil(recipe.batch);
+        let shelf = Arc::new(Shelf {
+            state: Mutex::new(State {
+                next_to_make: first_batch,
+                next_to_take: first_batch,
+                ready: BTreeMap::new(),
+                end: if checked.is_ok() { batches } else { 0 },
+            }),
+            changed: Condvar::new(),
+            prefetch: options.prefetch.max(1),
+        });
+        let mut loader = Self {
+            shelf,
+            workers: Vec::new(),
+            batches,
+            waited: Duration::ZERO,
+            refused: checked.err(),
+        };
+        if loader.refused.is_none() && first_batch < batches {
+            let recipe = Arc::new(recipe);
+            let threads = options.threads.clamp(1, batches - first_batch);
+            loader.workers = (0..threads)
+                .map(|_| {
+                    let (shelf, recipe) = (loader.shelf.clone(), recipe.clone());
+                    std::thread::spawn(move || work(&shelf, &recipe))
+                })
+                .collect();
+        }
+        loader
+    }
+
+    /// Batches in the whole epoch, also those before `first_batch`.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.batches
+    }
+
+    /// How long the taker of batches has waited for them.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.refused.take() {
+            return Some(Err(error));
+        }
+        let begun = Instant::now();
+        let mut state = self.shelf.lock();
+        let item = loop {
+            if state.next_to_take >= state.end {
+                return None;
+            }
+            let wanted = state.next_to_take;
+            if let Some(item) = state.ready.remove(&wanted) {
+                break item;
+            }
+            state = self.shelf.wait(state);
+        };
+        state.next_to_take += 1;
+        if item.is_err() {
+            state.end = 0;
+        }
+        drop(state);
+        self.shelf.changed.notify_all();
+        self.waited += begun.elapsed();
+        Some(item)
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shelf.lock().end = 0;
+        self.shelf.changed.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker catches the panics of its work; there is nothing left to report here.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Where finished batches wait for their turn.
+#[derive(Debug)]
+struct Shelf {
+    state: Mutex<State>,
+    changed: Condvar,
+    prefetch: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    next_to_make: usize,
+    next_to_take: usize,
+    ready: BTreeMap<usize, Result<Batch, DataError>>,
+    /// No batch from this number on; 0 stops the workers.
+    end: usize,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn work(shelf: &Shelf, recipe: &Recipe) {
+    loop {
+        let mut state = shelf.lock();
+        let batch = loop {
+            if state.next_to_make >= state.end {
+                return;
+            }
+            if state.next_to_make < state.next_to_take + shelf.prefetch {
+                break state.next_to_make;
+            }
+            state = shelf.wait(state);
+        };
+        state.next_to_make += 1;
+        drop(state);
+
+        let made = catch_unwind(AssertUnwindSafe(|| recipe.make(batch))).unwrap_or_else(|panic| {
+            let message = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "a panic without words".into());
+            Err(DataError::Worker { batch, message })
+        });
+        shelf.lock().ready.insert(batch, made);
+        shelf.changed.notify_all();
+    }
+}
+
+/// All that a batch depends on.
+struct Recipe {
+    pictures: Arc<Pictures>,
+    order: Vec<usize>,
+    look: Look,
+    batch: usize,
+}
+
+enum Look {
+    Train {
+        augment: Augment,
+        seed: u64,
+        epoch: u64,
+    },
+    Test {
+        crop: usize,
+        normalise: Normalise,
+        views: Views,
+    },
+}
+
+impl Recipe {
+    fn make(&self, batch: usize) -> Result<Batch, DataError> {
+        let from = batch * self.batch;
+        let indices = self.order[from..self.order.len().min(from + self.batch)].to_vec();
+        let preprocess = self.pictures.preprocess();
+        let (crop, normalise) = match &self.look {
+            Look::Train { augment, .. } => (augment.crop, &augment.normalise),
+            Look::Test {
+                crop, normalise, ..
+            } => (*crop, normalise),
+        };
+        let views = match &self.look {
+            Look::Train { .. } => 1,
+            Look::Test { views, .. } => views.count(),
+        };
+
+        let size = preprocess.channels * crop * crop;
+        let shape = [indices.len() * views, preprocess.channels, crop, crop];
+        let mut images = vec![0.0; shape[0] * size];
+        for (&index, out) in indices.iter().zip(images.chunks_exact_mut(views * size)) {
+            let pixels = self.pictures.picture(index)?;
+            for (view, out) in out.chunks_exact_mut(size).enumerate() {
+                let draw = self.draw(index, view);
+                write(&pixels, preprocess, crop, &draw, normalise, out);
+            }
+        }
+        let labels = indices
+            .iter()
+            .map(|&index| self.pictures.label(index))
+            .collect();
+        Ok(Batch {
+            images,
+            shape,
+            labels,
+            indices,
+        })
+    }
+
+    fn draw(&self, index: usize, view: usize) -> Draw {
+        let side = self.pictures.preprocess().side;
+        match &self.look {
+            Look::Train {
+                augment,
+                seed,
+                epoch,
+            } => augment.draw(*seed, *epoch, index, side, self.pictures.colour_basis()),
+            Look::Test {
+                crop,
+                views: Views::Centre,
+                ..
+            } => View::Centre.draw(side, *crop),
+            Look::Test {
+                crop,
+                views: Views::Ten,
+                ..
+            } => ten_views()[view].draw(side, *crop),
+        }
+    }
+}

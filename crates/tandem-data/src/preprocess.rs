@@ -1,0 +1,133 @@
+//! One size for all pictures (section 2 of the paper): the shorter side scaled, the centre cut.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::{DataError, Picture};
+
+/// What every picture is brought to: `side × side × channels`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preprocess {
+    /// Side of the square, pixels; 256 in the paper.
+    pub side: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+}
+
+impl Preprocess {
+    /// Bytes a picture takes, and values its mean has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.side * self.side * self.channels
+    }
+
+    /// Whether a picture would have no bytes; such a value is refused where it enters.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let reason = if !matches!(self.channels, 1 | 3) {
+            "pictures have 1 or 3 channels"
+        } else if self.side == 0 || self.side > crate::picture::LONGEST_SIDE as usize {
+            "the side is 1 to 16384 pixels"
+        } else {
+            return Ok(());
+        };
+        Err(DataError::Shape {
+            side: self.side,
+            channels: self.channels,
+            reason: reason.into(),
+        })
+    }
+
+    /// Scales the shorter side of `picture` to `side` and cuts the centre `side × side`; HWC bytes.
+    ///
+    /// Bilinear with a filter as wide as the reduction, as Pillow and torchvision scale, so that
+    /// weights trained elsewhere see the pictures they know. Grey is repeated for three channels;
+    /// colour becomes grey by 0.299 R + 0.587 G + 0.114 B.
+    ///
+    /// ```
+    /// use tandem_data::{Picture, Preprocess};
+    /// let wide = Picture { width: 4, height: 2, channels: 1, pixels: vec![9, 1, 2, 9, 9, 3, 4, 9] };
+    /// assert_eq!(Preprocess { side: 2, channels: 1 }.apply(&wide), [1, 2, 3, 4]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `picture` is empty or its bytes are not `width × height × channels`, or `self` has other
+    /// than 1 or 3 channels or no pixels.
+    #[must_use]
+    pub fn apply(&self, picture: &Picture) -> Vec<u8> {
+        let Picture {
+            width,
+            height,
+            channels,
+            ref pixels,
+        } = *picture;
+        assert!(
+            width > 0 && height > 0 && pixels.len() == width * height * channels,
+            "a picture of {width}×{height}×{channels} with {} bytes",
+            pixels.len()
+        );
+        let square = if width == self.side && height == self.side {
+            pixels.clone()
+        } else if width.min(height) == self.side {
+            cut_centre(picture, self.side)
+        } else {
+            scale_centre(picture, self.side)
+        };
+        match (channels, self.channels) {
+            (1, 3) => square.iter().flat_map(|&grey| [grey; 3]).collect(),
+            (3, 1) => square.as_chunks::<3>().0.iter().map(grey).collect(),
+            (from, to) if from == to => square,
+            (from, to) => panic!("no way from {from} to {to} channels"),
+        }
+    }
+}
+
+/// ITU-R BT.601 weights in sixteen bits, as Pillow's conversion to `L`.
+fn grey(&[r, g, b]: &[u8; 3]) -> u8 {
+    ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
+}
+
+fn cut_centre(picture: &Picture, side: usize) -> Vec<u8> {
+    let (top, left) = ((picture.height - side) / 2, (picture.width - side) / 2);
+    let row = picture.width * picture.channels;
+    let (from, to) = (left * picture.channels, (left + side) * picture.channels);
+    picture
+        .pixels
+        .chunks_exact(row)
+        .skip(top)
+        .take(side)
+        .flat_map(|r| &r[from..to])
+        .copied()
+        .collect()
+}
+
+/// Scales only the centre square: the same as scaling the whole and cutting, without the work.
+fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
+    let pixel = match picture.channels {
+        1 => PixelType::U8,
+        3 => PixelType::U8x3,
+        other => panic!("a picture of {other} channels"),
+    };
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let source = ImageRef::new(width, height, &picture.pixels, pixel)
+        .expect("the caller checked the number of bytes");
+    let mut square = Image::new(side as u32, side as u32, pixel);
+    let shorter = width.min(height);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(
+            f64::from(width - shorter) / 2.0,
+            f64::from(height - shorter) / 2.0,
+            f64::from(shorter),
+            f64::from(shorter),
+        );
+    Resizer::new()
+        .resize(&source, &mut square, &options)
+        .expect("both are of one kind, and the cut lies inside the source");
+    square.into_vec()
+}
