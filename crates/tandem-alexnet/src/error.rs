@@ -326,6 +326,63 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+/// A network that cannot be built or run.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    #[error("{0}")]
+    Spec(#[from] SpecError),
+    #[error("{0}")]
+    Placement(#[from] PlacementError),
+    #[error("{0}")]
+    Data(#[from] tandem_data::DataError),
+    #[error("the values given hold no `{name}` of shape {shape:?}")]
+    Parameter { name: String, shape: Vec<usize> },
+    #[error("{0}")]
+    Compute(#[from] candle_core::Error),
+}
+
+/// A training run that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    #[error("{0}")]
+    Run(#[from] RunError),
+    #[error(
+        "the loss is not a finite number at step {step}, with learning rate {rate}: {}; the checkpoint before it is \
+         kept: start again with a lower rate (--set rate.initial=...), or look at the pictures",
+        layer.as_ref().map_or_else(
+            || "every gradient is finite".to_owned(),
+            |layer| format!("the first layer whose values are not finite is {layer}"),
+        )
+    )]
+    Diverged {
+        step: u64,
+        rate: f64,
+        layer: Option<String>,
+    },
+    #[error("{0}")]
+    Compute(#[from] candle_core::Error),
+}
+
+impl From<SpecError> for TrainError {
+    fn from(error: SpecError) -> Self {
+        Self::Network(error.into())
+    }
+}
+
+impl From<tandem_data::DataError> for TrainError {
+    fn from(error: tandem_data::DataError) -> Self {
+        Self::Network(error.into())
+    }
+}
+
+impl From<tandem_ops::OpError> for TrainError {
+    fn from(error: tandem_ops::OpError) -> Self {
+        Self::Compute(error.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

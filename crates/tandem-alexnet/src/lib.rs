@@ -6,8 +6,10 @@
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod evaluation;
 pub mod metrics;
 mod nearest;
+pub mod network;
 pub mod parameters;
 pub mod placement;
 pub mod presets;
@@ -15,4 +17,6 @@ mod replacement;
 pub mod schedule;
 pub mod shapes;
 pub mod spec;
+mod step;
+pub mod trainer;
 pub mod weights;

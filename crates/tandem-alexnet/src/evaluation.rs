@@ -1,0 +1,75 @@
+//! The error of a network on labelled pictures, and its predictions.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use serde::Serialize;
+use tandem_data::{Batch, Loader, LoaderOptions, Normalise, Pictures, Views};
+use tandem_ops::softmax_nll::softmax;
+
+use crate::error::NetworkError;
+use crate::network::{Network, Pass};
+
+/// What `tandem eval` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub images: usize,
+    /// Share of pictures whose class is not the likeliest, 0 to 1.
+    pub top1_error: f64,
+    /// Share of pictures whose class is not among the five likeliest.
+    pub top5_error: f64,
+    /// Mean negative log-likelihood of the right class, nats.
+    pub loss: f64,
+}
+
+/// Measures `network` on every picture. With ten views their softmax is averaged (Section 4.1).
+pub fn evaluate(
+    network: &Network,
+    pictures: &Arc<Pictures>,
+    normalise: &Normalise,
+    views: Views,
+    options: LoaderOptions,
+) -> Result<Evaluation, NetworkError> {
+    let crop = network.spec().input.crop;
+    let loader = Loader::test(pictures.clone(), crop, normalise.clone(), views, options);
+    let (mut first, mut fifth, mut loss, mut images) = (0usize, 0usize, 0f64, 0usize);
+    for batch in loader {
+        let batch = batch?;
+        let probabilities = view_means(&probabilities(network, &batch)?, batch.labels.len());
+        for (row, label) in probabilities.iter().zip(&batch.labels) {
+            let right = row[*label as usize];
+            // Ties count against the network: a constant answer must not look right.
+            let above = row.iter().filter(|p| !(**p < right)).count();
+            first += usize::from(above > 1);
+            fifth += usize::from(above > 5);
+            loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();
+            images += 1;
+        }
+    }
+    let share = |count: usize| count as f64 / images.max(1) as f64;
+    Ok(Evaluation {
+        images,
+        top1_error: share(first),
+        top5_error: share(fifth),
+        loss: loss / images.max(1) as f64,
+    })
+}
+
+/// Softmax of a batch, one row for each of its views.
+pub fn probabilities(network: &Network, batch: &Batch) -> Result<Vec<Vec<f32>>, NetworkError> {
+    let x = Tensor::from_slice(&batch.images, &batch.shape[..], &candle_core::Device::Cpu)?;
+    let logits = network.forward(&x, Pass::Test)?;
+    Ok(softmax(&logits)?.to_dtype(DType::F32)?.to_vec2()?)
+}
+
+/// The mean over the views of each of `pictures` pictures.
+fn view_means(rows: &[Vec<f32>], pictures: usize) -> Vec<Vec<f32>> {
+    let views = rows.len() / pictures.max(1);
+    rows.chunks(views.max(1))
+        .map(|views| {
+            (0..views[0].len())
+                .map(|class| views.iter().map(|row| row[class]).sum::<f32>() / views.len() as f32)
+                .collect()
+        })
+        .collect()
+}

@@ -1,0 +1,442 @@
+//! The training loop, straight through: batch, forward, loss, backward, update, and at the end of
+//! an epoch validation, schedule and checkpoint.
+//!
+//! A run is a pure function of its configuration and its pictures. Stopped at any moment and
+//! resumed, it ends in the same bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use serde::Serialize;
+use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Views};
+use tandem_ops::sgd::{Sgd, SgdRule};
+
+use crate::checkpoint::{Checkpoint, DataIdentity, Position, Rank, RunDirectory, State};
+use crate::config::{Colour, SgdRule as ConfiguredRule, TrainConfig};
+use crate::error::TrainError;
+use crate::evaluation::{Evaluation, evaluate};
+use crate::metrics::Metrics;
+use crate::network::{Network, Pass};
+use crate::schedule::{Schedule, Verdict};
+use crate::spec;
+use crate::weights::Weights;
+
+/// The two parts of the pictures, prepared for the network's input.
+pub struct TrainingData {
+    pub train: Arc<Pictures>,
+    pub validation: Arc<Pictures>,
+    /// As given to `--data`.
+    pub name: String,
+}
+
+/// What the loop tells whoever watches.
+pub enum Event<'a> {
+    Step(&'a StepReport),
+    Epoch(&'a EpochReport, &'a Network),
+    Saved { step: u64 },
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// Finish the step, save, and return.
+    Stop,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Done,
+    /// The schedule ended it: a plateau after the last reduction, or early stopping.
+    Schedule(Verdict),
+    /// It was asked to stop, and its state is saved.
+    Stopped,
+}
+
+/// One update; a line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// Updates done, this one included.
+    pub step: u64,
+    /// Epochs done, in part: 1.5 is half way through the second.
+    pub epoch: f64,
+    pub loss: f64,
+    pub learning_rate: f64,
+    #[serde(skip)]
+    pub images: usize,
+    #[serde(skip)]
+    pub steps: u64,
+    #[serde(skip)]
+    pub took: Duration,
+    /// Of `took`, spent waiting for the loader.
+    #[serde(skip)]
+    pub waited: Duration,
+}
+
+/// The end of an epoch; a line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EpochReport {
+    pub step: u64,
+    /// Whole epochs done.
+    pub epoch: u64,
+    /// Mean validation loss.
+    pub loss: f64,
+    pub learning_rate: f64,
+    pub top1_error: f64,
+    pub top5_error: f64,
+    /// Mean training loss over the epoch.
+    pub training_loss: f64,
+    pub parameters: BTreeMap<String, Magnitude>,
+}
+
+/// What cuda-convnet printed of each layer: is the rate right for it?
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Magnitude {
+    pub mean_abs_weight: f64,
+    /// Of the last update.
+    pub mean_abs_update: f64,
+    pub ratio: f64,
+}
+
+/// A run in progress.
+pub struct Trainer {
+    config: TrainConfig,
+    data: TrainingData,
+    network: Network,
+    schedule: Schedule,
+    position: Position,
+    run: RunDirectory,
+    metrics: Metrics,
+    augment: Augment,
+    normalise: Normalise,
+    mean: Option<Tensor>,
+}
+
+impl Trainer {
+    /// Begins a run in `run`, or goes on from `checkpoint`.
+    pub fn new(
+        config: TrainConfig,
+        data: TrainingData,
+        run: RunDirectory,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, TrainError> {
+        let spec = config
+            .model
+            .for_data(data.train.classes().len(), data.train.preprocess().channels)?;
+        let (side, channels) = (spec.input.side, spec.input_channels());
+        let (normalise, mean) = match spec.input.normalise {
+            spec::Normalise::Mean => {
+                let mean: Arc<[f32]> = data.train.mean().into();
+                let tensor = Tensor::from_slice(&mean, (channels, side, side), &Device::Cpu)?;
+                (Normalise::Mean(mean), Some(tensor))
+            }
+            spec::Normalise::Torchvision => (Normalise::Torchvision, None),
+        };
+        let augment = Augment {
+            crop: spec.input.crop,
+            mirror: if config.augment.mirror {
+                Mirror::On
+            } else {
+                Mirror::Off
+            },
+            colour: match config.augment.colour {
+                Colour::Off => tandem_data::Colour::Off,
+                Colour::Convnet => tandem_data::Colour::Convnet,
+                Colour::Paper01 => tandem_data::Colour::Torch,
+            },
+            normalise: normalise.clone(),
+        };
+        let update = (config.batch * config.accumulate) as u64;
+        let steps_per_epoch = (data.train.len() as u64).div_ceil(update);
+        let schedule = Schedule::new(
+            config.rate.clone(),
+            steps_per_epoch,
+            config.epochs,
+            config.early_stop_epochs,
+        );
+        let identity = DataIdentity {
+            name: data.name.clone(),
+            fingerprint: data.train.fingerprint() ^ data.validation.fingerprint().rotate_left(1),
+        };
+        let (network, schedule, position, metrics) = match checkpoint {
+            Some(checkpoint) => {
+                checkpoint.check(&spec, &identity)?;
+                let Checkpoint { weights, state } = checkpoint;
+                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?;
+                network.set(&weights.parameters, Some(&state.velocities))?;
+                let metrics = Metrics::resume(run.path(), state.position.step)?;
+                (
+                    network,
+                    schedule.restored(state.schedule),
+                    state.position,
+                    metrics,
+                )
+            }
+            None => {
+                let network = Network::initial(&spec, &config.devices, config.seed)?;
+                let metrics = Metrics::create(run.path())?;
+                (network, schedule, Position::default(), metrics)
+            }
+        };
+        Ok(Self {
+            config,
+            data,
+            network,
+            schedule,
+            position,
+            run,
+            metrics,
+            augment,
+            normalise,
+            mean,
+        })
+    }
+
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub fn run_directory(&self) -> &RunDirectory {
+        &self.run
+    }
+
+    /// Updates in the whole run.
+    pub fn steps(&self) -> u64 {
+        self.steps_per_epoch() * self.config.epochs
+    }
+
+    /// Updates made so far.
+    pub fn step(&self) -> u64 {
+        self.position.step
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        let update = (self.config.batch * self.config.accumulate) as u64;
+        (self.data.train.len() as u64).div_ceil(update)
+    }
+
+    /// Trains until the run is done or `watch` asks to stop.
+    pub fn train(
+        &mut self,
+        watch: &mut dyn FnMut(Event<'_>) -> Flow,
+    ) -> Result<Ending, TrainError> {
+        while self.position.epoch < self.config.epochs {
+            if self.epoch(watch)? == Flow::Stop {
+                return Ok(Ending::Stopped);
+            }
+            let (verdict, flow) = self.end_epoch(watch)?;
+            match verdict {
+                Verdict::Continue | Verdict::Reduced { .. } => {}
+                ended => return Ok(Ending::Schedule(ended)),
+            }
+            if flow == Flow::Stop && self.position.epoch < self.config.epochs {
+                return Ok(Ending::Stopped);
+            }
+        }
+        Ok(Ending::Done)
+    }
+
+    /// The rest of the epoch under way.
+    fn epoch(&mut self, watch: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<Flow, TrainError> {
+        let mut loader = Loader::train(
+            self.data.train.clone(),
+            self.augment.clone(),
+            self.loader_options(),
+            self.position.epoch,
+            self.position.batch as usize,
+        );
+        loop {
+            let begun = Instant::now();
+            let waited = loader.waited();
+            let Some(mut report) = self.update(&mut loader)? else {
+                return Ok(Flow::Continue);
+            };
+            report.took = begun.elapsed();
+            report.waited = loader.waited() - waited;
+            self.metrics.append(&report)?;
+            let mut flow = watch(Event::Step(&report));
+            let last = self.position.batch as usize >= loader.batches();
+            let due = |every: u64| self.position.step.is_multiple_of(every);
+            if !last && (flow == Flow::Stop || self.config.checkpoint_every_steps.is_some_and(due))
+            {
+                self.save(Rank::Ordinary)?;
+                if watch(Event::Saved {
+                    step: self.position.step,
+                }) == Flow::Stop
+                {
+                    flow = Flow::Stop;
+                }
+            }
+            // A stop at the last step of an epoch lets the epoch end first: its checkpoint follows.
+            if flow == Flow::Stop && !last {
+                return Ok(Flow::Stop);
+            }
+        }
+    }
+
+    /// One update from the next `accumulate` batches; none at the end of the epoch.
+    fn update(&mut self, loader: &mut Loader) -> Result<Option<StepReport>, TrainError> {
+        let rate = self.schedule.rate(self.position.step);
+        let mut sum = None;
+        let (mut loss, mut images, mut parts) = (0.0, 0, 0u64);
+        for part in 0..self.config.accumulate as u64 {
+            let Some(batch) = loader.next() else { break };
+            let batch = batch?;
+            let n = batch.labels.len();
+            let x = Tensor::from_vec(batch.images, &batch.shape[..], &Device::Cpu)?;
+            let labels = Tensor::from_vec(batch.labels, n, &Device::Cpu)?;
+            let pass = Pass::Train {
+                seed: self.config.seed,
+                step: self.position.step,
+                part,
+            };
+            let outcome = self.network.gradients(&x, &labels, pass)?;
+            loss += outcome.loss.to_dtype(DType::F64)?.to_scalar::<f64>()? * n as f64;
+            images += n;
+            parts += 1;
+            // Each picture counts the same, also where the last batch is smaller.
+            sum = Some(match (sum, self.config.accumulate) {
+                (None, 1) => outcome.gradients,
+                (None, _) => outcome.gradients.scale(n as f64)?,
+                (Some(sum), _) => outcome.gradients.scale(n as f64)?.add(sum)?,
+            });
+        }
+        let Some(mut gradients) = sum else {
+            return Ok(None);
+        };
+        if self.config.accumulate > 1 {
+            gradients = gradients.scale(1.0 / images as f64)?;
+        }
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged {
+                step: self.position.step + 1,
+                rate,
+                layer: self.network.first_not_finite(&gradients)?,
+            });
+        }
+        let sgd = &self.config.sgd;
+        let rule = match sgd.rule {
+            ConfiguredRule::Paper => SgdRule::Paper,
+            ConfiguredRule::Pytorch => SgdRule::Pytorch,
+        };
+        self.network.update(
+            &gradients,
+            Sgd::new(rule, rate, sgd.momentum, sgd.weight_decay)?,
+        )?;
+        self.position.step += 1;
+        self.position.batch += parts;
+        self.position.loss_sum += loss;
+        self.position.pictures += images as u64;
+        let batches = loader.batches() as f64;
+        Ok(Some(StepReport {
+            step: self.position.step,
+            epoch: self.position.epoch as f64 + self.position.batch as f64 / batches,
+            loss: loss / images as f64,
+            learning_rate: rate,
+            images,
+            steps: self.steps(),
+            took: Duration::ZERO,
+            waited: Duration::ZERO,
+        }))
+    }
+
+    fn end_epoch(
+        &mut self,
+        watch: &mut dyn FnMut(Event<'_>) -> Flow,
+    ) -> Result<(Verdict, Flow), TrainError> {
+        let rate = self.schedule.rate(self.position.step.saturating_sub(1));
+        let Evaluation {
+            top1_error,
+            top5_error,
+            loss,
+            ..
+        } = evaluate(
+            &self.network,
+            &self.data.validation,
+            &self.normalise,
+            Views::Centre,
+            self.loader_options(),
+        )?;
+        let verdict = self.schedule.end_epoch(top1_error);
+        let magnitudes = self
+            .network
+            .magnitudes()?
+            .into_iter()
+            .map(|(name, weight, velocity)| {
+                let update = match self.config.sgd.rule {
+                    ConfiguredRule::Paper => velocity,
+                    ConfiguredRule::Pytorch => velocity * rate,
+                };
+                let magnitude = Magnitude {
+                    mean_abs_weight: weight,
+                    mean_abs_update: update,
+                    ratio: if weight > 0.0 { update / weight } else { 0.0 },
+                };
+                (name, magnitude)
+            });
+        let report = EpochReport {
+            step: self.position.step,
+            epoch: self.position.epoch + 1,
+            loss,
+            learning_rate: rate,
+            top1_error,
+            top5_error,
+            training_loss: self.position.loss_sum / self.position.pictures.max(1) as f64,
+            parameters: magnitudes.collect(),
+        };
+        self.metrics.append(&report)?;
+        self.position = Position {
+            step: self.position.step,
+            epoch: self.position.epoch + 1,
+            ..Position::default()
+        };
+        let rank = if self.schedule.is_best() {
+            Rank::Best
+        } else {
+            Rank::Ordinary
+        };
+        self.save(rank)?;
+        let one = watch(Event::Epoch(&report, &self.network));
+        let two = watch(Event::Saved {
+            step: self.position.step,
+        });
+        let flow = if one == Flow::Stop { one } else { two };
+        Ok((verdict, flow))
+    }
+
+    fn save(&mut self, rank: Rank) -> Result<(), TrainError> {
+        self.metrics.sync()?;
+        let weights = Weights {
+            spec: self.network.spec().clone(),
+            classes: self.data.train.classes().to_vec(),
+            step: self.position.step,
+            epoch: self.position.epoch,
+            mean: self.mean.clone(),
+            parameters: self.network.weights()?,
+        };
+        let state = State {
+            position: self.position.clone(),
+            schedule: self.schedule.state().clone(),
+            data: DataIdentity {
+                name: self.data.name.clone(),
+                fingerprint: self.data.train.fingerprint()
+                    ^ self.data.validation.fingerprint().rotate_left(1),
+            },
+            velocities: self.network.velocities()?,
+        };
+        Ok(self.run.save(&weights, &state, rank)?)
+    }
+
+    fn loader_options(&self) -> LoaderOptions {
+        LoaderOptions {
+            batch: self.config.batch,
+            threads: self.config.loader_threads,
+            prefetch: 2 * self.config.loader_threads.max(1),
+            seed: self.config.seed,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The two-tower network against PyTorch in float64 (`fixtures/two-tower*.safetensors`), on one
+//! place and on two.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{CustomOp2, Device, Tensor, Var};
+use tandem_alexnet::network::{Network, Pass};
+use tandem_alexnet::spec::Spec;
+use tandem_ops::sgd::{Sgd, SgdRule};
+use tandem_ops::softmax_nll::SoftmaxNll;
+
+const SPEC: &str = r#"
+name = "narrow"
+classes = 10
+[input]
+channels = 3
+side = 96
+crop = 96
+[[layer]]
+kind = "convolution"
+name = "conv1"
+channels = 12
+kernel = 11
+stride = 4
+padding = 2
+towers = 2
+sees = "both"
+activation = "relu"
+[[layer]]
+kind = "lrn"
+size = 5
+k = 2.0
+alpha = 0.01
+beta = 0.75
+convention = "paper"
+[[layer]]
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+kind = "convolution"
+name = "conv2"
+channels = 32
+kernel = 5
+padding = 2
+towers = 2
+activation = "relu"
+[[layer]]
+kind = "lrn"
+size = 5
+k = 2.0
+alpha = 0.01
+beta = 0.75
+convention = "paper"
+[[layer]]
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+kind = "convolution"
+name = "conv3"
+channels = 48
+kernel = 3
+padding = 1
+towers = 2
+sees = "both"
+activation = "relu"
+[[layer]]
+kind = "convolution"
+name = "conv4"
+channels = 48
+kernel = 3
+padding = 1
+towers = 2
+activation = "relu"
+[[layer]]
+kind = "convolution"
+name = "conv5"
+channels = 32
+kernel = 3
+padding = 1
+towers = 2
+activation = "relu"
+[[layer]]
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+kind = "linear"
+name = "fc6"
+channels = 48
+towers = 2
+sees = "both"
+activation = "relu"
+[[layer]]
+kind = "linear"
+name = "fc7"
+channels = 48
+towers = 2
+sees = "both"
+activation = "relu"
+[[layer]]
+kind = "linear"
+name = "fc8"
+sees = "both"
+"#;
+
+fn fixture(name: &str) -> HashMap<String, Tensor> {
+    let path = format!(
+        "{}/tests/fixtures/{name}.safetensors",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+}
+
+fn network(fixture: &HashMap<String, Tensor>, placement: &str) -> Network {
+    let values: BTreeMap<String, Tensor> = fixture
+        .iter()
+        .filter_map(|(name, tensor)| {
+            Some((name.strip_prefix("param.")?.to_owned(), tensor.clone()))
+        })
+        .collect();
+    Network::new(
+        &Spec::parse(SPEC).unwrap(),
+        &placement.parse().unwrap(),
+        &values,
+    )
+    .unwrap()
+}
+
+/// 1e-5 absolute and 1e-4 relative, the worst value named.
+fn assert_close(what: &str, got: &Tensor, want: &Tensor) {
+    assert_eq!(got.elem_count(), want.elem_count(), "{what}");
+    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (got, want) = (values(got), values(want));
+    let excess = |i: usize| (got[i] - want[i]).abs() - (1e-5 + 1e-4 * want[i].abs());
+    let bad = (0..got.len()).filter(|&i| !(excess(i) <= 0.0)).count();
+    if bad > 0 {
+        let worst = (0..got.len())
+            .max_by(|&a, &b| excess(a).total_cmp(&excess(b)))
+            .unwrap();
+        panic!(
+            "{what}: {bad} of {} values differ; the worst at {worst}: {} instead of {}",
+            got.len(),
+            got[worst],
+            want[worst]
+        );
+    }
+}
+
+fn check_placement(placement: &str) {
+    let golden = fixture("two-tower");
+    let mut network = network(&golden, placement);
+    let labels = golden["labels"].to_dtype(candle_core::DType::U32).unwrap();
+    let outcome = network
+        .gradients(&golden["x"], &labels, Pass::Test)
+        .unwrap();
+    assert_close("logits", &outcome.logits, &golden["logits"]);
+    assert_close("loss", &outcome.loss, &golden["loss"]);
+    let gradients = network.canonical_gradients(&outcome.gradients).unwrap();
+    assert_eq!(gradients.len(), 16);
+    for (name, gradient) in &gradients {
+        assert_close(name, gradient, &golden[&format!("grad.{name}")]);
+    }
+
+    let steps = fixture("two-tower-steps");
+    let losses = steps["losses"].to_vec1::<f32>().unwrap();
+    for want in losses {
+        let outcome = network
+            .gradients(&golden["x"], &labels, Pass::Test)
+            .unwrap();
+        let want = Tensor::new(&[want], &Device::Cpu).unwrap();
+        assert_close("loss of a step", &outcome.loss, &want);
+        let sgd = Sgd::new(SgdRule::Paper, 0.01, 0.9, 0.0005).unwrap();
+        network.update(&outcome.gradients, sgd).unwrap();
+    }
+    let weights = network.weights().unwrap();
+    let after: Vec<_> = steps
+        .iter()
+        .filter(|(name, _)| name.starts_with("after."))
+        .collect();
+    assert!(after.len() > 8);
+    for (name, want) in after {
+        assert_close(name, &weights[&name["after.".len()..]], want);
+    }
+}
+
+#[test]
+fn both_towers_on_one_place_match_pytorch() {
+    check_placement("cpu");
+}
+
+#[test]
+fn a_place_for_each_tower_matches_pytorch() {
+    check_placement("cpu,cpu");
+}
+
+/// The backward pass here calls the operations' own `bwd`; candle's autograd over the same
+/// operations must say the same.
+#[test]
+fn candles_autograd_gives_the_same_gradients() {
+    use tandem_ops::{Activation, conv::Conv2d, linear::Linear, lrn, max_pool::MaxPool2d};
+    let golden = fixture("two-tower");
+    let var = |name: &str| Var::from_tensor(&golden[&format!("param.{name}")]).unwrap();
+    let names: Vec<String> = [
+        "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8",
+    ]
+    .iter()
+    .flat_map(|layer| [format!("{layer}.weight"), format!("{layer}.bias")])
+    .collect();
+    let vars: HashMap<&str, Var> = names
+        .iter()
+        .map(|name| (name.as_str(), var(name)))
+        .collect();
+    let conv = |x: &Tensor, name: &str, stride, padding, groups| {
+        let op = Conv2d::new(
+            (stride, stride),
+            (padding, padding),
+            groups,
+            Activation::Relu,
+        )
+        .unwrap();
+        op.forward(
+            x,
+            &vars[format!("{name}.weight").as_str()],
+            &vars[format!("{name}.bias").as_str()],
+        )
+        .unwrap()
+    };
+    let norm = |x: &Tensor| {
+        let op = lrn::Lrn::new(5, 2.0, 1e-2, 0.75, lrn::AlphaConvention::Paper).unwrap();
+        op.with_groups(2).unwrap().forward(x).unwrap()
+    };
+    let pool = |x: &Tensor| {
+        let op = MaxPool2d::new((3, 3), (2, 2), (0, 0), Default::default()).unwrap();
+        op.forward(x).unwrap()
+    };
+    let linear = |x: &Tensor, name: &str, activation| {
+        let op = Linear::new(activation);
+        op.forward(
+            x,
+            &vars[format!("{name}.weight").as_str()],
+            &vars[format!("{name}.bias").as_str()],
+        )
+        .unwrap()
+    };
+    let x = pool(&norm(&conv(&golden["x"], "conv1", 4, 2, 1)));
+    let x = pool(&norm(&conv(&x, "conv2", 1, 2, 2)));
+    let x = conv(&conv(&x, "conv3", 1, 1, 1), "conv4", 1, 1, 2);
+    let x = pool(&conv(&x, "conv5", 1, 1, 2)).flatten_from(1).unwrap();
+    let x = linear(
+        &linear(&x, "fc6", Activation::Relu),
+        "fc7",
+        Activation::Relu,
+    );
+    let logits = linear(&x, "fc8", Activation::None);
+    let labels = golden["labels"].to_dtype(candle_core::DType::U32).unwrap();
+    assert_eq!(SoftmaxNll.name(), "softmax-nll");
+    let gradients = SoftmaxNll
+        .forward(&logits, &labels)
+        .unwrap()
+        .backward()
+        .unwrap();
+    for (name, var) in &vars {
+        let gradient = gradients.get(var).expect("a gradient for every parameter");
+        assert_close(name, gradient, &golden[&format!("grad.{name}")]);
+    }
+}
