@@ -367,3 +367,117 @@ impl Recipe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{Loader, LoaderOptions, Views};
+    use crate::{DataError, Dataset, Normalise, Picture, Pictures, Preprocess};
+
+    const ONE: Preprocess = Preprocess {
+        side: 1,
+        channels: 1,
+    };
+
+    /// A hundred pictures, of which picture 50 fails once all have been read.
+    struct Worn {
+        reads: AtomicUsize,
+        fails: fn() -> Result<Picture, DataError>,
+    }
+
+    impl Dataset for Worn {
+        fn len(&self) -> usize {
+            100
+        }
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+        fn label(&self, i: usize) -> u32 {
+            i as u32
+        }
+        fn picture(&self, i: usize) -> Result<Picture, DataError> {
+            if self.reads.fetch_add(1, Ordering::SeqCst) >= 100 && i == 50 {
+                return (self.fails)();
+            }
+            Ok(Picture {
+                width: 1,
+                height: 1,
+                channels: 1,
+                pixels: vec![i as u8],
+            })
+        }
+        fn name(&self, i: usize) -> String {
+            i.to_string()
+        }
+        fn channels(&self) -> usize {
+            1
+        }
+        fn fingerprint(&self) -> u64 {
+            0
+        }
+    }
+
+    /// A loader of ten batches of ten over pictures that are read again each time.
+    fn loader(fails: fn() -> Result<Picture, DataError>) -> (Arc<Worn>, Loader) {
+        let worn = Arc::new(Worn {
+            reads: AtomicUsize::new(0),
+            fails,
+        });
+        let pictures = Pictures::prepare_keeping(worn.clone(), ONE, 0.0, 100).unwrap();
+        let options = LoaderOptions {
+            batch: 10,
+            threads: 3,
+            prefetch: 2,
+            seed: 0,
+        };
+        let normalise = Normalise::Mean([0.0].into());
+        (
+            worn,
+            Loader::test(pictures.into(), 1, normalise, Views::Centre, options),
+        )
+    }
+
+    fn unreadable() -> Result<Picture, DataError> {
+        let source = std::io::Error::other("the disk went away");
+        Err(DataError::Read {
+            path: "fifty".into(),
+            source,
+        })
+    }
+
+    #[test]
+    fn a_picture_that_can_no_longer_be_read_arrives_as_an_error_in_its_place() {
+        let (_, mut loader) = loader(unreadable);
+        for batch in 0..5 {
+            assert_eq!(
+                loader.next().unwrap().unwrap().images[0],
+                (batch * 10) as f32
+            );
+        }
+        let error = loader.next().unwrap().unwrap_err();
+        assert!(matches!(error, DataError::Read { .. }), "{error}");
+        assert!(loader.next().is_none());
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_arrives_as_an_error_that_says_what_it_said() {
+        let (_, loader) = loader(|| panic!("the decoder fell over"));
+        let error = loader.skip(5).next().unwrap().unwrap_err();
+        assert!(
+            error.to_string().contains("batch 5: the decoder fell over"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_more_batches_are_made_than_may_wait_and_dropping_stops_the_threads() {
+        let (worn, mut loader) = loader(unreadable);
+        loader.next().unwrap().unwrap();
+        drop(loader);
+        // 100 while preparing, then the batch taken and two more at most.
+        assert!(worn.reads.load(Ordering::SeqCst) <= 130);
+        assert_eq!(Arc::strong_count(&worn), 1);
+    }
+}

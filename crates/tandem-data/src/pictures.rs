@@ -62,7 +62,8 @@ impl Pictures {
         Self::prepare_keeping(dataset, preprocess, bad_share, KEPT)
     }
 
-    fn prepare_keeping(
+    /// [`Pictures::prepare`], keeping the bytes while they are fewer than `limit`.
+    pub(crate) fn prepare_keeping(
         dataset: Arc<dyn Dataset>,
         preprocess: Preprocess,
         bad_share: f64,

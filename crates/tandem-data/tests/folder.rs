@@ -1,0 +1,244 @@
+//! Picture folders, and pictures that do not decode.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{open, png, refused, write};
+use tandem_data::{DataError, Part, Pictures, Preprocess, decode};
+use tempfile::{TempDir, tempdir};
+
+const SMALL: Preprocess = Preprocess {
+    side: 4,
+    channels: 3,
+};
+
+fn with_train_and(held_out: &str) -> TempDir {
+    let folder = tempdir().unwrap();
+    write(folder.path(), "train/cat/1.png", &png(6, 4, [10, 0, 0]));
+    write(folder.path(), "train/cat/.hidden.png", b"");
+    write(folder.path(), "train/cat/notes.txt", b"");
+    write(folder.path(), "train/dog/2.PNG", &png(4, 9, [20, 0, 0]));
+    write(
+        folder.path(),
+        &format!("{held_out}/dog/3.png"),
+        &png(4, 4, [30, 0, 0]),
+    );
+    folder
+}
+
+/// `count` pictures in one class and 12 in another, no train/.
+fn classes_only(count: usize) -> TempDir {
+    let folder = tempdir().unwrap();
+    for i in 0..count {
+        write(
+            folder.path(),
+            &format!("a/{i:03}.png"),
+            &png(4, 4, [i as u8, 0, 0]),
+        );
+    }
+    for i in 0..12 {
+        write(
+            folder.path(),
+            &format!("b/{i:03}.png"),
+            &png(4, 4, [100 + i, 0, 0]),
+        );
+    }
+    folder
+}
+
+#[test]
+fn each_name_of_a_held_out_folder_is_found() {
+    for name in ["val", "valid", "test"] {
+        let folder = with_train_and(name);
+        let (train, test) = (
+            open(folder.path(), Part::Train).unwrap(),
+            open(folder.path(), Part::Test).unwrap(),
+        );
+        assert_eq!((train.len(), test.len()), (2, 1));
+        assert_eq!(train.classes(), ["cat", "dog"]);
+        assert_eq!(train.classes(), test.classes());
+        assert_eq!((train.label(1), test.label(0)), (1, 1));
+        assert!(train.name(1).ends_with("2.PNG"));
+        assert_ne!(train.fingerprint(), test.fingerprint());
+    }
+}
+
+#[test]
+fn train_without_held_out_pictures_says_what_is_missing() {
+    let folder = with_train_and("elsewhere");
+    assert!(matches!(
+        refused(folder.path(), Part::Test, "val/"),
+        DataError::Missing { .. }
+    ));
+}
+
+#[test]
+fn every_tenth_picture_is_held_out_and_none_is_in_both_parts() {
+    let folder = classes_only(25);
+    let names = |part| {
+        let data = open(folder.path(), part).unwrap();
+        (0..data.len()).map(|i| data.name(i)).collect::<Vec<_>>()
+    };
+    let (train, test) = (names(Part::Train), names(Part::Test));
+    assert_eq!((train.len(), test.len()), (37 - 3, 3));
+    assert!(
+        test[0].ends_with("009.png") && test[1].ends_with("019.png"),
+        "{test:?}"
+    );
+    assert!(test.iter().all(|name| !train.contains(name)));
+}
+
+#[test]
+fn a_class_folder_with_no_pictures_is_named() {
+    let folder = with_train_and("val");
+    write(folder.path(), "train/empty/readme.txt", b"");
+    assert!(matches!(
+        refused(folder.path(), Part::Train, "empty"),
+        DataError::EmptyClass { .. }
+    ));
+    let folder = classes_only(10);
+    std::fs::create_dir(folder.path().join("nothing")).unwrap();
+    assert!(matches!(
+        refused(folder.path(), Part::Train, "nothing"),
+        DataError::EmptyClass { .. }
+    ));
+}
+
+#[test]
+fn a_held_out_class_that_training_does_not_know_is_named() {
+    let folder = with_train_and("val");
+    write(folder.path(), "val/bird/1.png", &png(4, 4, [0; 3]));
+    assert!(matches!(
+        refused(folder.path(), Part::Test, "bird"),
+        DataError::UnknownClass { .. }
+    ));
+}
+
+#[test]
+fn another_file_name_or_length_changes_the_fingerprint() {
+    let folder = with_train_and("val");
+    let before = open(folder.path(), Part::Train).unwrap().fingerprint();
+    assert_eq!(
+        before,
+        open(folder.path(), Part::Train).unwrap().fingerprint()
+    );
+    write(folder.path(), "train/cat/4.png", &png(4, 4, [0; 3]));
+    assert_ne!(
+        before,
+        open(folder.path(), Part::Train).unwrap().fingerprint()
+    );
+}
+
+#[test]
+fn jpeg_png_and_webp_are_told_by_their_content() {
+    let folder = tempdir().unwrap();
+    for format in [
+        image::ImageFormat::Jpeg,
+        image::ImageFormat::Png,
+        image::ImageFormat::WebP,
+    ] {
+        let mut bytes = Vec::new();
+        image::RgbImage::from_pixel(8, 5, image::Rgb([200, 40, 90]))
+            .write_to(&mut std::io::Cursor::new(&mut bytes), format)
+            .unwrap();
+        write(folder.path(), "picture.jpg", &bytes);
+        let picture = decode(folder.path().join("picture.jpg")).unwrap();
+        assert_eq!(
+            (picture.width, picture.height, picture.channels),
+            (8, 5, 3),
+            "{format:?}"
+        );
+        assert!(
+            picture.pixels[0].abs_diff(200) < 6,
+            "{format:?}: {}",
+            picture.pixels[0]
+        );
+    }
+}
+
+#[test]
+fn a_truncated_picture_is_an_error_that_names_it() {
+    let folder = tempdir().unwrap();
+    let whole = png(64, 64, [1, 2, 3]);
+    for length in [0, 7, 20, whole.len() / 2] {
+        write(folder.path(), "cut.png", &whole[..length]);
+        let error = decode(folder.path().join("cut.png")).unwrap_err();
+        assert!(
+            matches!(error, DataError::Decode { .. }),
+            "{length}: {error}"
+        );
+        assert!(error.to_string().contains("cut.png"));
+    }
+}
+
+#[test]
+fn a_picture_that_claims_billions_of_pixels_is_refused() {
+    // A real header of 1×1 with its size and checksum replaced.
+    let mut bytes = png(1, 1, [0; 3]);
+    bytes[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
+    bytes[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    let folder = tempdir().unwrap();
+    write(folder.path(), "bomb.png", &bytes);
+    let error = decode(folder.path().join("bomb.png")).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DataError::Decode {
+                source: image::ImageError::Limits(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn pictures_that_do_not_decode_are_left_out_and_listed() {
+    let folder = classes_only(25);
+    write(folder.path(), "a/003.png", b"not a picture");
+    let data = open(folder.path(), Part::Train).unwrap();
+    let whole = data.len();
+    let pictures = Pictures::prepare(data, SMALL, 0.05).unwrap();
+    assert_eq!(pictures.len(), whole - 1);
+    let [(name, reason)] = pictures.bad() else {
+        panic!("{:?}", pictures.bad())
+    };
+    assert!(
+        name.ends_with("003.png") && reason.contains("decode"),
+        "{name}: {reason}"
+    );
+    // What follows moves up, with its label and its bytes.
+    assert_eq!(pictures.picture(3).unwrap()[0], 4);
+    assert_eq!(pictures.picture(pictures.len() - 1).unwrap()[0], 111);
+    assert_eq!(pictures.label(pictures.len() - 1), 1);
+}
+
+#[test]
+fn more_bad_pictures_than_the_stated_share_are_an_error() {
+    let folder = classes_only(25);
+    write(folder.path(), "a/003.png", b"not a picture");
+    let data = open(folder.path(), Part::Train).unwrap();
+    let error = Pictures::prepare(Arc::clone(&data), SMALL, 0.0).unwrap_err();
+    assert!(error.to_string().contains("003.png"), "{error}");
+    assert!(matches!(error, DataError::TooManyBad { bad: 1, .. }));
+}
+
+#[test]
+fn a_set_in_which_nothing_decodes_is_an_error_at_any_share() {
+    let folder = tempdir().unwrap();
+    write(folder.path(), "train/a/1.png", b"nothing");
+    let data = open(folder.path(), Part::Train).unwrap();
+    let error = Pictures::prepare(data, SMALL, 1.0).unwrap_err();
+    assert!(matches!(
+        error,
+        DataError::TooManyBad {
+            bad: 1,
+            total: 1,
+            ..
+        }
+    ));
+}

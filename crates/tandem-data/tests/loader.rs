@@ -1,0 +1,148 @@
+//! Batches: in order, the same for any number of threads, and errors that arrive.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::Made;
+use tandem_data::{
+    Augment, Batch, Colour, DataError, Loader, LoaderOptions, Mirror, Normalise, Pictures,
+    Preprocess, Views, ten_views, view,
+};
+
+const SIX: Preprocess = Preprocess {
+    side: 6,
+    channels: 3,
+};
+
+fn options(threads: usize) -> LoaderOptions {
+    LoaderOptions {
+        batch: 16,
+        threads,
+        prefetch: 3,
+        seed: 5,
+    }
+}
+
+fn pictures(count: usize) -> Arc<Pictures> {
+    Arc::new(Pictures::prepare(Made::noise(count, 6, 3), SIX, 0.0).unwrap())
+}
+
+fn augment(pictures: &Pictures) -> Augment {
+    let normalise = Normalise::Mean(pictures.mean().into());
+    Augment {
+        crop: 4,
+        mirror: Mirror::On,
+        colour: Colour::Convnet,
+        normalise,
+    }
+}
+
+fn train(pictures: &Arc<Pictures>, threads: usize, epoch: u64, first: usize) -> Vec<Batch> {
+    let augment = augment(pictures);
+    let loader = Loader::train(pictures.clone(), augment, options(threads), epoch, first);
+    loader.map(Result::unwrap).collect()
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_batches() {
+    let pictures = pictures(100);
+    let one = train(&pictures, 1, 3, 0);
+    assert_eq!(one.len(), 7);
+    assert_eq!(one[6].shape, [4, 3, 4, 4]);
+    assert_eq!(one, train(&pictures, 2, 3, 0));
+    assert_eq!(one, train(&pictures, 5, 3, 0));
+    assert_ne!(one, train(&pictures, 1, 4, 0));
+}
+
+#[test]
+fn an_epoch_can_start_at_any_batch() {
+    let pictures = pictures(100);
+    let whole = train(&pictures, 2, 1, 0);
+    for first in [1, 4, 6, 7, 9] {
+        assert_eq!(train(&pictures, 2, 1, first), whole[first.min(7)..]);
+    }
+}
+
+#[test]
+fn an_epoch_holds_every_picture_once_with_its_label() {
+    let mut seen: Vec<usize> = Vec::new();
+    for batch in train(&pictures(100), 3, 0, 0) {
+        assert_eq!(batch.images.len(), batch.shape.iter().product());
+        for (index, label) in batch.indices.iter().zip(&batch.labels) {
+            assert_eq!(*label as usize, index % 2);
+        }
+        seen.extend(&batch.indices);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+}
+
+/// The place of a value by the definition: (byte + shift − mean) at the source, then mirrored.
+#[test]
+fn a_training_picture_is_its_draw_by_the_definition() {
+    let pictures = pictures(40);
+    let (augment, side, crop) = (augment(&pictures), 6, 4);
+    for batch in train(&pictures, 2, 2, 0) {
+        for (n, &index) in batch.indices.iter().enumerate() {
+            let draw = augment.draw(5, 2, index, side, pictures.colour_basis());
+            let bytes = pictures.picture(index).unwrap();
+            for (at, got) in batch.images[n * 48..(n + 1) * 48].iter().enumerate() {
+                let (c, y, x) = (at / 16, at / crop % crop, at % crop);
+                let x = if draw.mirror == Mirror::On {
+                    crop - 1 - x
+                } else {
+                    x
+                };
+                let place = (draw.top + y) * side + draw.left + x;
+                let want = f32::from(bytes[place * 3 + c]) + draw.shift[c]
+                    - pictures.mean()[c * 36 + place];
+                assert!((got - want).abs() < 1e-4, "{index} {at}: {got} for {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_views_run_fastest_and_are_those_of_a_single_picture() {
+    let pictures = pictures(20);
+    let normalise = Normalise::Mean(pictures.mean().into());
+    let loader = Loader::test(
+        pictures.clone(),
+        4,
+        normalise.clone(),
+        Views::Ten,
+        options(2),
+    );
+    let batches: Vec<Batch> = loader.map(Result::unwrap).collect();
+    assert_eq!(
+        (batches[0].shape, batches[1].shape),
+        ([160, 3, 4, 4], [40, 3, 4, 4])
+    );
+    assert_eq!(batches[1].indices, [16, 17, 18, 19]);
+    for (v, got) in ten_views()
+        .into_iter()
+        .zip(batches[1].images[480..].chunks(48))
+    {
+        let bytes = pictures.picture(17).unwrap();
+        assert_eq!(got, view(&bytes, SIX, 4, v, &normalise).unwrap());
+    }
+}
+
+#[test]
+fn a_crop_or_mean_that_does_not_fit_is_the_first_and_only_item() {
+    let pictures = pictures(20);
+    let large = Augment {
+        crop: 7,
+        ..augment(&pictures)
+    };
+    let mut loader = Loader::train(pictures.clone(), large, options(2), 0, 0);
+    assert!(matches!(loader.next(), Some(Err(DataError::Shape { .. }))));
+    assert!(loader.next().is_none());
+    let other = Normalise::Mean(vec![0.0; 5].into());
+    let mut loader = Loader::test(pictures, 4, other, Views::Centre, options(2));
+    assert!(matches!(
+        loader.next(),
+        Some(Err(DataError::Mean { found: 5, .. }))
+    ));
+}
