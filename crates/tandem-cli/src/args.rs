@@ -79,7 +79,7 @@ pub struct Train {
     /// [default: builtin]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
-    /// Passes over the training pictures [default: the model's recipe]
+    /// Passes over the training pictures, at most [default: the model's recipe]
     #[arg(long, value_name = "N")]
     pub epochs: Option<NonZeroUsize>,
     /// Pictures a step [default: the model's recipe; 128 in the paper]
@@ -94,8 +94,8 @@ pub struct Train {
     /// The run directory, new or empty [default: the next free runs/MODEL-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with the run in this directory, with its own settings
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "batch", "seed", "out", "config", "settings"])]
+    /// Go on with the run in this directory, with its own settings; --devices may change
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "epochs", "batch", "seed", "out", "config", "settings"])]
     pub resume: Option<PathBuf>,
     /// Settings from a TOML file, such as another run's config.toml
     #[arg(long, value_name = "FILE")]

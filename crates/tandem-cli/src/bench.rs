@@ -1,9 +1,9 @@
 //! `tandem bench`: how long a step, an operation or a batch of pictures takes.
 
+mod loader;
+mod network;
 mod operations;
 mod stopwatch;
-
-use std::io::{self, Write};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,8 +11,8 @@ use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 
 use crate::args::{Bench, BenchMode};
-use crate::failure::Failure;
 use crate::memory;
+use crate::output::print;
 use crate::report::table::{Align, bytes, table};
 use stopwatch::Stopwatch;
 
@@ -42,10 +42,9 @@ pub fn run(args: &Bench) -> Result<()> {
         BenchMode::Conv | BenchMode::Lrn | BenchMode::Pool => {
             operations::time(&spec, &shapes, args, &mut watch)?;
         }
-        BenchMode::Train | BenchMode::Infer | BenchMode::Data => {
-            let words = format!("bench --mode {} is not there yet", args.mode.name());
-            return Err(Failure::failed(words, "lrn, pool and conv are").into());
-        }
+        BenchMode::Train => network::train(&spec, args, &mut watch)?,
+        BenchMode::Infer => network::infer(&spec, args, &mut watch)?,
+        BenchMode::Data => loader::time(&spec, args, &mut watch)?,
     }
     let seconds_per_step = watch.median();
     let measured = Measured {
@@ -63,8 +62,7 @@ pub fn run(args: &Bench) -> Result<()> {
     } else {
         words(&measured, &watch)
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
+    print(&text)
 }
 
 fn words(measured: &Measured, watch: &Stopwatch) -> String {

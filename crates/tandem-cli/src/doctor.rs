@@ -6,13 +6,13 @@ mod processor;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::Doctor;
+use crate::output::print;
 
 pub fn run(args: &Doctor) -> Result<()> {
     let findings = Findings::of(&Machine::this());
@@ -21,8 +21,7 @@ pub fn run(args: &Doctor) -> Result<()> {
     } else {
         findings.text()
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
+    print(&text)
 }
 
 /// Where to look: the file system and the environment, so that tests can look at machines that are

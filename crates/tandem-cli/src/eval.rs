@@ -1,59 +1,81 @@
 //! `tandem eval`: a network's error on the test pictures.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
-use serde::Serialize;
-use tandem_alexnet::weights::Weights;
+use tandem_alexnet::evaluation::{Evaluation, evaluate};
+use tandem_data::{LoaderOptions, Part};
 
-use crate::args::Eval;
+use crate::args::{Eval, Views};
 use crate::failure::Failure;
+use crate::network::Trained;
+use crate::output::print;
+use crate::pictures::{left_out, prepare};
 use crate::report::table::grouped;
 use crate::weights;
 
-/// The result, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct Evaluated {
-    /// Test pictures measured.
-    images: u64,
-    /// Share of pictures whose class is not the likeliest, 0 to 1.
-    top1_error: f64,
-    /// Share of pictures whose class is not among the five likeliest, 0 to 1.
-    top5_error: f64,
-    /// Mean negative log-likelihood of the classes.
-    loss: f64,
-}
-
 pub fn run(args: &Eval) -> Result<()> {
-    let weights = Weights::read(&weights::file(&args.weights)?)?;
-    let evaluated = evaluate(args, &weights)?;
-    let text = if args.json {
-        serde_json::to_string(&evaluated)? + "\n"
-    } else {
-        evaluated.words()
-    };
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
-}
-
-fn evaluate(_args: &Eval, weights: &Weights) -> Result<Evaluated> {
-    let what = format!(
-        "measuring the error of {} is not there yet",
-        weights.spec.name
-    );
-    Err(Failure::failed(what, "the weights were read and fit their network").into())
-}
-
-impl Evaluated {
-    fn words(&self) -> String {
-        format!(
-            "top-1 error  {:.2} %\ntop-5 error  {:.2} %\nloss         {:.4}\nimages       {}\n",
-            100.0 * self.top1_error,
-            100.0 * self.top5_error,
-            self.loss,
-            grouped(self.images)
-        )
+    let file = weights::file(&args.weights)?;
+    let Trained {
+        network,
+        classes,
+        normalise,
+        ..
+    } = Trained::read(&file, &args.devices)?;
+    let pictures = prepare(&args.data, Part::Test, network.spec())?;
+    let given = pictures.classes();
+    if given.len() != classes.len() {
+        let what = format!(
+            "{} tells {} classes apart, and {} has {}",
+            file.display(),
+            classes.len(),
+            args.data,
+            given.len()
+        );
+        return Err(
+            Failure::failed(what, "measure it on pictures of the classes it has learned").into(),
+        );
     }
+    if given != classes {
+        tracing::warn!(
+            "the classes of {} have other names than those {} has learned",
+            args.data,
+            file.display()
+        );
+    }
+    let list = left_out(&[("test", &pictures)]);
+    if !list.is_empty() {
+        tracing::warn!(
+            "these pictures do not decode and are left out:\n{}",
+            list.trim_end()
+        );
+    }
+    let views = match args.views {
+        Views::One => tandem_data::Views::Centre,
+        Views::Ten => tandem_data::Views::Ten,
+    };
+    let threads = rayon::current_num_threads();
+    let options = LoaderOptions {
+        batch: args.batch.get(),
+        threads,
+        prefetch: threads,
+        seed: 0,
+    };
+    let evaluation = evaluate(&network, &pictures, &normalise, views, options)?;
+    let text = if args.json {
+        serde_json::to_string(&evaluation)? + "\n"
+    } else {
+        words(&evaluation)
+    };
+    print(&text)
+}
+
+fn words(evaluation: &Evaluation) -> String {
+    format!(
+        "top-1 error  {:.2} %\ntop-5 error  {:.2} %\nloss         {:.4}\nimages       {}\n",
+        100.0 * evaluation.top1_error,
+        100.0 * evaluation.top5_error,
+        evaluation.loss,
+        grouped(evaluation.images as u64)
+    )
 }
 
 #[cfg(test)]
@@ -62,18 +84,18 @@ mod tests {
 
     #[test]
     fn the_result_reads_as_percentages_and_as_the_contract_s_json() {
-        let evaluated = Evaluated {
+        let evaluation = Evaluation {
             images: 1000,
             top1_error: 0.125,
             top5_error: 0.004,
             loss: 0.35,
         };
         assert_eq!(
-            serde_json::to_string(&evaluated).unwrap(),
+            serde_json::to_string(&evaluation).unwrap(),
             r#"{"images":1000,"top1_error":0.125,"top5_error":0.004,"loss":0.35}"#
         );
         assert_eq!(
-            evaluated.words(),
+            words(&evaluation),
             "top-1 error  12.50 %\ntop-5 error  0.40 %\nloss         0.3500\nimages       1,000\n"
         );
     }

@@ -43,8 +43,9 @@ impl Failure {
 
     /// A library's error over something typed; exit code 2.
     pub fn from_typing(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let error = anyhow::Error::new(error);
         Self {
-            what: error.to_string(),
+            what: format!("{error:#}"),
             hint: None,
             kind: Kind::Usage,
         }

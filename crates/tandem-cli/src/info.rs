@@ -1,7 +1,6 @@
 //! `tandem info`: what a network is and costs, and which device holds what.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
 use tandem_alexnet::spec::Spec;
 
 use crate::args::Info;
+use crate::output::print;
 use crate::report::table::{Align, bytes, count, grouped, table};
 
 pub fn run(args: &Info) -> Result<()> {
@@ -19,8 +19,7 @@ pub fn run(args: &Info) -> Result<()> {
     } else {
         network.text()
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
+    print(&text)
 }
 
 /// A network on its devices, for batches of a size.

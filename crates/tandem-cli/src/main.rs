@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
 
 mod args;
 mod bench;
@@ -13,6 +14,9 @@ mod eval;
 mod failure;
 mod info;
 mod memory;
+mod network;
+mod output;
+mod pictures;
 mod predict;
 mod report;
 mod settings;
@@ -44,6 +48,7 @@ fn run() -> Result<ExitCode> {
             return Ok(ExitCode::from(error.exit_code() as u8));
         }
     };
+    speak(&cli.global);
     set_threads(&cli.global)?;
     match &cli.command {
         Command::Train(args) => return train::run(args, &cli.global),
@@ -55,6 +60,21 @@ fn run() -> Result<ExitCode> {
         Command::Completions(args) => completions::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Warnings on standard error, and more with -v.
+fn speak(global: &Global) {
+    let level = match global.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
 }
 
 /// The pool every operation computes in; made once, before anything uses it.

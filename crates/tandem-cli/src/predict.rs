@@ -1,14 +1,15 @@
 //! `tandem predict`: what is in a picture.
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
-use tandem_alexnet::weights::Weights;
+use tandem_alexnet::evaluation::probabilities;
+use tandem_data::{Batch, View, decode, view};
 
 use crate::args::Predict;
-use crate::failure::Failure;
+use crate::network::Trained;
+use crate::output::print;
 use crate::weights;
 
 /// One picture's result, as `--json` prints it on a line.
@@ -27,35 +28,42 @@ struct Prediction {
 }
 
 pub fn run(args: &Predict) -> Result<()> {
-    let weights = Weights::read(&weights::file(&args.weights)?)?;
+    let trained = Trained::read(&weights::file(&args.weights)?, &args.devices)?;
     // Every picture's line as soon as it is known: pictures before one that fails are not lost.
     for picture in &args.pictures {
+        let probabilities = look(&trained, picture)?;
         let predicted = Predicted {
             image: picture.display().to_string(),
-            predictions: likeliest(
-                &probabilities(&weights, picture)?,
-                &weights.classes,
-                args.top.get(),
-            ),
+            predictions: likeliest(&probabilities, &trained.classes, args.top.get()),
         };
         let text = if args.json {
             serde_json::to_string(&predicted)? + "\n"
         } else {
             predicted.words()
         };
-        io::stdout().lock().write_all(text.as_bytes())?;
+        print(&text)?;
     }
     Ok(())
 }
 
-/// The probability of each class for the picture in the file `picture`.
-fn probabilities(weights: &Weights, picture: &Path) -> Result<Vec<f32>> {
-    let what = format!(
-        "predicting {} with {} is not there yet",
-        picture.display(),
-        weights.spec.name
-    );
-    Err(Failure::failed(what, "the weights were read and fit their network").into())
+/// The probability of each class for the centre of the picture in the file `picture`.
+fn look(trained: &Trained, picture: &Path) -> Result<Vec<f32>> {
+    let Trained {
+        network,
+        normalise,
+        preprocess,
+        ..
+    } = trained;
+    let crop = network.spec().input.crop;
+    let pixels = preprocess.apply(&decode(picture)?);
+    let batch = Batch {
+        images: view(&pixels, *preprocess, crop, View::Centre, normalise)?,
+        shape: [1, preprocess.channels, crop, crop],
+        labels: Vec::new(),
+        indices: Vec::new(),
+    };
+    let mut rows = probabilities(network, &batch)?;
+    rows.pop().context("the network gave no scores")
 }
 
 /// The `top` likeliest classes; of equal ones the first.

@@ -40,11 +40,6 @@ impl Stop {
         self.requested.load(Ordering::SeqCst)
     }
 
-    /// The flag itself, for a trainer that polls it.
-    pub fn flag(&self) -> &AtomicBool {
-        &self.requested
-    }
-
     /// 130 after Ctrl-C, 143 after SIGTERM, none when nothing asked.
     pub fn exit_code(&self) -> Option<ExitCode> {
         let signal = self.signal.load(Ordering::SeqCst) as i32;
@@ -70,7 +65,7 @@ mod tests {
         assert!(!stop.requested());
         assert!(stop.exit_code().is_none());
         signal_hook::low_level::raise(SIGTERM).unwrap();
-        assert!(stop.requested() && stop.flag().load(Ordering::SeqCst));
+        assert!(stop.requested());
         assert_eq!(stop.exit_code(), Some(ExitCode::from(143)));
     }
 

@@ -1,31 +1,227 @@
 //! `tandem train`: settings, run directory, signals and reports around the trainer.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tandem_alexnet::checkpoint::{BEST, Checkpoint, LAST, RunDirectory};
+use tandem_alexnet::config::TrainConfig;
+use tandem_alexnet::schedule::Verdict;
+use tandem_alexnet::shapes::Shapes;
+use tandem_alexnet::spec::Spec;
+use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_data::Part;
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
+use crate::output::print;
+use crate::pictures::{left_out, prepare};
+use crate::report::run::Reports;
+use crate::report::table::grouped;
 use crate::settings;
+use crate::signals::Stop;
 
-pub fn run(args: &Train, _global: &Global) -> Result<ExitCode> {
-    if let Some(run) = &args.resume {
-        let what = format!("resuming {} is not there yet", run.display());
-        return Err(Failure::failed(what, "the run was left as it is").into());
+/// Where the pictures that do not decode are listed.
+const LEFT_OUT: &str = "left-out.txt";
+
+/// A run about to begin or to go on.
+struct Plan {
+    config: TrainConfig,
+    data: TrainingData,
+    /// The network as the data has it: its classes and channels.
+    spec: Spec,
+    run: RunDirectory,
+    checkpoint: Option<Checkpoint>,
+}
+
+pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
+    let plan = match &args.resume {
+        Some(run) => Plan::resumed(run, args)?,
+        None => Plan::new(args)?,
+    };
+    plan.list_what_was_left_out()?;
+    plan.follow(global.quiet)
+}
+
+impl Plan {
+    /// Everything is read and checked before the run directory is made: what fails leaves nothing.
+    fn new(args: &Train) -> Result<Self> {
+        let config = settings::resolve(args)?;
+        let (data, spec) = read(&config)?;
+        let out = args
+            .out
+            .clone()
+            .unwrap_or_else(|| next_free(Path::new("runs"), &spec.name));
+        let run = RunDirectory::create(&out, &config)?;
+        Ok(Self {
+            config,
+            data,
+            spec,
+            run,
+            checkpoint: None,
+        })
     }
-    let config = settings::resolve(args)?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| next_free(Path::new("runs"), &config.model.name));
-    let what = format!(
-        "training {} on {} into {} is not there yet",
-        config.model.name,
-        config.data,
-        out.display()
-    );
-    Err(Failure::failed(what, "the settings were read and fit together").into())
+
+    fn resumed(path: &Path, args: &Train) -> Result<Self> {
+        let (run, checkpoint) = RunDirectory::resume(path)?;
+        let mut config = run.config()?.ok_or_else(|| {
+            let what = format!(
+                "{} was stopped before it had written down its settings",
+                path.display()
+            );
+            Failure::failed(
+                what,
+                format!(
+                    "begin it again with them: tandem train --out {} ...",
+                    path.display()
+                ),
+            )
+        })?;
+        // A checkpoint does not depend on where its towers were.
+        if let Some(devices) = &args.devices {
+            config.devices = devices.clone();
+            config.check("--devices").map_err(Failure::from_typing)?;
+        }
+        let (data, spec) = read(&config)?;
+        Ok(Self {
+            config,
+            data,
+            spec,
+            run,
+            checkpoint,
+        })
+    }
+
+    fn list_what_was_left_out(&self) -> Result<()> {
+        let TrainingData {
+            train, validation, ..
+        } = &self.data;
+        let list = left_out(&[("train", train), ("validation", validation)]);
+        if list.is_empty() {
+            return Ok(());
+        }
+        let path = self.run.path().join(LEFT_OUT);
+        fs::write(&path, &list).with_context(|| format!("writing {}", path.display()))?;
+        let count = list.lines().count();
+        tracing::warn!(
+            "{count} pictures do not decode and are left out; {} lists them",
+            path.display()
+        );
+        Ok(())
+    }
+
+    /// What stands on the first line and over the curves.
+    fn title(&self) -> Result<String> {
+        let TrainingData {
+            train,
+            validation,
+            name,
+        } = &self.data;
+        Ok(format!(
+            "{} ({} parameters, {}) on {name}: {} + {} pictures, {} classes",
+            self.spec.name,
+            grouped(Shapes::of(&self.spec)?.parameters()),
+            self.config.devices,
+            grouped(train.len() as u64),
+            grouped(validation.len() as u64),
+            self.spec.classes,
+        ))
+    }
+
+    fn follow(self, quiet: bool) -> Result<ExitCode> {
+        let stop = Stop::install().context("taking over Ctrl-C")?;
+        let title = self.title()?;
+        let out = self.run.path().to_owned();
+        let resumed_at = self
+            .checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.weights.step);
+        let epochs = self.config.epochs;
+        let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)?;
+
+        let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)?;
+        reports.line(&title);
+        match resumed_at {
+            Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
+            None => reports.line(&format!("begins in {}", out.display())),
+        }
+        // The trainer asks after each step; what fails in a report stops it as a signal would.
+        let mut failed = None;
+        let ended = trainer.train(&mut |event| {
+            let told = match event {
+                Event::Step(report) => reports.step(report),
+                Event::Epoch(report, network) => reports.epoch(report, network),
+                Event::Saved { .. } => Ok(()),
+            };
+            if let Err(error) = told {
+                failed.get_or_insert(error);
+            }
+            if failed.is_some() || stop.requested() {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
+        });
+        reports.end();
+        let ended = ended?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        reports.draw(trainer.network())?;
+        conclude(ended, &out, trainer.step(), &reports, &stop)
+    }
+}
+
+/// Opens both parts of the data, and fits the network to it.
+fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
+    let train = prepare(&config.data, Part::Train, &config.model)?;
+    let validation = prepare(&config.data, Part::Test, &config.model)?;
+    let spec = config
+        .model
+        .for_data(train.classes().len(), train.preprocess().channels)?;
+    Ok((
+        TrainingData {
+            train,
+            validation,
+            name: config.data.clone(),
+        },
+        spec,
+    ))
+}
+
+/// The last words, and the exit code: that of the signal only where it cut the run short.
+fn conclude(
+    ended: Ending,
+    out: &Path,
+    step: u64,
+    reports: &Reports,
+    stop: &Stop,
+) -> Result<ExitCode> {
+    let why = match ended {
+        Ending::Done => "all epochs are done",
+        Ending::Schedule(Verdict::EarlyStop) => "the error no longer falls",
+        Ending::Schedule(_) => "the error stands still at the last rate",
+        Ending::Stopped => {
+            reports.line(&format!(
+                "stopped and saved at step {step}; go on with: tandem train --resume {}",
+                out.display()
+            ));
+            return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
+        }
+    };
+    let mut text = format!("{why}, after step {step}\n");
+    if let Some(best) = reports.best()? {
+        text.push_str(&format!(
+            "best top-1 error {:.2} % at epoch {}: {}\n",
+            100.0 * best.top1_error,
+            best.epoch,
+            out.join(BEST).display()
+        ));
+    }
+    text.push_str(&format!("last: {}\n", out.join(LAST).display()));
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `runs/MODEL-N` with the smallest N from 1 that is not there.
@@ -43,8 +239,6 @@ fn next_free(runs: &Path, model: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

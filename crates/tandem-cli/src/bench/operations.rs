@@ -1,11 +1,14 @@
 //! The layers of one kind in a network, each on its own: forward, and backward as training runs it.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{CustomOp1, Device, Tensor};
 use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
 use tandem_alexnet::spec::{self, Layer, Spec};
 use tandem_ops::Activation;
 use tandem_ops::conv::Conv2d;
+use tandem_ops::lrn::{AlphaConvention, Lrn};
+use tandem_ops::max_pool::MaxPool2d;
+use tandem_ops::window::Rounding;
 
 use super::Stopwatch;
 use crate::args::{Bench, BenchMode};
@@ -26,6 +29,8 @@ enum Operation {
         b: Tensor,
         input: Input,
     },
+    Lrn(Lrn),
+    MaxPool(MaxPool2d),
 }
 
 /// Whether a layer's input needs a gradient: the picture does not.
@@ -59,8 +64,7 @@ pub fn time(spec: &Spec, shapes: &Shapes, args: &Bench, watch: &mut Stopwatch) -
     }
     watch.run(|watch| {
         for layer in &layers {
-            let y = watch.part(&format!("{} forward", layer.name), || layer.forward())?;
-            watch.part(&format!("{} backward", layer.name), || layer.backward(&y))?;
+            layer.step(watch)?;
         }
         device.synchronize()?;
         Ok(())
@@ -78,6 +82,8 @@ fn prepare(
 ) -> Result<Option<Prepared>> {
     let operation = match (mode, layer) {
         (BenchMode::Conv, Layer::Convolution(conv)) => convolution(conv, shape, input, device)?,
+        (BenchMode::Lrn, Layer::Lrn(layer)) => Operation::Lrn(lrn(layer, shape.towers)?),
+        (BenchMode::Pool, Layer::MaxPool(pool)) => Operation::MaxPool(max_pool(pool)?),
         _ => return Ok(None),
     };
     Ok(Some(Prepared {
@@ -110,24 +116,61 @@ fn convolution(
     })
 }
 
-impl Prepared {
-    fn forward(&self) -> Result<Tensor> {
-        let y = match &self.operation {
-            Operation::Convolution { op, w, b, .. } => op.forward(&self.x, w, b)?,
-        };
-        Ok(y)
-    }
+/// Inside each tower, as the paper has it, though both lie in one tensor.
+fn lrn(layer: &spec::Lrn, towers: usize) -> Result<Lrn> {
+    let convention = match layer.convention {
+        spec::AlphaConvention::Paper => AlphaConvention::Paper,
+        spec::AlphaConvention::DividedBySize => AlphaConvention::DividedBySize,
+    };
+    let lrn = Lrn::new(layer.size, layer.k, layer.alpha, layer.beta, convention)?;
+    Ok(lrn.with_groups(towers)?)
+}
 
-    fn backward(&self, y: &Tensor) -> Result<()> {
+fn max_pool(pool: &spec::Pool) -> Result<MaxPool2d> {
+    let rounding = match pool.rounding {
+        spec::Rounding::Down => Rounding::Down,
+        spec::Rounding::Up => Rounding::Up,
+    };
+    let square = |size: usize| (size, size);
+    let (kernel, stride, padding) = (
+        square(pool.kernel),
+        square(pool.stride),
+        square(pool.padding),
+    );
+    Ok(MaxPool2d::new(kernel, stride, padding, rounding)?)
+}
+
+impl Prepared {
+    /// Forward and backward, straight to the operation and without candle's record of how: the
+    /// trainer keeps its own.
+    fn step(&self, watch: &mut Stopwatch) -> Result<()> {
+        let (x, dy) = (&self.x, &self.dy);
+        let forward = format!("{} forward", self.name);
+        let backward = format!("{} backward", self.name);
         match &self.operation {
-            Operation::Convolution { op, w, input, .. } => {
-                op.weight_gradient(&self.x, w.shape(), y, &self.dy)?;
-                if *input == Input::Maps {
-                    op.input_gradient(self.x.shape(), w, y, &self.dy)?;
-                }
+            Operation::Convolution { op, w, b, input } => {
+                let y = watch.part(&forward, || x.apply_op3_no_bwd(w, b, op))?;
+                watch.part(&backward, || -> Result<()> {
+                    op.weight_gradient(x, w.shape(), &y, dy)?;
+                    if *input == Input::Maps {
+                        op.input_gradient(x.shape(), w, &y, dy)?;
+                    }
+                    Ok(())
+                })
+            }
+            Operation::Lrn(op) => {
+                let y = watch.part(&forward, || x.apply_op1_no_bwd(op))?;
+                watch.part(&backward, || op.bwd(x, &y, dy))?;
+                Ok(())
+            }
+            Operation::MaxPool(pool) => {
+                // Remembers where its maxima were, for one application.
+                let op = pool.op();
+                let y = watch.part(&forward, || x.apply_op1_no_bwd(&op))?;
+                watch.part(&backward, || op.bwd(x, &y, dy))?;
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 

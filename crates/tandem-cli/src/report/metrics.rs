@@ -100,13 +100,17 @@ impl Metrics {
         }
     }
 
-    /// Steps before which the rate fell to less than 0.6 of what it was, with the rates before and
-    /// after: a plateau's or a step schedule's drops, not a cosine's slow way down.
+    /// Steps after which the rate fell, with the rates before and after: a plateau's or a step
+    /// schedule's drops, each from one level to another, and not a cosine's slow way down.
     pub fn rate_drops(&self) -> Vec<(u64, f64, f64)> {
-        self.trained
-            .windows(2)
-            .filter(|pair| pair[1].learning_rate < 0.6 * pair[0].learning_rate)
-            .map(|pair| (pair[0].step, pair[0].learning_rate, pair[1].learning_rate))
+        let rate = |index: usize| self.trained.get(index).map(|trained| trained.learning_rate);
+        (1..self.trained.len().saturating_sub(1))
+            .filter_map(|index| {
+                let (before, after) = (rate(index)?, rate(index + 1)?);
+                let level =
+                    rate(index - 1)? == before && rate(index + 2).is_none_or(|r| r == after);
+                (level && after < before).then_some((self.trained[index].step, before, after))
+            })
             .collect()
     }
 }
@@ -134,6 +138,16 @@ mod tests {
         };
         assert_eq!(metrics.validated, [expected]);
         assert_eq!(metrics.rate_drops(), [(2, 0.01, 0.001)]);
+        let cosine = (1..=100u64).map(|step| Trained {
+            step,
+            loss: None,
+            learning_rate: 1.0 + (step as f64 / 32.0).cos(),
+        });
+        let metrics = Metrics {
+            trained: cosine.collect(),
+            validated: Vec::new(),
+        };
+        assert_eq!(metrics.rate_drops(), []);
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub mod metrics;
 pub mod picture;
 pub mod progress;
 pub mod run;
+pub mod series;
 pub mod table;
 pub mod tensorboard;

@@ -5,32 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tandem_alexnet::trainer::StepReport;
 
 /// How much of the recent past a rate tells of.
 const MEMORY: Duration = Duration::from_secs(5);
 
 /// How often a plain line is written: a log of an hour is then 360 lines.
 const CALM: Duration = Duration::from_secs(10);
-
-/// One step done, as the trainer tells of it.
-#[derive(Debug, Clone, Copy)]
-pub struct StepDone {
-    /// Steps done since the run began, from 1, and in the whole run.
-    pub step: u64,
-    pub steps: u64,
-    /// The epoch this step belongs to, from 1, and of how many.
-    pub epoch: u64,
-    pub epochs: u64,
-    /// Pictures in this step's batch.
-    pub images: usize,
-    /// Mean loss over the batch.
-    pub loss: f64,
-    pub learning_rate: f64,
-    /// From the end of the step before (or the start of the epoch) to the end of this one.
-    pub took: Duration,
-    /// The part of `took` spent waiting for the loader.
-    pub waited: Duration,
-}
 
 /// Shows the progress of a run.
 #[derive(Debug)]
@@ -62,27 +43,23 @@ impl Progress {
         }
     }
 
-    /// Shows one more step.
-    pub fn step(&mut self, done: &StepDone) {
+    /// Shows one more step, of a run of so many epochs.
+    pub fn step(&mut self, done: &StepReport, epochs: u64) {
         self.meter.add(done);
+        // The epoch under way, from 1; at its last step `done.epoch` is that number itself.
+        let epoch = (done.epoch.ceil() as u64).clamp(1, epochs.max(1));
+        let (step, steps) = (done.step, done.steps);
         match &mut self.output {
             Output::Bar(bar) => {
-                bar.set_length(done.steps);
-                bar.set_position(done.step);
-                bar.set_prefix(format!("epoch {}/{}", done.epoch, done.epochs));
+                bar.set_length(steps);
+                bar.set_position(step);
+                bar.set_prefix(format!("epoch {epoch}/{epochs}"));
                 bar.set_message(self.meter.words(done));
             }
             Output::Lines { last } => {
                 // The first step always: it shows that the run has begun, and how soon.
                 if last.is_none_or(|last| last.elapsed() >= CALM) {
                     *last = Some(Instant::now());
-                    let StepDone {
-                        step,
-                        steps,
-                        epoch,
-                        epochs,
-                        ..
-                    } = done;
                     let words = self.meter.words(done);
                     write_line(&format!(
                         "epoch {epoch}/{epochs}  step {step}/{steps}  {words}"
@@ -102,14 +79,6 @@ impl Progress {
         }
     }
 
-    /// What is being done between steps, such as measuring the error; shown on the bar only.
-    pub fn stage(&self, words: &str) {
-        if let Output::Bar(bar) = &self.output {
-            bar.set_message(words.to_owned());
-            bar.tick();
-        }
-    }
-
     /// Takes the bar away.
     pub fn finish(&self) {
         if let Output::Bar(bar) = &self.output {
@@ -119,7 +88,7 @@ impl Progress {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {bar:20.cyan/blue} {pos}/{len}  {wide_msg}")
+    let style = ProgressStyle::with_template("{prefix} {bar:10.cyan/blue} {pos}/{len}  {wide_msg}")
         .expect("the template is a constant that parses");
     ProgressBar::new(0).with_style(style)
 }
@@ -139,7 +108,7 @@ struct Meter {
 }
 
 impl Meter {
-    fn add(&mut self, done: &StepDone) {
+    fn add(&mut self, done: &StepReport) {
         let took = done.took.as_secs_f64();
         let keep = (-took / MEMORY.as_secs_f64()).exp();
         self.images = keep * self.images + done.images as f64;
@@ -156,20 +125,21 @@ impl Meter {
         share(self.waited, self.seconds).min(1.0)
     }
 
-    fn left(&self, done: &StepDone) -> Duration {
+    fn left(&self, done: &StepReport) -> Duration {
         let steps = done.steps.saturating_sub(done.step) as f64;
         Duration::try_from_secs_f64(steps * share(self.seconds, self.steps))
             .unwrap_or(Duration::MAX)
     }
 
-    fn words(&self, done: &StepDone) -> String {
+    /// What matters most comes first: a narrow terminal cuts off the end.
+    fn words(&self, done: &StepReport) -> String {
         format!(
-            "loss {:.4}  rate {}  {} images/s  {:.0} % waiting for data  {} left",
-            done.loss,
-            done.learning_rate,
-            three_digits(self.images_per_second()),
-            100.0 * self.waiting_share(),
+            "{} left  {} images/s  loss {:.4}  rate {}  {:.0} % waiting for data",
             clock(self.left(done)),
+            three_digits(self.images_per_second()),
+            done.loss,
+            rounded(done.learning_rate),
+            100.0 * self.waiting_share(),
         )
     }
 }
@@ -184,6 +154,11 @@ pub(super) fn three_digits(rate: f64) -> String {
         r if r < 100.0 => format!("{r:.1}"),
         r => format!("{r:.0}"),
     }
+}
+
+/// A rate to four digits: a cosine's values have sixteen, a plateau's few.
+pub(super) fn rounded(rate: f64) -> f64 {
+    format!("{rate:.3e}").parse().unwrap_or(rate)
 }
 
 /// `59 s`, `12:34`, `3:04:05`, `2 d 03 h`.
@@ -202,14 +177,13 @@ pub fn clock(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn step(step: u64, took: f64, waited: f64) -> StepDone {
-        StepDone {
+    fn step(step: u64, took: f64, waited: f64) -> StepReport {
+        StepReport {
             step,
             steps: 1000,
-            epoch: 1,
-            epochs: 10,
+            epoch: 0.5,
             images: 64,
-            loss: 2.30259,
+            loss: 2.25,
             learning_rate: 0.01,
             took: Duration::from_secs_f64(took),
             waited: Duration::from_secs_f64(waited),
@@ -227,7 +201,7 @@ mod tests {
         let words = meter.words(&step(100, 0.5, 0.05));
         assert_eq!(
             words,
-            "loss 2.3026  rate 0.01  128 images/s  10 % waiting for data  7:30 left"
+            "7:30 left  128 images/s  loss 2.2500  rate 0.01  10 % waiting for data"
         );
     }
 
@@ -252,6 +226,12 @@ mod tests {
             (0.0, 0.0)
         );
         assert_eq!(meter.left(&step(1, 0.0, 0.0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_rate_has_four_digits_at_most() {
+        let rates = [0.01, 0.001, 0.007180166596385915, 1.0, 0.0].map(rounded);
+        assert_eq!(rates, [0.01, 0.001, 0.00718, 1.0, 0.0]);
     }
 
     #[test]

@@ -182,7 +182,7 @@ mod tests {
 
         fn check(data: &[u8], stored: &[u8]) {
             let crc = crc32c_bitwise(data);
-            let masked = ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8);
+            let masked = crc.rotate_left(17).wrapping_add(0xa282_ead8);
             assert_eq!(stored, masked.to_le_bytes());
         }
 
@@ -244,7 +244,7 @@ mod tests {
 
     use decoder::{Field, fields, records};
 
-    fn bytes_of<'a>(message: &'a [u8], number: u64) -> Vec<&'a [u8]> {
+    fn bytes_of(message: &[u8], number: u64) -> Vec<&[u8]> {
         fields(message)
             .into_iter()
             .filter_map(|(n, field)| match field {

@@ -1,0 +1,59 @@
+//! A whole network, on noise: as a training step, and forward alone.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use tandem_alexnet::network::{Network, Pass};
+use tandem_alexnet::spec::Spec;
+use tandem_ops::sgd::{Sgd, SgdRule};
+
+use super::Stopwatch;
+use crate::args::Bench;
+
+/// Forward, loss, backward and update, dropout on.
+pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
+    let mut network = Network::initial(spec, &args.devices, 0)?;
+    let (x, labels) = batch(spec, args.batch.get())?;
+    // The paper's constants, section 5; the time does not depend on them.
+    let sgd = Sgd::new(SgdRule::Paper, 0.01, 0.9, 0.0005)?;
+    let mut step = 0;
+    watch.run(|watch| {
+        let pass = Pass::Train {
+            seed: 0,
+            step,
+            part: 0,
+        };
+        step += 1;
+        let outcome = watch.part("forward, loss and backward", || {
+            network.gradients(&x, &labels, pass)
+        })?;
+        watch.part("update", || network.update(&outcome.gradients, sgd))?;
+        // The step is done when its loss can be read.
+        outcome.loss.to_scalar::<f32>()?;
+        Ok(())
+    })
+}
+
+/// Forward, dropout off.
+pub fn infer(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
+    let network = Network::initial(spec, &args.devices, 0)?;
+    let (x, _) = batch(spec, args.batch.get())?;
+    watch.run(|_| {
+        network.forward(&x, Pass::Test)?.device().synchronize()?;
+        Ok(())
+    })
+}
+
+/// Normal noise `(N, C, crop, crop)` and labels over all classes, as the PyTorch peer makes them.
+fn batch(spec: &Spec, pictures: usize) -> Result<(Tensor, Tensor)> {
+    let crop = spec.input.crop;
+    let x = Tensor::randn(
+        0f32,
+        1f32,
+        (pictures, spec.input_channels(), crop, crop),
+        &Device::Cpu,
+    )?;
+    let labels: Vec<u32> = (0..pictures)
+        .map(|picture| (picture % spec.classes) as u32)
+        .collect();
+    Ok((x, Tensor::from_vec(labels, pictures, &Device::Cpu)?))
+}

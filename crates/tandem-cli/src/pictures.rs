@@ -1,0 +1,37 @@
+//! From `--data SPEC` to pictures prepared for a network's input.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tandem_alexnet::spec::Spec;
+use tandem_data::{Part, Pictures, Preprocess};
+
+/// The share of pictures that may fail to decode before that is an error: a few damaged files are
+/// left out and listed, a folder of another format is refused.
+const BAD_SHARE: f64 = 0.01;
+
+/// Opens one part of the data `named` and brings its pictures to what `spec` takes.
+pub fn prepare(named: &str, part: Part, spec: &Spec) -> Result<Arc<Pictures>> {
+    let dataset = tandem_data::open(named, part)?;
+    // A network that takes either learns the pictures as they are.
+    let channels = spec.input.channels.unwrap_or_else(|| dataset.channels());
+    let preprocess = Preprocess {
+        side: spec.input.side,
+        channels,
+    };
+    let pictures = Pictures::prepare(dataset, preprocess, BAD_SHARE)
+        .with_context(|| format!("--data {named}"))?;
+    Ok(Arc::new(pictures))
+}
+
+/// The pictures that were left out of the parts, a line each: part, name and reason, by tabs.
+pub fn left_out(parts: &[(&str, &Pictures)]) -> String {
+    let mut text = String::new();
+    for (part, pictures) in parts {
+        for (name, reason) in pictures.bad() {
+            let _ = writeln!(text, "{part}\t{name}\t{reason}");
+        }
+    }
+    text
+}
