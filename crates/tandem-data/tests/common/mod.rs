@@ -70,7 +70,7 @@ pub struct Made {
 }
 
 impl Made {
-    pub fn new(pictures: Vec<Result<Picture, &'static str>>) -> Arc<dyn Dataset> {
+    pub fn of(pictures: Vec<Result<Picture, &'static str>>) -> Arc<dyn Dataset> {
         Arc::new(Self {
             classes: vec!["even".into(), "odd".into()],
             pictures,
@@ -84,7 +84,7 @@ impl Made {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24) as u8
         };
-        Self::new(
+        Self::of(
             (0..count)
                 .map(|_| {
                     let pixels = (0..side * side * channels).map(|_| byte()).collect();
