@@ -349,8 +349,8 @@ mod tests {
 
     #[test]
     fn a_panic_of_a_worker_arrives_as_an_error_that_says_what_it_said() {
-        let (_, loader) = loader(|| panic!("the decoder fell over"));
-        let error = loader.skip(5).next().unwrap().unwrap_err();
+        let (_, mut loader) = loader(|| panic!("the decoder fell over"));
+        let error = loader.nth(5).unwrap().unwrap_err();
         assert!(
             error.to_string().contains("batch 5: the decoder fell over"),
             "{error}"
