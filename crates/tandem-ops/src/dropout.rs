@@ -83,19 +83,22 @@ impl Dropout {
         });
         let mut y = x.to_vec();
         y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
-            Arch::new().dispatch(|| {
-                let first = (i * BLOCK / 4) as u64;
-                for (block, y) in (first..).zip(y.chunks_mut(4)) {
-                    let words = self.words(block);
-                    for (y, word) in y.iter_mut().zip(words) {
-                        *y = if word >= threshold {
-                            *y * factor
-                        } else {
-                            T::ZERO
-                        };
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let first = (i * BLOCK / 4) as u64;
+                    for (block, y) in (first..).zip(y.chunks_mut(4)) {
+                        let words = self.words(block);
+                        for (y, word) in y.iter_mut().zip(words) {
+                            *y = if word >= threshold {
+                                *y * factor
+                            } else {
+                                T::ZERO
+                            };
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         y
     }

@@ -63,6 +63,11 @@ impl MaxPool2d {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.contiguous()?.apply_op1(self.op())
     }
+
+    /// The same values for inference: no winners are found or kept, and there is no backward.
+    pub fn forward_without_winners(&self, x: &Tensor) -> Result<Tensor> {
+        x.contiguous()?.apply_op1_no_bwd(&MaxOnly(*self))
+    }
 }
 
 /// Max pooling by its definition: values and winners' places of one plane.
@@ -199,6 +204,66 @@ fn backward<T: Real>(grid: &Grid, winners: &[u8], dy: &[T]) -> Vec<T> {
             }
         });
     dx
+}
+
+/// Max pooling that does not remember.
+struct MaxOnly(MaxPool2d);
+
+/// The maxima of one plane, down the columns and then across as in `pool_plane`.
+#[inline(always)]
+fn maxima_of_plane<T: Real>(grid: &Grid, x: &[T], y: &mut [T], column_best: &mut [T]) {
+    let width = grid.size.1;
+    for (i, y) in y.chunks_exact_mut(grid.out.1).enumerate() {
+        let rows = grid.rows(i).0;
+        column_best.copy_from_slice(&x[rows.start * width..][..width]);
+        for row in rows.skip(1) {
+            for (best, value) in column_best.iter_mut().zip(&x[row * width..][..width]) {
+                *best = if beats(*value, *best) { *value } else { *best };
+            }
+        }
+        for (j, y) in y.iter_mut().enumerate() {
+            let columns = grid.columns(j).0;
+            let mut best = column_best[columns.start];
+            for value in &column_best[columns.start + 1..columns.end] {
+                best = if beats(*value, best) { *value } else { best };
+            }
+            *y = best;
+        }
+    }
+}
+
+fn maxima<T: Real>(grid: &Grid, x: &[T]) -> Vec<T> {
+    let (plane, out) = (grid.size.0 * grid.size.1, grid.out.0 * grid.out.1);
+    let mut y = vec![T::ZERO; x.len() / plane * out];
+    y.par_chunks_mut(out)
+        .zip(x.par_chunks(plane))
+        .for_each_init(
+            || vec![T::ZERO; grid.size.1],
+            |best, (y, x)| {
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || maxima_of_plane(grid, x, y, best),
+                );
+            },
+        );
+    y
+}
+
+impl CustomOp1 for MaxOnly {
+    fn name(&self) -> &'static str {
+        "max-pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let grid = self.0.window.over("max-pool2d", l.shape())?;
+        let y = match x {
+            CpuStorage::F32(_) => CpuStorage::F32(maxima(&grid, slice::<f32>(x, l)?)),
+            CpuStorage::F64(_) => CpuStorage::F64(maxima(&grid, slice::<f64>(x, l)?)),
+            other => return Err(OpError::dtype("max-pool2d", other.dtype()).into()),
+        };
+        let dims = l.dims();
+        Ok((y, Shape::from((dims[0], dims[1], grid.out.0, grid.out.1))))
+    }
 }
 
 impl CustomOp1 for MaxPool2dOp {

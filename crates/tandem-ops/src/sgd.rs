@@ -67,19 +67,22 @@ impl Sgd {
             .zip(velocities.par_chunks_mut(BLOCK))
             .zip(gradient.par_chunks(BLOCK))
             .for_each(|((w, v), g)| {
-                Arch::new().dispatch(|| {
-                    let each = w.iter_mut().zip(v.iter_mut()).zip(g);
-                    match self.rule {
-                        SgdRule::Paper => each.for_each(|((w, v), g)| {
-                            *v = m * *v - decay_rate * *w - rate * *g;
-                            *w += *v;
-                        }),
-                        SgdRule::Pytorch => each.for_each(|((w, v), g)| {
-                            *v = m * *v + decay * *w + *g;
-                            *w -= rate * *v;
-                        }),
-                    }
-                });
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        let each = w.iter_mut().zip(v.iter_mut()).zip(g);
+                        match self.rule {
+                            SgdRule::Paper => each.for_each(|((w, v), g)| {
+                                *v = m * *v - decay_rate * *w - rate * *g;
+                                *w += *v;
+                            }),
+                            SgdRule::Pytorch => each.for_each(|((w, v), g)| {
+                                *v = m * *v + decay * *w + *g;
+                                *w -= rate * *v;
+                            }),
+                        }
+                    },
+                );
             });
     }
 }

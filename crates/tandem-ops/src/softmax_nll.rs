@@ -30,7 +30,10 @@ fn max_and_sum<T: Real>(row: &[T]) -> (T, T) {
             sum = sum * (max - *z).exp();
             max = *z;
         }
-        sum += (*z - max).exp();
+        // A class ruled out by −∞ adds nothing, and −∞ − −∞ would be NaN while it is the maximum.
+        if *z != T::from_f64(f64::NEG_INFINITY) {
+            sum += (*z - max).exp();
+        }
     }
     (max, sum)
 }
@@ -47,6 +50,10 @@ fn max_and_sum<T: Real>(row: &[T]) -> (T, T) {
 /// ```
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
     let (n, c) = logits.dims2()?;
+    if c == 0 {
+        let dims = format!("{:?}", logits.dims());
+        return Err(OpError::shape("softmax", "there must be a class", dims).into());
+    }
     let logits = logits.contiguous()?;
     fn rows<T: Real>(z: &[T], c: usize) -> Vec<T> {
         z.chunks_exact(c)

@@ -62,6 +62,8 @@ impl Window {
             return Err(OpError::shape(op, "x must be (N, C, H, W)", dims).into());
         };
         let out = |size: usize, kernel: usize, stride: usize, padding: usize| {
+            // Padding alone is no picture, even where a window would fit into it.
+            let size = (size > 0).then_some(size)?;
             let room = (size + 2 * padding).checked_sub(kernel)?;
             Some(match self.rounding {
                 Rounding::Down => room / stride + 1,
@@ -86,7 +88,12 @@ impl Window {
             }),
             None => {
                 let got = format!("x {:?}, {self:?}", shape.dims());
-                Err(OpError::shape(op, "the window is larger than the padded picture", got).into())
+                Err(OpError::shape(
+                    op,
+                    "the picture is empty or the window larger than it with its padding",
+                    got,
+                )
+                .into())
             }
         }
     }

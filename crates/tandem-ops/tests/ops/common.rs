@@ -1,0 +1,126 @@
+//! Comparing tensors, reading fixtures, finite differences.
+
+use candle_core::{DType, Device, Result, Tensor};
+use std::collections::HashMap;
+
+/// Random shapes tried for each operation in a run.
+pub const CASES: u32 = 1000;
+
+pub struct Fixture {
+    tensors: HashMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+}
+
+impl Fixture {
+    pub fn read(name: &str) -> Self {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let path = format!("{root}/tests/fixtures/{name}.safetensors");
+        let bytes = std::fs::read(&path).expect("the fixture is in the repository");
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        Self {
+            tensors: candle_core::safetensors::load(path, &Device::Cpu).unwrap(),
+            metadata: header.metadata().clone().unwrap(),
+        }
+    }
+
+    pub fn tensor(&self, name: &str, dtype: DType) -> Tensor {
+        self.tensors[name].to_dtype(dtype).unwrap()
+    }
+
+    /// A parameter; values in the metadata are JSON.
+    pub fn value(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.metadata[name]).unwrap()
+    }
+
+    pub fn number(&self, name: &str) -> f64 {
+        self.value(name).as_f64().unwrap()
+    }
+
+    pub fn size(&self, name: &str) -> usize {
+        self.value(name).as_u64().unwrap() as usize
+    }
+}
+
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap();
+    flat.to_vec1().unwrap()
+}
+
+/// Fails if a value differs by more than `absolute + relative · |want|`: says where, both values,
+/// the largest error and how many.
+pub fn assert_near(what: &str, got: &[f64], want: &[f64], absolute: f64, relative: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: number of values");
+    let error = |i: usize| (got[i] - want[i]).abs();
+    let fits = |i: usize| got[i] == want[i] || error(i) <= absolute + relative * want[i].abs();
+    let bad: Vec<usize> = (0..got.len()).filter(|&i| !fits(i)).collect();
+    if let Some(&first) = bad.first() {
+        let largest = bad.iter().map(|&i| error(i)).fold(0.0, f64::max);
+        panic!(
+            "{what}: value {first} is {} and should be {}; {} of {} differ, by {largest:e} at most",
+            got[first],
+            want[first],
+            bad.len(),
+            got.len()
+        );
+    }
+}
+
+/// The tolerance of golden values: stored as f32, so f64 cannot agree better than their rounding.
+pub fn assert_golden(what: &str, got: &Tensor, want: &Tensor) {
+    let (absolute, relative) = match got.dtype() {
+        DType::F64 => (1e-6, 1e-5),
+        _ => (1e-5, 1e-4),
+    };
+    assert_near(what, &values(got), &values(want), absolute, relative);
+}
+
+/// Compares `gradient`, of `f` for `x` with the weights `dy` on its outputs, with central
+/// differences in f64.
+pub fn check_gradient(
+    what: &str,
+    x: &Tensor,
+    dy: &Tensor,
+    gradient: &Tensor,
+    f: impl Fn(&Tensor) -> Result<Tensor>,
+) {
+    let step = 1e-5;
+    let base = values(x);
+    let dy = values(dy);
+    let differences: Vec<f64> = (0..base.len())
+        .map(|i| {
+            let at = |delta: f64| -> f64 {
+                let mut moved = base.clone();
+                moved[i] += delta;
+                let x = Tensor::from_vec(moved, x.shape(), x.device()).unwrap();
+                values(&f(&x).unwrap())
+                    .iter()
+                    .zip(&dy)
+                    .map(|(y, dy)| y * dy)
+                    .sum()
+            };
+            (at(step) - at(-step)) / (2.0 * step)
+        })
+        .collect();
+    assert_near(what, &values(gradient), &differences, 1e-6, 1e-6);
+}
+
+/// Values that look random and do not repeat in the small; the same for the same seed.
+pub fn noise(seed: u64, shape: &[usize]) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f64> = (0..count as u64)
+        .map(|i| {
+            let words = tandem_ops::random::philox([seed as u32, 7], [i as u32, 0, 0, 0]);
+            f64::from(words[0]) / f64::from(u32::MAX) * 4.0 - 2.0
+        })
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+pub fn config() -> proptest::prelude::ProptestConfig {
+    proptest::prelude::ProptestConfig {
+        cases: CASES,
+        max_global_rejects: 100_000,
+        failure_persistence: None,
+        ..Default::default()
+    }
+}

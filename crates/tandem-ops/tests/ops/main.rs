@@ -1,0 +1,15 @@
+//! Every operation against PyTorch in float64 (`fixtures/`), against its plain reference on random
+//! shapes, and against finite differences of itself.
+//!
+//! `fixtures/` was made by PyTorch: each file holds inputs, outputs and gradients, and in its
+//! metadata the parameters.
+
+mod avg_pool;
+mod common;
+mod conv;
+mod dropout;
+mod linear;
+mod lrn;
+mod max_pool;
+mod sgd;
+mod softmax_nll;
