@@ -39,7 +39,7 @@ pub fn evaluate(
         for (row, label) in probabilities.iter().zip(&batch.labels) {
             let right = row[*label as usize];
             // Ties count against the network: a constant answer must not look right.
-            let above = row.iter().filter(|p| !(**p < right)).count();
+            let above = row.len() - row.iter().filter(|p| **p < right).count();
             first += usize::from(above > 1);
             fifth += usize::from(above > 5);
             loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();

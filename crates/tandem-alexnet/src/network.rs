@@ -47,7 +47,7 @@ pub struct Gradients(Vec<Vec<Tensor>>);
 
 impl Gradients {
     /// Adds another batch's gradients, for an update over several batches.
-    pub fn add(self, other: Self) -> Result<Self> {
+    pub fn plus(self, other: Self) -> Result<Self> {
         let pairs = self.0.into_iter().zip(other.0);
         let sums = pairs.map(|(a, b)| a.iter().zip(&b).map(|(a, b)| a + b).collect());
         Ok(Self(sums.collect::<Result<_>>()?))

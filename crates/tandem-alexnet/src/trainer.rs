@@ -302,7 +302,7 @@ impl Trainer {
             sum = Some(match (sum, self.config.accumulate) {
                 (None, 1) => outcome.gradients,
                 (None, _) => outcome.gradients.scale(n as f64)?,
-                (Some(sum), _) => outcome.gradients.scale(n as f64)?.add(sum)?,
+                (Some(sum), _) => outcome.gradients.scale(n as f64)?.plus(sum)?,
             });
         }
         let Some(mut gradients) = sum else {

@@ -134,7 +134,9 @@ fn assert_close(what: &str, got: &Tensor, want: &Tensor) {
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (got, want) = (values(got), values(want));
     let excess = |i: usize| (got[i] - want[i]).abs() - (1e-5 + 1e-4 * want[i].abs());
-    let bad = (0..got.len()).filter(|&i| !(excess(i) <= 0.0)).count();
+    let bad = (0..got.len())
+        .filter(|&i| excess(i) > 0.0 || excess(i).is_nan())
+        .count();
     if bad > 0 {
         let worst = (0..got.len())
             .max_by(|&a, &b| excess(a).total_cmp(&excess(b)))

@@ -124,9 +124,9 @@ pub fn reference(op: &Conv2d, x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tens
     let (xs, ws, bs) = (read(x)?, read(w)?, read(b)?);
     let mut y = Vec::with_capacity(g.n * g.groups * g.out_len());
     for n in 0..g.n {
-        for o in 0..g.groups * g.o {
+        for (o, bias) in bs.iter().enumerate() {
             for (i, j) in (0..g.out.0).flat_map(|i| (0..g.out.1).map(move |j| (i, j))) {
-                let mut sum = bs[o];
+                let mut sum = *bias;
                 for c in 0..g.c {
                     let channel = n * g.groups * g.c + o / g.o * g.c + c;
                     for u in 0..g.kernel.0 {

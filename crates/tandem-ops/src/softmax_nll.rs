@@ -27,7 +27,7 @@ fn max_and_sum<T: Real>(row: &[T]) -> (T, T) {
     let mut sum = T::ZERO;
     for z in row {
         if *z > max {
-            sum = sum * (max - *z).exp();
+            sum *= (max - *z).exp();
             max = *z;
         }
         // A class ruled out by −∞ adds nothing, and −∞ − −∞ would be NaN while it is the maximum.
