@@ -124,3 +124,30 @@ pub fn config() -> proptest::prelude::ProptestConfig {
         ..Default::default()
     }
 }
+
+/// The same values, neither at the start of their storage nor contiguous.
+pub fn scattered(tensor: &Tensor) -> Tensor {
+    let last = tensor.rank() - 1;
+    let run = || -> Result<Tensor> {
+        let padded = tensor.pad_with_zeros(0, 1, 0)?.transpose(0, last)?;
+        padded
+            .contiguous()?
+            .transpose(0, last)?
+            .narrow(0, 1, tensor.dim(0)?)
+    };
+    run().unwrap()
+}
+
+/// Fails unless `f` gives the same bits with one thread and with three.
+pub fn assert_same_for_any_threads(f: impl Fn() -> Vec<Tensor> + Send + Sync) {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let tensors = pool.install(&f);
+        let all = tensors.iter().flat_map(values);
+        all.map(f64::to_bits).collect::<Vec<_>>()
+    };
+    assert_eq!(run(1), run(3));
+}

@@ -1,5 +1,7 @@
-use crate::common::{Fixture, assert_golden, assert_near, check_gradient, config, noise, values};
-use candle_core::{CustomOp3, DType};
+use crate::common::{
+    Fixture, assert_golden, assert_near, check_gradient, config, noise, scattered, values,
+};
+use candle_core::{CustomOp3, DType, Tensor};
 use proptest::prelude::*;
 use tandem_ops::Activation;
 use tandem_ops::conv::{Conv2d, reference};
@@ -131,4 +133,66 @@ fn shapes_that_do_not_fit_are_named() {
         "{error}"
     );
     assert!(Conv2d::new((0, 1), (0, 0), 1, Activation::None).is_err());
+}
+
+#[test]
+fn the_layout_of_its_inputs_does_not_matter() {
+    let op = Conv2d::new((2, 1), (1, 2), 2, Activation::Relu).unwrap();
+    let (x, w, b) = (
+        noise(1, &[2, 4, 9, 7]),
+        noise(2, &[6, 2, 3, 4]),
+        noise(3, &[6]),
+    );
+    let run = |x: &Tensor, w: &Tensor, b: &Tensor| {
+        let y = op.forward(x, w, b).unwrap();
+        let (dx, dw, db) = op.bwd(x, w, b, &y, &scattered(&y)).unwrap();
+        [Some(y), dx, dw, db].map(|t| values(&t.unwrap()))
+    };
+    let moved = run(&scattered(&x), &scattered(&w), &scattered(&b));
+    assert_eq!(moved, run(&x, &w, &b));
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn the_gradients_of_any_shape_equal_the_products_summed_one_by_one(
+        (n, c, o, groups) in (1..3usize, 1..4usize, 1..12usize, 1..3usize),
+        (h, w) in (1..10usize, 1..24usize),
+        (kh, kw) in (1..5usize, 1..5usize),
+        (sh, sw) in (1..5usize, 1..5usize),
+        (ph, pw) in (0..3usize, 0..3usize),
+        relu in any::<bool>(),
+    ) {
+        prop_assume!(kh <= h + 2 * ph && kw <= w + 2 * pw);
+        let activation = if relu { Activation::Relu } else { Activation::None };
+        let op = Conv2d::new((sh, sw), (ph, pw), groups, activation).unwrap();
+        let x = noise(1, &[n, c * groups, h, w]);
+        let (weight, b) = (noise(2, &[o * groups, c, kh, kw]), noise(3, &[o * groups]));
+        let y = op.forward(&x, &weight, &b).unwrap();
+        let dy = noise(4, y.dims());
+        let (xs, ws, ys, dys) = (values(&x), values(&weight), values(&y), values(&dy));
+        let (mut dx, mut dw) = (vec![0.0; xs.len()], vec![0.0; ws.len()]);
+        let mut db = vec![0.0; o * groups];
+        let (oh, ow) = (y.dims()[2], y.dims()[3]);
+        for at in (0..ys.len()).filter(|at| !relu || ys[*at] > 0.0) {
+            let (picture, out) = (at / (oh * ow) / (o * groups), at / (oh * ow) % (o * groups));
+            let (i, j) = (at / ow % oh, at % ow);
+            db[out] += dys[at];
+            for tap in 0..c * kh * kw {
+                let (channel, u, v) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+                let row = (i * sh + u).wrapping_sub(ph);
+                let column = (j * sw + v).wrapping_sub(pw);
+                if row < h && column < w {
+                    let plane = picture * c * groups + out / o * c + channel;
+                    let from = (plane * h + row) * w + column;
+                    dx[from] += dys[at] * ws[out * c * kh * kw + tap];
+                    dw[out * c * kh * kw + tap] += dys[at] * xs[from];
+                }
+            }
+        }
+        let got = op.bwd(&x, &weight, &b, &y, &dy).unwrap();
+        for (what, got, want) in [("dx", got.0, dx), ("dw", got.1, dw), ("db", got.2, db)] {
+            assert_near(what, &values(&got.unwrap()), &want, 1e-10, 1e-10);
+        }
+    }
 }

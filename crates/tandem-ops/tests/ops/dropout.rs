@@ -1,4 +1,4 @@
-use crate::common::values;
+use crate::common::{assert_same_for_any_threads, noise, scattered, values};
 use candle_core::{CustomOp1, DType, Device, Tensor};
 use tandem_ops::dropout::{Dropout, DropoutRule};
 
@@ -51,5 +51,37 @@ fn backward_draws_the_same_mask() {
 fn a_probability_outside_zero_to_one_is_refused() {
     for p in [-0.1, 1.0, f64::NAN] {
         assert!(Dropout::new(p, DropoutRule::Paper, 0, 0).is_err(), "{p}");
+    }
+}
+
+#[test]
+fn layout_element_type_and_threads_do_not_matter() {
+    for rule in [DropoutRule::Inverted, DropoutRule::Paper] {
+        let op = Dropout::new(0.5, rule, u64::MAX - 3, 1 << 40).unwrap();
+        let x = noise(1, &[5, 7, 1100]).to_dtype(DType::F32).unwrap();
+        let y = op.forward(&x).unwrap();
+        assert_eq!(values(&op.forward(&scattered(&x)).unwrap()), values(&y));
+        let double = op.forward(&x.to_dtype(DType::F64).unwrap()).unwrap();
+        assert_eq!(values(&double), values(&y));
+        assert_same_for_any_threads(|| vec![op.forward(&x).unwrap()]);
+    }
+}
+
+#[test]
+fn the_upper_half_of_seed_and_stream_counts() {
+    let mask = |seed, stream| {
+        let op = Dropout::new(0.5, DropoutRule::Paper, seed, stream).unwrap();
+        (0..128).map(|i| op.keeps(i)).collect::<Vec<_>>()
+    };
+    assert_ne!(mask(1, 1), mask(1 | 1 << 32, 1));
+    assert_ne!(mask(1, 1), mask(1, 1 | 1 << 32));
+}
+
+#[test]
+fn a_dropped_nan_is_gone() {
+    let op = Dropout::new(0.5, DropoutRule::Inverted, 3, 9).unwrap();
+    let x = Tensor::full(f32::NAN, 64, &Device::Cpu).unwrap();
+    for (i, y) in values(&op.forward(&x).unwrap()).iter().enumerate() {
+        assert_eq!(y.is_nan(), op.keeps(i as u64), "value {i}");
     }
 }

@@ -1,5 +1,7 @@
-use crate::common::{assert_near, check_gradient, config, noise, values};
-use candle_core::{CustomOp3, DType};
+use crate::common::{
+    assert_near, assert_same_for_any_threads, check_gradient, config, noise, scattered, values,
+};
+use candle_core::{CustomOp3, DType, Tensor};
 use proptest::prelude::*;
 use tandem_ops::Activation;
 use tandem_ops::linear::{Linear, reference};
@@ -59,4 +61,47 @@ fn gradients_of_large_layers_equal_candles_matmul() {
     check("dx", dx, dy.matmul(&w).unwrap());
     check("dw", dw, dy.t().unwrap().matmul(&x).unwrap());
     check("db", db, dy.sum(0).unwrap());
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn the_gradients_of_any_shape_are_candles_products_behind_the_relu(
+        n in 1..18usize, k in 1..70usize, o in 1..60usize,
+    ) {
+        let op = Linear::new(Activation::Relu);
+        let (x, w, b) = (noise(1, &[n, k]), noise(2, &[o, k]), noise(3, &[o]));
+        let y = op.forward(&x, &w, &b).unwrap();
+        let dy = noise(4, y.dims());
+        let open = y.gt(0.0).unwrap().to_dtype(DType::F64).unwrap();
+        let g = (&dy * open).unwrap();
+        let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &dy).unwrap();
+        for (what, got, want) in [
+            ("dx", dx, g.matmul(&w).unwrap()),
+            ("dw", dw, g.t().unwrap().matmul(&x).unwrap()),
+            ("db", db, g.sum(0).unwrap()),
+        ] {
+            assert_near(what, &values(&got.unwrap()), &values(&want), 1e-10, 1e-10);
+        }
+    }
+}
+
+#[test]
+fn layout_and_number_of_threads_do_not_matter() {
+    let op = Linear::new(Activation::Relu);
+    let single = |seed, dims: &[usize]| noise(seed, dims).to_dtype(DType::F32).unwrap();
+    let (x, w, b) = (
+        single(1, &[5, 600]),
+        single(2, &[300, 600]),
+        single(3, &[300]),
+    );
+    let run = |x: &Tensor, w: &Tensor, b: &Tensor| {
+        let y = op.forward(x, w, b).unwrap();
+        let (dx, dw, db) = op.bwd(x, w, b, &y, &y).unwrap();
+        [Some(y), dx, dw, db].map(|t| t.unwrap()).to_vec()
+    };
+    let all = |tensors: Vec<Tensor>| tensors.iter().flat_map(values).collect::<Vec<_>>();
+    let moved = run(&scattered(&x), &scattered(&w), &scattered(&b));
+    assert!(all(moved) == all(run(&x, &w, &b)));
+    assert_same_for_any_threads(|| run(&x, &w, &b));
 }

@@ -1,4 +1,6 @@
-use crate::common::{Fixture, assert_golden, assert_near, values};
+use crate::common::{
+    Fixture, assert_golden, assert_near, assert_same_for_any_threads, noise, values,
+};
 use candle_core::{DType, Device, Tensor};
 use tandem_ops::sgd::{Sgd, SgdRule};
 
@@ -59,4 +61,68 @@ fn a_slab_that_is_not_of_the_gradients_shape_is_refused() {
     let error = slab.inplace_op2(&gradient, &sgd).unwrap_err().to_string();
     assert!(error.contains("slab [2, 3], gradient [2]"), "{error}");
     assert!(Sgd::new(SgdRule::Paper, f64::NAN, 0.9, 0.0).is_err());
+}
+
+#[test]
+fn a_view_of_the_weights_sees_the_step() {
+    let slab = Tensor::new(&[[1f64, 2.0], [0.0, 0.0]], &Device::Cpu).unwrap();
+    let weights = slab.get(0).unwrap();
+    let gradient = Tensor::new(&[1f64, -1.0], &Device::Cpu).unwrap();
+    let sgd = Sgd::new(SgdRule::Paper, 0.5, 0.9, 0.0).unwrap();
+    slab.inplace_op2(&gradient, &sgd).unwrap();
+    assert_eq!(values(&weights), [0.5, 2.5]);
+}
+
+#[test]
+fn offsets_are_honoured_and_neighbours_left_alone() {
+    let sgd = Sgd::new(SgdRule::Pytorch, 0.1, 0.9, 0.01).unwrap();
+    let all = noise(1, &[4, 6]);
+    let before = values(&all);
+    let gradients = noise(2, &[3, 6]);
+    let gradient = gradients.get(2).unwrap();
+    let alone = all.narrow(0, 1, 2).unwrap().copy().unwrap();
+    alone.inplace_op2(&gradient.copy().unwrap(), &sgd).unwrap();
+    let slab = all.narrow(0, 1, 2).unwrap();
+    slab.inplace_op2(&gradient, &sgd).unwrap();
+    assert_eq!(values(&slab), values(&alone));
+    let after = values(&all);
+    assert_eq!((&after[..6], &after[18..]), (&before[..6], &before[18..]));
+}
+
+/// 150,000 values are three blocks.
+#[test]
+fn both_rules_hold_over_many_blocks_and_any_number_of_threads() {
+    let (start, gradient) = (noise(1, &[2, 150_000]), noise(2, &[150_000]));
+    let (w, v) = (
+        values(&start.get(0).unwrap()),
+        values(&start.get(1).unwrap()),
+    );
+    for rule in [SgdRule::Paper, SgdRule::Pytorch] {
+        let sgd = Sgd::new(rule, 0.1, 0.9, 0.01).unwrap();
+        let step = || {
+            let slab = start.copy().unwrap();
+            slab.inplace_op2(&gradient, &sgd).unwrap();
+            vec![slab]
+        };
+        let (new_w, new_v): (Vec<f64>, Vec<f64>) = (w.iter().zip(&v).zip(values(&gradient)))
+            .map(|((w, v), g)| match rule {
+                SgdRule::Paper => {
+                    let v = 0.9 * v - 0.01 * 0.1 * w - 0.1 * g;
+                    (w + v, v)
+                }
+                SgdRule::Pytorch => {
+                    let v = 0.9 * v + 0.01 * w + g;
+                    (w - 0.1 * v, v)
+                }
+            })
+            .unzip();
+        assert_near(
+            "slab",
+            &values(&step()[0]),
+            &[new_w, new_v].concat(),
+            1e-14,
+            1e-14,
+        );
+        assert_same_for_any_threads(step);
+    }
 }
