@@ -89,18 +89,20 @@ impl Panels {
 }
 
 /// Packs `rows × depth` of a matrix given by `at(row, k)` into tiles: `[tile][k][row of the tile]`.
+#[inline(always)]
 pub fn pack_tiles<T: Real>(
     tiles: Tiles,
     depth: usize,
     at: impl Fn(usize, usize) -> T,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
-    out.clear();
-    out.reserve(tiles.rows * depth);
     for t in 0..tiles.count() {
         let (first, rows) = tiles.span(t);
-        for k in 0..depth {
-            out.extend((first..first + rows).map(|row| at(row, k)));
+        let tile = &mut out[first * depth..(first + rows) * depth];
+        for (k, column) in tile.chunks_exact_mut(rows).enumerate() {
+            for (row, value) in column.iter_mut().enumerate() {
+                *value = at(first + row, k);
+            }
         }
     }
 }
