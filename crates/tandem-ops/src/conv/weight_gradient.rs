@@ -51,7 +51,12 @@ pub(super) fn weight_gradient<T: Real>(
                     let (left, right) = ordered.split_at_mut(left_len);
                     let corner = (g.padding.0 as isize, g.padding.1 as isize);
                     planes.fill(part(x, i, g.in_len()), g.size, corner, picture);
-                    block_channels(&planes, blocks, picture, right);
+                    for p in 0..blocks.count() {
+                        let (block, width, real) = blocks.span(p);
+                        let area = planes.area();
+                        let to = &mut right[block * area..(block + width) * area];
+                        interleave(&picture[block * area..][..real * area], area, width, to);
+                    }
                     let dy = masked(part(y, i, g.out_len()), part(dy, i, g.out_len()), scratch);
                     sum_rows(dy, db);
                     let pixels = g.out_pixels();
@@ -102,11 +107,19 @@ pub(super) fn weight_gradient<T: Real>(
     (dw, sum_pictures(&biases, g.groups * g.o))
 }
 
-/// The sum of each channel's output gradient, one picture.
+/// The sum of each channel's output gradient, one picture. Sixteen sums side by side, added up at
+/// the end: one after the other they would wait for each other.
 pub(super) fn sum_rows<T: Real>(dy: &[T], db: &mut [T]) {
     let pixels = dy.len() / db.len();
     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(pixels)) {
-        *db = dy.iter().fold(T::ZERO, |sum, v| sum + *v);
+        let (whole, rest) = dy.as_chunks::<16>();
+        let mut sums = [T::ZERO; 16];
+        for values in whole {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += *value;
+            }
+        }
+        *db = sums.iter().chain(rest).fold(T::ZERO, |sum, v| sum + *v);
     }
 }
 
@@ -121,19 +134,12 @@ pub(super) fn sum_pictures<T: Real>(biases: &[T], channels: usize) -> Vec<T> {
     db
 }
 
-/// `[plane][row][column]` to `[block of planes][row][column][plane of the block]`.
-pub(super) fn block_channels<T: Real>(planes: &Planes, blocks: Panels, from: &[T], to: &mut [T]) {
-    let area = planes.area();
-    for p in 0..blocks.count() {
-        let (first, width, real) = blocks.span(p);
-        let block = &mut to[first * area..(first + width) * area];
-        for (lane, plane) in from[first * area..(first + real) * area]
-            .chunks_exact(area)
-            .enumerate()
-        {
-            for (pixel, value) in block.chunks_exact_mut(width).zip(plane) {
-                pixel[lane] = *value;
-            }
+/// Some planes of `area` pixels side by side, pixel by pixel: `[plane][pixel]` to `[pixel][plane]`,
+/// `width` planes to a pixel. Where there are fewer, the rest keeps its value.
+pub(super) fn interleave<T: Real>(planes: &[T], area: usize, width: usize, to: &mut [T]) {
+    for (lane, plane) in planes.chunks_exact(area).enumerate() {
+        for (pixel, value) in to.chunks_exact_mut(width).zip(plane) {
+            pixel[lane] = *value;
         }
     }
 }
