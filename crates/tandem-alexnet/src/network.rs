@@ -42,6 +42,17 @@ pub enum Pass {
     Test,
 }
 
+/// The way through the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Told when a layer is done: its name and the direction. On a GPU its work is then queued, not
+/// finished.
+pub type LayerDone<'a> = &'a mut dyn FnMut(&str, Direction);
+
 /// A gradient for each share of each parameter, in the order of [`parameters::of`].
 pub struct Gradients(Vec<Vec<Tensor>>);
 
@@ -195,20 +206,32 @@ impl Network {
 
     /// Logits `(N, classes)` of pictures `(N, C, crop, crop)`, without a trace of how.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.run(x, pass, |_| ())
+        self.run(x, pass, |_| (), &mut |_, _| ())
     }
 
     /// Loss and gradients of a batch: pictures `(N, C, crop, crop)`, labels u32 `(N,)`.
     pub fn gradients(&self, x: &Tensor, labels: &Tensor, pass: Pass) -> Result<Outcome> {
+        self.gradients_watched(x, labels, pass, &mut |_, _| ())
+    }
+
+    /// The same, telling `done` of each layer on the way, and of the loss.
+    pub fn gradients_watched(
+        &self,
+        x: &Tensor,
+        labels: &Tensor,
+        pass: Pass,
+        done: LayerDone<'_>,
+    ) -> Result<Outcome> {
         let mut tape = Vec::new();
-        let logits = self.run(x, pass, |trace| tape.push(trace))?;
+        let logits = self.run(x, pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;
         let one = Tensor::ones((), logits.dtype(), logits.device())?;
         use candle_core::CustomOp2;
         let (dlogits, _) = nll.bwd(&logits, labels, &loss, &one)?;
         let dlogits = dlogits.ok_or_else(|| candle_core::Error::msg("the loss has a gradient"))?;
-        let gradients = self.backward(tape, dlogits)?;
+        done("loss", Direction::Backward);
+        let gradients = self.backward(tape, dlogits, done)?;
         Ok(Outcome {
             loss,
             logits,
@@ -266,7 +289,13 @@ impl Network {
         Ok(None)
     }
 
-    fn run(&self, x: &Tensor, pass: Pass, mut record: impl FnMut(Trace)) -> Result<Tensor> {
+    fn run(
+        &self,
+        x: &Tensor,
+        pass: Pass,
+        mut record: impl FnMut(Trace),
+        done: LayerDone<'_>,
+    ) -> Result<Tensor> {
         let mut values = vec![x.to_device(&self.devices[0])?];
         let mut parameter = 0;
         for (index, layer) in self.spec.layers.iter().enumerate() {
@@ -308,6 +337,7 @@ impl Network {
                 outputs.push(value);
                 record(Trace {
                     applied,
+                    layer: index,
                     parameter: weighted.then_some(parameter),
                     share,
                     sources: if joins { values.len() } else { 1 },
@@ -318,6 +348,7 @@ impl Network {
             if weighted {
                 parameter += 2;
             }
+            done(&shape.name, Direction::Forward);
         }
         match values.as_slice() {
             [logits] => Ok(logits.clone()),
@@ -346,7 +377,12 @@ impl Network {
         }
     }
 
-    fn backward(&self, mut tape: Vec<Trace>, dlogits: Tensor) -> Result<Gradients> {
+    fn backward(
+        &self,
+        mut tape: Vec<Trace>,
+        dlogits: Tensor,
+        done: LayerDone<'_>,
+    ) -> Result<Gradients> {
         let mut gradients: Vec<Vec<Option<Tensor>>> = self
             .slabs
             .iter()
@@ -360,10 +396,12 @@ impl Network {
         while let Some(shares) = tape.last().map(|trace| trace.share + 1) {
             let first = tape.len() == shares;
             let layer: Vec<Trace> = tape.drain(tape.len() - shares..).collect();
+            let index = layer[0].layer;
             let mut outgoing: Vec<Option<Tensor>> = Vec::new();
             for (trace, mut gradient) in layer.into_iter().zip(incoming) {
                 let Trace {
                     applied,
+                    layer: _,
                     parameter,
                     share,
                     sources,
@@ -406,6 +444,7 @@ impl Network {
                 }
             }
             incoming = outgoing.into_iter().flatten().collect();
+            done(&self.shapes.layers[index].name, Direction::Backward);
         }
         let complete = gradients
             .into_iter()
@@ -434,6 +473,8 @@ impl Network {
 /// What one share of one layer did, for the way back.
 struct Trace {
     applied: Vec<Applied>,
+    /// Its index in the spec.
+    layer: usize,
     /// Index of its weight; the bias follows.
     parameter: Option<usize>,
     share: usize,

@@ -102,6 +102,19 @@ struct Geometry {
 }
 
 impl Geometry {
+    /// The 1×1 convolution that this one is of the unfolded pictures.
+    fn unfolded(&self) -> Self {
+        Self {
+            c: self.taps(),
+            size: self.out,
+            padded: self.out,
+            kernel: (1, 1),
+            stride: (1, 1),
+            padding: (0, 0),
+            ..*self
+        }
+    }
+
     fn taps(&self) -> usize {
         self.c * self.kernel.0 * self.kernel.1
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use tandem_alexnet::network::{Network, Pass};
+use tandem_alexnet::network::{Direction, Network, Pass};
 use tandem_alexnet::spec::Spec;
 use tandem_ops::sgd::{Sgd, SgdRule};
 
@@ -23,10 +23,15 @@ pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
             part: 0,
         };
         step += 1;
-        let outcome = watch.part("forward, loss and backward", || {
-            network.gradients(&x, &labels, pass)
-        })?;
-        watch.part("update", || network.update(&outcome.gradients, sgd))?;
+        let mut done = |layer: &str, direction| {
+            watch.lap(match direction {
+                Direction::Forward => format!("{layer} forward"),
+                Direction::Backward => format!("{layer} backward"),
+            });
+        };
+        let outcome = network.gradients_watched(&x, &labels, pass, &mut done)?;
+        network.update(&outcome.gradients, sgd)?;
+        watch.lap("update".to_owned());
         // The step is done when its loss can be read.
         outcome.loss.to_scalar::<f32>()?;
         Ok(())

@@ -10,6 +10,8 @@ pub struct Stopwatch {
     warmup: usize,
     steps: usize,
     took: Vec<Duration>,
+    /// When the step or its last lap began.
+    lap: Instant,
     /// In the order in which the parts were first met.
     parts: Vec<(String, Vec<Duration>)>,
 }
@@ -20,6 +22,7 @@ impl Stopwatch {
             warmup,
             steps,
             took: Vec::new(),
+            lap: Instant::now(),
             parts: Vec::new(),
         }
     }
@@ -32,6 +35,7 @@ impl Stopwatch {
         self.parts.clear();
         for _ in 0..self.steps {
             let start = Instant::now();
+            self.lap = start;
             step(self)?;
             self.took.push(start.elapsed());
         }
@@ -42,12 +46,22 @@ impl Stopwatch {
     pub fn part<T>(&mut self, name: &str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
-        let took = start.elapsed();
-        match self.parts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, all)) => all.push(took),
-            None => self.parts.push((name.to_owned(), vec![took])),
-        }
+        self.note(name.to_owned(), start.elapsed());
         done
+    }
+
+    /// Ends a part that began where the last lap, or the step, did.
+    pub fn lap(&mut self, name: String) {
+        let now = Instant::now();
+        self.note(name, now - self.lap);
+        self.lap = now;
+    }
+
+    fn note(&mut self, name: String, took: Duration) {
+        match self.parts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => all.push(took),
+            None => self.parts.push((name, vec![took])),
+        }
     }
 
     /// Steps timed.

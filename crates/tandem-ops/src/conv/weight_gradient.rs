@@ -15,6 +15,36 @@ use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+/// The pictures unfolded, `(n, c · kh · kw, h', w')`: a 1×1 convolution of them is this convolution.
+///
+/// For pictures of so few channels that most of a vector of channels would be padding.
+fn unfold<T: Real>(g: &Geometry, x: &[T]) -> Vec<T> {
+    let mut unfolded = vec![T::ZERO; g.n * g.groups * g.taps() * g.out_pixels()];
+    unfolded
+        .par_chunks_mut(g.out_pixels())
+        .enumerate()
+        .for_each(|(plane, unfolded)| {
+            let (i, tap) = (plane / g.taps(), plane % g.taps());
+            let area = g.kernel.0 * g.kernel.1;
+            let (c, u, v) = (tap / area, tap % area / g.kernel.1, tap % g.kernel.1);
+            let picture = &x[(i * g.c + c) * g.size.0 * g.size.1..][..g.size.0 * g.size.1];
+            for (row, unfolded) in unfolded.chunks_exact_mut(g.out.1).enumerate() {
+                let Some(y) = (row * g.stride.0 + u)
+                    .checked_sub(g.padding.0)
+                    .filter(|y| *y < g.size.0)
+                else {
+                    continue;
+                };
+                let picture = &picture[y * g.size.1..][..g.size.1];
+                for (column, value) in unfolded.iter_mut().enumerate() {
+                    let x = (column * g.stride.1 + v).wrapping_sub(g.padding.1);
+                    *value = picture.get(x).copied().unwrap_or(T::ZERO);
+                }
+            }
+        });
+    unfolded
+}
+
 /// Pictures brought into order before their products are summed: few enough to stay in the caches.
 const CHUNK: usize = 16;
 
@@ -25,6 +55,10 @@ pub(super) fn weight_gradient<T: Real>(
     dy: &[T],
 ) -> (Vec<T>, Vec<T>) {
     let planes = Planes::new(g.c, g.padded.0, g.padded.1, g.stride);
+    if planes.count() < T::lanes() / 2 && g.kernel != (1, 1) {
+        let unfolded = unfold(g, x);
+        return weight_gradient(&g.unfolded(), &unfolded, y, dy);
+    }
     // The last taps of the last phases reach beyond the picture; they are not part of the kernel.
     let kernel = (
         g.kernel.0.div_ceil(g.stride.0),
