@@ -100,7 +100,11 @@ pub fn reference(
 /// Whether `value` takes the place of `best`, found earlier in the window: it is larger, or NaN
 /// where `best` is a number.
 #[inline(always)]
-#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+#[allow(
+    clippy::eq_op,
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "NaN differs from itself, and is neither above nor below any number"
+)]
 fn beats<T: Real>(value: T, best: T) -> bool {
     !(value <= best) & (best == best)
 }

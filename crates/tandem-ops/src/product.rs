@@ -386,7 +386,8 @@ fn dots<S: Simd, T: Real, const X: usize, const W: usize>(
         *w = &task.w[(j + c) * task.w_pitch..][..task.depth];
     }
     let steps = T::as_simd::<S>(x[0]).0.len();
-    let (mut xv, mut wv): ([&[T::Vector<S>]; X], [&[T::Vector<S>]; W]) = ([&[]; X], [&[]; W]);
+    let mut xv: [&[T::Vector<S>]; X] = [&[]; X];
+    let mut wv: [&[T::Vector<S>]; W] = [&[]; W];
     for r in 0..X {
         xv[r] = &T::as_simd::<S>(x[r]).0[..steps];
     }

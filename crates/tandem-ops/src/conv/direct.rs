@@ -43,11 +43,12 @@ impl<T: Real> Weights<T> {
 }
 
 impl Correlation {
-    /// `out (rows, out.0 · out.1) = start + weights · unfolded planes`.
+    /// `out (rows, out.0 · out.1) = start + weights · unfolded planes`, for the rows of `weights`
+    /// from `first_row` on that `out` holds.
     fn run<T: Real>(
         &self,
         planes: &[T],
-        weights: &Weights<T>,
+        (weights, first_row): (&Weights<T>, usize),
         bias: Option<&[T]>,
         finish: Finish,
         panels: &mut Vec<T>,
@@ -55,6 +56,10 @@ impl Correlation {
     ) {
         let pixels = self.out.0 * self.out.1;
         let rows = weights.tiles.rows;
+        let tiles = Tiles {
+            rows: out.len() / pixels,
+            ..weights.tiles
+        };
         for first in (0..pixels).step_by(PIXELS) {
             let chunk = Panels::new::<T>(PIXELS.min(pixels - first));
             for k in (0..self.taps.len()).step_by(DEPTH) {
@@ -71,10 +76,10 @@ impl Correlation {
                 Arch::new().dispatch(pack);
                 let last = k + depth == self.taps.len();
                 Product {
-                    tiles: weights.tiles,
+                    tiles,
                     panels: chunk,
                     depth,
-                    left: &weights.packed[k * rows..(k + depth) * rows],
+                    left: &weights.packed[k * rows + first_row * depth..][..tiles.rows * depth],
                     right: panels,
                     out: &mut out[first..],
                     pitch: pixels,
@@ -181,17 +186,28 @@ pub(super) fn forward<T: Real>(g: &Geometry, finish: Finish, x: &[T], w: &[T], b
         .collect();
     let mut y = vec![T::ZERO; g.n * g.groups * g.out_len()];
     let (top, left) = (g.padding.0 as isize, g.padding.1 as isize);
-    y.par_chunks_mut(g.out_len()).enumerate().for_each_init(
-        || Scratch::new(planes.len() + T::lanes()),
-        |scratch, (i, y)| {
-            let group = i % g.groups;
-            let picture = &x[i * g.in_len()..][..g.in_len()];
-            planes.fill(picture, g.size, (top, left), &mut scratch.planes);
-            let bias = &b[group * g.o..][..g.o];
-            let Scratch { planes, panels, .. } = scratch;
-            correlation.run(planes, &weights[group], Some(bias), finish, panels, y);
-        },
-    );
+    // Few pictures are shared out by tiles of channels too, so that no thread idles.
+    let tiles = Tiles::new::<T>(g.o);
+    let shares = rayon::current_num_threads().div_ceil((g.n * g.groups).max(1));
+    let rows = tiles.count().div_ceil(shares) * tiles.height;
+    y.par_chunks_mut(g.out_len())
+        .enumerate()
+        .flat_map(|(i, y)| {
+            let shares = y.par_chunks_mut(rows * g.out_pixels()).enumerate();
+            shares.map(move |(share, y)| (i, share * rows, y))
+        })
+        .for_each_init(
+            || Scratch::new(planes.len() + T::lanes()),
+            |scratch, (i, row, y)| {
+                let group = i % g.groups;
+                let picture = &x[i * g.in_len()..][..g.in_len()];
+                planes.fill(picture, g.size, (top, left), &mut scratch.planes);
+                let bias = &b[group * g.o + row..][..y.len() / g.out_pixels()];
+                let Scratch { planes, panels, .. } = scratch;
+                let weights = (&weights[group], row);
+                correlation.run(planes, weights, Some(bias), finish, panels, y);
+            },
+        );
     y
 }
 
@@ -241,7 +257,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, w: &[T], y: &[T], dy: &[T]) 
             let y = part(y, i, g.out_len());
             let dy = masked(y, part(dy, i, g.out_len()), &mut scratch.masked);
             planes.fill(dy, g.out, offset, &mut scratch.planes);
-            let weights = &weights[i % g.groups];
+            let weights = (&weights[i % g.groups], 0);
             let Scratch {
                 planes,
                 panels,
