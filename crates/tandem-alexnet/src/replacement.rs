@@ -66,11 +66,9 @@ impl Replacement {
     }
 
     fn beside(path: &Path) -> Self {
-        let mut name = path.file_name().expect("callers name a file").to_owned();
-        name.push(UNFINISHED);
         Self {
             path: path.to_owned(),
-            temporary: path.with_file_name(name),
+            temporary: unfinished(path),
         }
     }
 }
@@ -80,6 +78,13 @@ impl Drop for Replacement {
         // Nothing is there after a rename. What cannot be removed now is removed on resume.
         let _ = fs::remove_file(&self.temporary);
     }
+}
+
+/// What `path` is called until it is finished.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().expect("callers name a file").to_owned();
+    name.push(UNFINISHED);
+    path.with_file_name(name)
 }
 
 /// Makes renames in `folder` last.
@@ -96,7 +101,9 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
 pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), RunError> {
     for entry in fs::read_dir(folder).map_err(Doing::Read.failed(folder))? {
         let path = entry.map_err(Doing::Read.failed(folder))?.path();
-        if path.to_string_lossy().ends_with(UNFINISHED) {
+        // A folder so called is a run that began in this one.
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if path.to_string_lossy().ends_with(UNFINISHED) && !is_folder {
             remove_if_there(&path)?;
         }
     }
@@ -112,7 +119,8 @@ fn remove_if_there(path: &Path) -> Result<(), RunError> {
     }
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that `path` is in.
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -1,5 +1,6 @@
 //! The `tandem` command: parsing, progress, reports. No arithmetic.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => match failure::exit_code(&error) {
             Some(code) => {
-                eprintln!("{}", failure::describe(&error));
+                // Not `eprintln!`, which panics where nobody reads standard error any more.
+                let _ = writeln!(io::stderr(), "{}", failure::describe(&error));
                 ExitCode::from(code)
             }
             None => ExitCode::SUCCESS,
@@ -44,7 +46,7 @@ fn run() -> Result<ExitCode> {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no failures; clap knows which stream each belongs to.
-            error.print()?;
+            let _ = error.print();
             return Ok(ExitCode::from(error.exit_code() as u8));
         }
     };
@@ -74,6 +76,7 @@ fn speak(global: &Global) {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        .log_internal_errors(false)
         .init();
 }
 

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, Checkpoint, LAST, RunDirectory};
 use tandem_alexnet::config::TrainConfig;
-use tandem_alexnet::schedule::Verdict;
+use tandem_alexnet::error::TrainError;
+use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
@@ -15,7 +16,7 @@ use tandem_data::Part;
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print, typed};
 use crate::pictures::{left_out, prepare};
 use crate::report::run::Reports;
 use crate::report::table::grouped;
@@ -24,6 +25,10 @@ use crate::signals::Stop;
 
 /// Where the pictures that do not decode are listed.
 const LEFT_OUT: &str = "left-out.txt";
+
+/// What helps a run that diverged. To resume it would only repeat it.
+const LOWER_RATE: &str =
+    "start again with a lower rate (--set rate.initial=...), or look at the pictures";
 
 /// A run about to begin or to go on.
 struct Plan {
@@ -47,8 +52,10 @@ pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
 impl Plan {
     /// Everything is read and checked before the run directory is made: what fails leaves nothing.
     fn new(args: &Train) -> Result<Self> {
-        let config = settings::resolve(args)?;
+        let mut config = settings::resolve(args)?;
         let (data, spec) = read(&config)?;
+        config.devices.open()?;
+        config.data = from_anywhere(config.data);
         let out = args
             .out
             .clone()
@@ -65,23 +72,15 @@ impl Plan {
 
     fn resumed(path: &Path, args: &Train) -> Result<Self> {
         let (run, checkpoint) = RunDirectory::resume(path)?;
-        let mut config = run.config()?.ok_or_else(|| {
-            let what = format!(
-                "{} was stopped before it had written down its settings",
-                path.display()
-            );
-            Failure::failed(
-                what,
-                format!(
-                    "begin it again with them: tandem train --out {} ...",
-                    path.display()
-                ),
-            )
-        })?;
+        let mut config = run.config()?;
         // A checkpoint does not depend on where its towers were.
         if let Some(devices) = &args.devices {
             config.devices = devices.clone();
             config.check("--devices").map_err(Failure::from_typing)?;
+        }
+        // Nor on where its pictures are, if only they are the same.
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
         }
         let (data, spec) = read(&config)?;
         Ok(Self {
@@ -140,7 +139,8 @@ impl Plan {
         let epochs = self.config.epochs;
         let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)?;
 
-        let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)?;
+        let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)
+            .map_err(|error| stopped(error, &trainer))?;
         reports.line(&title);
         match resumed_at {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
@@ -164,10 +164,12 @@ impl Plan {
             }
         });
         reports.end();
-        let ended = ended?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        // A report that failed comes first: where the disk is full, the save after it fails too.
+        let ended = match failed {
+            Some(error) => Err(error),
+            None => ended.map_err(Into::into),
+        };
+        let ended = ended.map_err(|error| stopped(error, &trainer))?;
         reports.draw(trainer.network())?;
         conclude(ended, &out, trainer.step(), &reports, &stop)
     }
@@ -190,6 +192,37 @@ fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
     ))
 }
 
+/// The data as a run's config.toml has it, which may be resumed from another folder.
+fn from_anywhere(data: String) -> String {
+    let path = Path::new(&data);
+    if !path.exists() {
+        // `builtin`
+        return data;
+    }
+    let whole = std::path::absolute(path).ok();
+    whole
+        .and_then(|whole| Some(whole.to_str()?.to_owned()))
+        .unwrap_or(data)
+}
+
+/// What ended a run before its time, and how to go on from there.
+fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
+    let run = trainer.run_directory();
+    let diverged = matches!(
+        error.downcast_ref(),
+        Some(TrainError::Diverged { .. } | TrainError::WeightsDiverged { .. })
+    );
+    let resume = format!("`tandem train --resume {}`", typed(run.path()));
+    let hint = match (run.saved(), diverged) {
+        (Some(step), true) => format!("the checkpoint of step {step} is kept; {LOWER_RATE}"),
+        (None, true) => format!("no checkpoint was saved yet; {LOWER_RATE}"),
+        (Some(step), false) => format!("the checkpoint of step {step} is intact: {resume} goes on"),
+        (None, false) => format!("no checkpoint was saved yet: {resume} begins again"),
+    };
+    let what = format!("the run in {} stopped", run.path().display());
+    error.context(Failure::failed(what, hint))
+}
+
 /// The last words, and the exit code: that of the signal only where it cut the run short.
 fn conclude(
     ended: Ending,
@@ -200,12 +233,12 @@ fn conclude(
 ) -> Result<ExitCode> {
     let why = match ended {
         Ending::Done => "all epochs are done",
-        Ending::Schedule(Verdict::EarlyStop) => "the error no longer falls",
-        Ending::Schedule(_) => "the error stands still at the last rate",
+        Ending::Schedule(End::EarlyStop) => "the error no longer falls",
+        Ending::Schedule(End::Plateau) => "the error stands still at the last rate",
         Ending::Stopped => {
             reports.line(&format!(
                 "stopped and saved at step {step}; go on with: tandem train --resume {}",
-                out.display()
+                typed(out)
             ));
             return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
         }
