@@ -34,7 +34,9 @@ fn build() -> PathBuf {
         });
     // Cargo marks its target folders; the one above was made for `--target TRIPLE`.
     if !target.join("CACHEDIR.TAG").exists() {
-        cargo.arg("--target").arg(target.file_name().expect("a triple"));
+        cargo
+            .arg("--target")
+            .arg(target.file_name().expect("a triple"));
         target = target.parent().expect("a target folder");
     }
     cargo

@@ -113,7 +113,17 @@ pub struct Done {
 
 impl Done {
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("the command runs");
+        Self::of_streams(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// With its standard output written to `file`.
+    pub fn of_writing(command: &mut Command, file: fs::File) -> Self {
+        Self::of_streams(command.stdout(file).stderr(Stdio::piped()))
+    }
+
+    fn of_streams(command: &mut Command) -> Self {
+        let child = command.spawn().expect("the command runs");
+        let output = child.wait_with_output().expect("a child can be waited for");
         Self::from_output(format!("{command:?}"), output)
     }
 
@@ -143,9 +153,13 @@ impl Done {
     pub fn refused(self, code: i32, says: &[&str]) -> Self {
         let done = self.exits(code);
         for words in says {
-            assert!(done.stderr.contains(words), "does not say `{words}`: {done:#?}");
+            assert!(
+                done.stderr.contains(words),
+                "does not say `{words}`: {done:#?}"
+            );
         }
-        assert!(done.stderr.starts_with("error: "), "{done:#?}");
+        let mut lines = done.stderr.lines();
+        assert!(lines.any(|line| line.starts_with("error: ")), "{done:#?}");
         assert!(!done.stderr.contains("panicked"), "{done:#?}");
         assert_eq!(done.stdout, "", "{done:#?}");
         done

@@ -2,6 +2,7 @@
 //! not.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
 use tandem_tests::{Done, Place, Running};
 
-/// 15 steps an epoch.
-const PICTURES: usize = 120;
-const STEPS: usize = 45;
+/// 30 steps an epoch.
+const PICTURES: usize = 240;
+const STEPS: usize = 150;
 
-/// A run of 45 steps in 3 epochs, in the folder `out`, with a checkpoint after `every` steps.
+/// A run of 150 steps in 5 epochs, in the folder `out`, with a checkpoint after `every` steps.
 fn train<'a>(out: &'a str, loaders: &'a str, every: &'a str) -> Vec<&'a str> {
-    let mut args = "train --model tiny.toml --data fashion --epochs 3 --batch 8 --seed 7 --threads 2"
-        .split(' ')
-        .collect::<Vec<_>>();
+    let mut args =
+        "train --model tiny.toml --data fashion --epochs 5 --batch 8 --seed 7 --threads 1"
+            .split(' ')
+            .collect::<Vec<_>>();
     args.extend(["--set", loaders, "--set", every, "--out", out]);
     args
 }
@@ -59,7 +61,9 @@ impl Outcome {
 
 /// The steps of the lines that tell of a step, not of an epoch.
 fn trained_steps(metrics: &str) -> Vec<u64> {
-    let lines = metrics.lines().map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    let lines = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"));
     lines
         .filter(|line: &serde_json::Value| line.get("top1_error").is_none())
         .map(|line| line["step"].as_u64().expect("a line has its step"))
@@ -91,14 +95,20 @@ fn stopped_by(place: &Place, args: &[&str], line: usize, sent: Signal) -> Done {
 fn a_run_stopped_by(sent: Signal, code: i32) {
     for loaders in [ONE_LOADER, TWO_LOADERS] {
         let (place, whole) = uninterrupted(loaders);
-        let stopped = stopped_by(&place, &train("run", loaders, SELDOM), 5, sent).exits(code);
+        let stopped = stopped_by(&place, &train("run", loaders, SELDOM), 2, sent).exits(code);
         assert!(
             stopped.stderr.contains("tandem train --resume run"),
             "{stopped:#?}"
         );
         assert_eq!(stopped.stdout, "", "there is no result yet");
         // And again, in the run that was resumed.
-        stopped_by(&place, &["train", "--threads", "2", "--resume", "run"], 25, sent).exits(code);
+        stopped_by(
+            &place,
+            &["train", "--threads", "1", "--resume", "run"],
+            40,
+            sent,
+        )
+        .exits(code);
         place.tandem(["train", "--resume", "run"]).succeeds();
         Outcome::of(&place, "run").is_that_of(&whole);
     }
@@ -114,43 +124,73 @@ fn sigterm_ends_a_run_with_143_and_it_resumes_to_the_same_bytes() {
     a_run_stopped_by(Signal::TERM, 143);
 }
 
-/// Kills a run, and each time what resumes it, at 25 moments spread over its steps. With a
-/// checkpoint after every step, most of them are within one.
+/// Kills a run, and each time what resumes it, at 25 moments spread over its steps, its checkpoints
+/// and its beginnings.
 fn a_run_killed_25_times(loaders: &str, seed: u64) {
     println!("the moments follow from seed {seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (place, whole) = uninterrupted(loaders);
     let run = place.path("run");
-    let (mut within, mut kills) = (0, 0);
+    let (mut met, mut within) = (0, 0);
     for kill in 0..25 {
-        // A resumed run drops the lines after its checkpoint, so that it counts up from there.
-        let line = STEPS * kill / 25;
-        let moment = Duration::from_micros(u64::from(random.next_u32()) % 30_000);
+        let moment = Duration::from_micros(u64::from(random.next_u32() % 8_000));
+        let before = inode(&run);
         let mut running = match place.holds("run") {
-            true => place.start(["train", "--threads", "2", "--resume", "run"]),
+            true => place.start(["train", "--threads", "1", "--resume", "run"]),
             false => place.start(train("run", loaders, EVERY_STEP)),
         };
-        running.wait_for_lines(&run, line);
+        let line = STEPS * kill / 25;
+        let moment = match kill % 5 {
+            // In its first milliseconds.
+            4 => moment,
+            kind => {
+                running.wait_until("the metrics to go on", || inode(&run) != before);
+                running.wait_for_lines(&run, line);
+                if kind % 2 == 0 {
+                    moment
+                } else {
+                    running.wait_until("a checkpoint", || stopped_within_a_checkpoint(&place));
+                    moment / 16
+                }
+            }
+        };
         std::thread::sleep(moment);
-        kills += usize::from(running.kill());
-        let unfinished = holds_unfinished(&run);
-        within += usize::from(unfinished);
-        println!("kill {kill}: {moment:?} after line {line}, within a checkpoint: {unfinished}");
+        met += usize::from(running.kill());
+        let within_checkpoint = stopped_within_a_checkpoint(&place);
+        within += usize::from(within_checkpoint);
+        println!(
+            "kill {kill}: {moment:?} after line {line}, within a checkpoint: {within_checkpoint}"
+        );
     }
-    println!("{kills} kills met the run, {within} of them within a checkpoint");
-    assert!(kills >= 20, "only {kills} kills met a run that was still going on");
+    println!("{met} kills met the run, {within} of them within a checkpoint");
+    assert!(
+        met >= 20,
+        "only {met} kills met a run that was still going on"
+    );
+    assert!(within > 0, "no kill was within a checkpoint");
     place.tandem(["train", "--resume", "run"]).succeeds();
     Outcome::of(&place, "run").is_that_of(&whole);
-    assert!(!holds_unfinished(&run), "nothing unfinished stays");
+    assert!(
+        !stopped_within_a_checkpoint(&place),
+        "nothing unfinished stays"
+    );
 }
 
-fn holds_unfinished(run: &Path) -> bool {
-    let unfinished = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.any(|name| name.ends_with(".tandem-unfinished"))
+/// The metrics of a run that goes on are a new file.
+fn inode(run: &Path) -> Option<u64> {
+    let metrics = fs::metadata(run.join("metrics.jsonl"));
+    metrics.ok().map(|file| file.ino())
+}
+
+/// Whether a file has not taken its name yet, or the state of another checkpoint is still there.
+fn stopped_within_a_checkpoint(place: &Place) -> bool {
+    let names = |folder: &str| match place.holds(folder) {
+        true => place.names(folder),
+        false => Vec::new(),
     };
-    unfinished(run) || unfinished(&run.join("state"))
+    let (run, states) = (names("run"), names("run/state"));
+    let mut both = run.iter().chain(&states);
+    states.len() > 1 || both.any(|name| name.ends_with(".tandem-unfinished"))
 }
 
 #[test]
@@ -166,14 +206,17 @@ fn killed_at_25_random_moments_a_run_ends_in_the_same_bytes_with_two_loader_thre
 #[test]
 fn killed_within_each_file_of_a_checkpoint_a_run_ends_in_the_same_bytes() {
     let (place, whole) = uninterrupted(ONE_LOADER);
-    place.start(train("run", ONE_LOADER, EVERY_STEP)).wait_for_lines(&place.path("run"), 1);
+    place
+        .start(train("run", ONE_LOADER, EVERY_STEP))
+        .wait_for_lines(&place.path("run"), 1);
     for (file, wanted) in [("state/", 4), ("last", 4)] {
         // The system decides whether a kill is quick enough: once in a few times it is.
         let mut met = 0;
         for line in 1.. {
             assert!(line < 40, "a kill never met {file} unfinished");
             let mut running = place.start(["train", "--resume", "run"]);
-            let going_on = running.wait_until("an unfinished file", || unfinished_file(&place, file));
+            let going_on =
+                running.wait_until("an unfinished file", || unfinished_file(&place, file));
             running.kill();
             if !going_on {
                 break;
@@ -192,7 +235,11 @@ fn killed_within_each_file_of_a_checkpoint_a_run_ends_in_the_same_bytes() {
 
 /// Whether a file of the run whose path begins so is not finished.
 fn unfinished_file(place: &Place, begins: &str) -> bool {
-    let folder = if begins == "state/" { "run/state" } else { "run" };
+    let folder = if begins == "state/" {
+        "run/state"
+    } else {
+        "run"
+    };
     let begins = begins.trim_end_matches("state/");
     place.holds(folder)
         && place
@@ -219,7 +266,10 @@ fn killed_the_moment_its_folder_appears_a_run_starts_again_from_the_beginning() 
         let mut running = place.start(train(&out, ONE_LOADER, SELDOM));
         running.wait_until("the folder", || place.holds(&out));
         running.kill();
-        assert!(place.holds(format!("{out}/config.toml")), "in it are its settings");
+        assert!(
+            place.holds(format!("{out}/config.toml")),
+            "in it are its settings"
+        );
     }
     place.tandem(["train", "--resume", "run-0"]).succeeds();
     Outcome::of(&place, "run-0").is_that_of(&whole);
@@ -231,7 +281,11 @@ fn killed_while_its_folder_is_made_a_run_can_be_begun_again_under_the_same_name(
     // What a kill at that moment leaves.
     place.write("run.tandem-unfinished/config.toml", "epochs = ");
     place.write("run.tandem-unfinished/.tandem-lock", "");
-    place.refuses(1, ["train", "--resume", "run"], &["there is no run in run", "--out starts a new one"]);
+    place.refuses(
+        1,
+        ["train", "--resume", "run"],
+        &["there is no run in run", "--out starts a new one"],
+    );
     place.tandem(train("run", ONE_LOADER, SELDOM)).succeeds();
     Outcome::of(&place, "run").is_that_of(&whole);
     assert!(!place.holds("run.tandem-unfinished"));
@@ -241,7 +295,10 @@ fn killed_while_its_folder_is_made_a_run_can_be_begun_again_under_the_same_name(
 fn a_run_that_is_done_stays_as_it_is_when_it_is_resumed() {
     let (place, whole) = uninterrupted(ONE_LOADER);
     let again = place.tandem(["train", "--resume", "whole"]).succeeds();
-    assert!(again.stdout.contains("all epochs are done, after step 45"), "{again:#?}");
+    assert!(
+        again.stdout.contains("all epochs are done, after step 150"),
+        "{again:#?}"
+    );
     Outcome::of(&place, "whole").is_that_of(&whole);
 }
 
@@ -251,12 +308,20 @@ fn a_run_that_its_schedule_ended_is_not_trained_on_when_it_is_resumed() {
     let never_better = "rate.plateau.min_delta=1.0";
     for (settings, why) in [
         (
-            [never_better, "rate.plateau.patience=1", "rate.plateau.reductions=0"],
+            [
+                never_better,
+                "rate.plateau.patience=1",
+                "rate.plateau.reductions=0",
+            ],
             "the error stands still at the last rate, after step 4",
         ),
         (
             // At a rate this low the error stays what it is.
-            ["early_stop_epochs=1", "rate.initial=1e-12", "rate.plateau.patience=9"],
+            [
+                "early_stop_epochs=1",
+                "rate.initial=1e-12",
+                "rate.plateau.patience=9",
+            ],
             "the error no longer falls, after step 4",
         ),
     ] {
@@ -265,7 +330,10 @@ fn a_run_that_its_schedule_ended_is_not_trained_on_when_it_is_resumed() {
         args.extend(settings.iter().flat_map(|&setting| ["--set", setting]));
         let ended = place.tandem(args).succeeds();
         assert!(ended.stdout.contains(why), "{ended:#?}");
-        let (last, metrics) = (Path::new(out).join("last.safetensors"), Path::new(out).join("metrics.jsonl"));
+        let (last, metrics) = (
+            Path::new(out).join("last.safetensors"),
+            Path::new(out).join("metrics.jsonl"),
+        );
         let before = (place.read(&last), place.text(&metrics));
         let again = place.tandem(["train", "--resume", out]).succeeds();
         assert!(again.stdout.contains(why), "{again:#?}");
@@ -297,7 +365,9 @@ fn pictures_that_were_moved_are_named_by_data_when_a_run_is_resumed() {
     stopped_by(&place, &train("run", ONE_LOADER, SELDOM), 20, Signal::INT).exits(130);
     fs::rename(place.path("fashion"), place.path("fashion elsewhere")).unwrap();
     place.refuses(1, ["train", "--resume", "run"], &["no data at", "fashion"]);
-    place.tandem(["train", "--resume", "run", "--data", "fashion elsewhere"]).succeeds();
+    place
+        .tandem(["train", "--resume", "run", "--data", "fashion elsewhere"])
+        .succeeds();
     Outcome::of(&place, "run").is_that_of(&whole);
 }
 
@@ -306,7 +376,12 @@ fn a_run_behind_a_symbolic_link_is_written_and_resumed_through_it() {
     let (place, whole) = uninterrupted(ONE_LOADER);
     fs::create_dir(place.path("disk")).unwrap();
     std::os::unix::fs::symlink("disk", place.path("run")).unwrap();
-    stopped_by(&place, &train("run", ONE_LOADER, EVERY_STEP), 20, Signal::KILL);
+    stopped_by(
+        &place,
+        &train("run", ONE_LOADER, EVERY_STEP),
+        20,
+        Signal::KILL,
+    );
     place.tandem(["train", "--resume", "run"]).succeeds();
     Outcome::of(&place, "disk").is_that_of(&whole);
 }

@@ -241,7 +241,10 @@ impl Checkpoint {
 
 fn refuse_not_finite(weights: &Weights, state: &State) -> Result<(), RunError> {
     let weights = weights.parameters.iter().map(|found| ("", found));
-    let velocities = state.velocities.iter().map(|found| ("the momentum of ", found));
+    let velocities = state
+        .velocities
+        .iter()
+        .map(|found| ("the momentum of ", found));
     for (what, (name, tensor)) in weights.chain(velocities) {
         if !is_finite(tensor) {
             return Err(RunError::NotFinite {

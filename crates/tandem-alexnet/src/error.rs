@@ -6,7 +6,7 @@ mod run;
 use std::io;
 use std::path::PathBuf;
 
-pub use run::{Doing, RunError, TrainError};
+pub use run::{Doing, RunError, TrainError, advice};
 
 use crate::shapes::Shape;
 use crate::spec::{MAX_PARAMETERS, MAX_VALUES};

@@ -19,6 +19,8 @@ const UNFINISHED: &str = ".tandem-unfinished";
 pub(crate) struct Replacement {
     path: PathBuf,
     temporary: PathBuf,
+    /// Whether the temporary name is taken: after a rename it is anybody's.
+    waits: bool,
 }
 
 impl Replacement {
@@ -54,8 +56,10 @@ impl Replacement {
     }
 
     /// Takes the name. Lasting only once the folder is synced too.
-    pub(crate) fn rename(self) -> Result<(), RunError> {
-        fs::rename(&self.temporary, &self.path).map_err(Doing::Write.failed(&self.path))
+    pub(crate) fn rename(mut self) -> Result<(), RunError> {
+        fs::rename(&self.temporary, &self.path).map_err(Doing::Write.failed(&self.path))?;
+        self.waits = false;
+        Ok(())
     }
 
     /// Takes the name for good.
@@ -69,14 +73,17 @@ impl Replacement {
         Self {
             path: path.to_owned(),
             temporary: unfinished(path),
+            waits: true,
         }
     }
 }
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // Nothing is there after a rename. What cannot be removed now is removed on resume.
-        let _ = fs::remove_file(&self.temporary);
+        if self.waits {
+            // What cannot be removed now is removed on resume.
+            let _ = fs::remove_file(&self.temporary);
+        }
     }
 }
 

@@ -340,7 +340,11 @@ mod tests {
     fn a_restored_schedule_knows_that_its_run_is_done() {
         let mut plateau = schedule(Kind::Plateau, None);
         let epochs = (0..).take_while(|_| plateau.end_epoch(0.5) != Verdict::End(End::Plateau));
-        assert_eq!(epochs.count(), 16, "one epoch to compare with, then four plateaus of four");
+        assert_eq!(
+            epochs.count(),
+            16,
+            "one epoch to compare with, then four plateaus of four"
+        );
         let text = toml::to_string(plateau.state()).unwrap();
         let restored = schedule(Kind::Plateau, None).restored(toml::from_str(&text).unwrap());
         assert_eq!(restored.ended(), Some(End::Plateau));

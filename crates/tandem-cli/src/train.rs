@@ -1,13 +1,14 @@
 //! `tandem train`: settings, run directory, signals and reports around the trainer.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, Checkpoint, LAST, RunDirectory};
 use tandem_alexnet::config::TrainConfig;
-use tandem_alexnet::error::TrainError;
+use tandem_alexnet::error::{TrainError, advice};
 use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
@@ -219,6 +220,9 @@ fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
         (Some(step), false) => format!("the checkpoint of step {step} is intact: {resume} goes on"),
         (None, false) => format!("no checkpoint was saved yet: {resume} begins again"),
     };
+    // The library's errors of files end in advice; those of reports do not.
+    let advice = error.downcast_ref::<io::Error>().map_or("", advice);
+    let hint = hint + advice;
     let what = format!("the run in {} stopped", run.path().display());
     error.context(Failure::failed(what, hint))
 }

@@ -263,7 +263,8 @@ fn a_picture_is_read_as_it_is_stored_whatever_its_exif_orientation() {
         .write_to(&mut jpeg, image::ImageFormat::Jpeg)
         .unwrap();
     // After the start of the image: a TIFF whose one entry says "turn a quarter to the right".
-    let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let exif =
+        b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let mut bytes = jpeg.into_inner();
     bytes.splice(2..2, exif.iter().copied());
 

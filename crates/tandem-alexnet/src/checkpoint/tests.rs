@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use super::*;
 use super::begin::LOCK;
+use super::*;
 use crate::parameters;
 use crate::schedule::ScheduleState;
 
@@ -263,7 +263,9 @@ fn what_is_not_finite_is_never_saved_over_a_checkpoint() {
             velocities: spoilt(tensors(20)),
             ..state(20)
         };
-        let error = run.save(&self::weights(20), &state, Rank::Best).unwrap_err();
+        let error = run
+            .save(&self::weights(20), &state, Rank::Best)
+            .unwrap_err();
         assert!(
             error.to_string().starts_with("the momentum of fc2.bias is"),
             "{error}"

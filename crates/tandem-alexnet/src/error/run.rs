@@ -101,8 +101,8 @@ impl std::fmt::Display for Doing {
     }
 }
 
-/// What to do about it, where that is known.
-fn advice(error: &io::Error) -> &'static str {
+/// What to do about it, where that is known: empty, or from a semicolon on.
+pub fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free space there",
         io::ErrorKind::FileTooLarge => "; the disk or a limit (ulimit -f) forbids a file so large",
@@ -136,7 +136,9 @@ pub enum TrainError {
         rate: f64,
         layer: Option<String>,
     },
-    #[error("{name} is no longer finite after step {step}, with learning rate {rate}: it is not saved")]
+    #[error(
+        "{name} is no longer finite after step {step}, with learning rate {rate}: it is not saved"
+    )]
     WeightsDiverged { name: String, step: u64, rate: f64 },
     #[error("{0}")]
     Compute(#[from] candle_core::Error),

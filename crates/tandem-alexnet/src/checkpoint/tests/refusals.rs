@@ -119,19 +119,13 @@ fn another_network_is_refused_with_both_named() {
             .replace("channels = 2", "channels = 4"),
     )
     .unwrap();
-    let error = checkpoint
-        .check(&other, &data())
-        .unwrap_err()
-        .to_string();
+    let error = checkpoint.check(&other, &data()).unwrap_err().to_string();
     assert!(
         error.contains("is of `tiny` and the network given is `wide`"),
         "{error}"
     );
     let other = Spec::parse(&SPEC.replace("channels = 2", "channels = 4")).unwrap();
-    let error = checkpoint
-        .check(&other, &data())
-        .unwrap_err()
-        .to_string();
+    let error = checkpoint.check(&other, &data()).unwrap_err().to_string();
     assert!(
         error.contains("in layer 1 `conv1`, it has `channels = 2` and the other `channels = 4`"),
         "{error}"
@@ -166,7 +160,10 @@ fn a_state_that_is_gone_or_of_another_step_is_named() {
     let (_folder, run) = run_with_checkpoint(10);
     let (state, other) = (run.state_path(10), run.state_path(20));
     fs::remove_file(&state).unwrap();
-    run.write_state(&super::state(20)).unwrap().commit().unwrap();
+    run.write_state(&super::state(20))
+        .unwrap()
+        .commit()
+        .unwrap();
     let path = run.path().to_owned();
     drop(run);
     let error = RunDirectory::resume(&path).unwrap_err().to_string();

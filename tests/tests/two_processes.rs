@@ -1,0 +1,66 @@
+//! One process at a time trains in a run directory.
+
+use rustix::process::{Pid, Signal, kill_process};
+use tandem_tests::{Place, Running};
+
+const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1 --out";
+
+fn train(out: &str) -> impl Iterator<Item = &str> {
+    TRAIN.split(' ').chain([out])
+}
+
+fn signal(running: &Running, signal: Signal) {
+    let id = Pid::from_raw(running.id() as i32).expect("a process has a number");
+    kill_process(id, signal).expect("the process is there");
+}
+
+#[test]
+fn a_second_process_in_a_run_is_refused_and_does_not_disturb_the_first() {
+    let place = Place::with_pictures(240);
+    place.tandem(train("alone")).succeeds();
+
+    let mut first = place.start(train("run"));
+    assert!(first.wait_for_lines(&place.path("run"), 2));
+    // Held still, so that it is under way for as long as the others try.
+    signal(&first, Signal::STOP);
+    place.refuses(
+        1,
+        ["train", "--resume", "run"],
+        &["another process trains in run"],
+    );
+    place.refuses(
+        1,
+        train("run"),
+        &["run holds another run", "--resume run", "another --out"],
+    );
+    signal(&first, Signal::CONT);
+    first.end().succeeds();
+    for file in ["last.safetensors", "best.safetensors", "metrics.jsonl"] {
+        assert!(
+            place.read(format!("run/{file}")) == place.read(format!("alone/{file}")),
+            "{file} differs"
+        );
+    }
+}
+
+#[test]
+fn a_process_that_was_killed_locks_nobody_out() {
+    let place = Place::with_pictures(240);
+    let mut first = place.start(train("run"));
+    assert!(first.wait_for_lines(&place.path("run"), 2));
+    first.kill();
+    place.tandem(["train", "--resume", "run"]).succeeds();
+}
+
+#[test]
+fn weights_are_measured_while_their_run_goes_on() {
+    let place = Place::with_pictures(240);
+    let mut run = place.start(train("run"));
+    assert!(run.wait_until("weights", || place.holds("run/last.safetensors")));
+    signal(&run, Signal::STOP);
+    place
+        .tandem(["eval", "--weights", "run", "--data", "fashion"])
+        .succeeds();
+    signal(&run, Signal::CONT);
+    run.end().succeeds();
+}
