@@ -1,7 +1,6 @@
 //! What the end-to-end tests in `tests/tests` share: the built command, a place of its own for each
 //! test to run it in, and what they feed it.
 
-mod binary;
 mod data;
 mod place;
 mod running;

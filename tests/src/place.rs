@@ -7,29 +7,49 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::binary::tandem;
 use crate::{Running, TINY, shipped};
+
+/// A [`Place`]: `place!()` is empty, `place!(64)` has `tiny.toml` and, in `fashion`, 64 + 40 real
+/// pictures in two parts.
+///
+/// A macro, since it is to the tests themselves that cargo says where the command is.
+#[macro_export]
+macro_rules! place {
+    () => {
+        $crate::Place::new(env!("CARGO_BIN_EXE_tandem-under-test"))
+    };
+    ($pictures:expr) => {
+        $crate::Place::with_pictures(env!("CARGO_BIN_EXE_tandem-under-test"), $pictures)
+    };
+}
 
 /// The working folder of a test's commands, removed at its end.
 #[derive(Debug)]
-pub struct Place(TempDir);
+pub struct Place {
+    folder: TempDir,
+    tandem: &'static str,
+}
 
 impl Place {
-    #[expect(clippy::new_without_default, reason = "to make a folder is no default")]
-    pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder in the system's folder for temporary files"))
+    /// See [`place`].
+    pub fn new(tandem: &'static str) -> Self {
+        let folder = tempfile::tempdir();
+        Self {
+            folder: folder.expect("a folder in the system's folder for temporary files"),
+            tandem,
+        }
     }
 
-    /// A place with `tiny.toml` and, in `fashion`, real pictures in two parts: `train` + 40.
-    pub fn with_pictures(train: usize) -> Self {
-        let place = Self::new();
+    /// See [`place`].
+    pub fn with_pictures(tandem: &'static str, train: usize) -> Self {
+        let place = Self::new(tandem);
         place.write("tiny.toml", TINY);
         shipped(&place.path("fashion"), train, 40);
         place
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     /// Writes a file, and makes the folders it is in.
@@ -65,10 +85,10 @@ impl Place {
 
     /// The command, to be run here.
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = Command::new(tandem());
+        let mut command = Command::new(self.tandem);
         command
             .args(args)
-            .current_dir(self.0.path())
+            .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
     }

@@ -5,13 +5,13 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tandem_tests::{Place, TINY, cifar, idx_images, idx_labels, picture};
+use tandem_tests::{Place, TINY, cifar, idx_images, idx_labels, picture, place};
 
 const TRAIN: &str = "train --model tiny.toml --data data --epochs 1 --batch 4 --out run";
 
 /// A place with `tiny.toml`, for data in the folder `data`.
 fn place() -> Place {
-    let place = Place::new();
+    let place = place!();
     place.write("tiny.toml", TINY);
     place
 }

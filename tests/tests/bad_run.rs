@@ -1,6 +1,6 @@
 //! Runs that cannot go on, or begin where they should: what was saved stays as it was.
 
-use tandem_tests::{Place, TINY, idx_images};
+use tandem_tests::{Place, TINY, idx_images, place};
 
 const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1";
 
@@ -13,7 +13,7 @@ fn train<'a>(settings: &'a str) -> Vec<&'a str> {
 
 /// A place with a run that was trained to its end in `run`.
 fn trained() -> Place {
-    let place = Place::with_pictures(64);
+    let place = place!(64);
     place.tandem(train("--out run")).succeeds();
     place
 }
@@ -35,7 +35,7 @@ fn kept(place: &Place) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before() {
-    let place = Place::with_pictures(64);
+    let place = place!(64);
     // The first update leaves huge weights, and the second step finds what comes of them.
     let settings = "--set rate.initial=1e30 --set checkpoint_every_steps=1 --out run";
     place.tandem(train(settings)).refused(
@@ -59,7 +59,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before() {
 
 #[test]
 fn a_loss_that_is_not_finite_before_the_first_checkpoint_is_told_of_as_that() {
-    let place = Place::with_pictures(64);
+    let place = place!(64);
     place
         .tandem(train("--set rate.initial=1e30 --out run"))
         .refused(
@@ -74,7 +74,7 @@ fn a_loss_that_is_not_finite_before_the_first_checkpoint_is_told_of_as_that() {
 
 #[test]
 fn weights_that_are_not_finite_never_replace_a_checkpoint() {
-    let place = Place::with_pictures(64);
+    let place = place!(64);
     // One step of a loss that is finite, and weights that are not.
     let settings = "--set rate.initial=1e39 --set checkpoint_every_steps=1 --out run";
     place.tandem(train(settings)).refused(
@@ -185,7 +185,7 @@ fn a_checkpoint_that_learned_from_other_pictures_is_refused_with_both_named() {
 
 #[test]
 fn a_folder_without_a_run_cannot_be_resumed() {
-    let place = Place::new();
+    let place = place!();
     place.refuses(
         1,
         ["train", "--resume", "run"],

@@ -1,7 +1,7 @@
 //! What was typed or written wrong: an error that names it and what would be right, and no run
 //! directory.
 
-use tandem_tests::{Place, TINY};
+use tandem_tests::{Place, TINY, place};
 
 fn typed(place: &Place, line: &str, says: &[&str]) {
     place.refuses(2, line.split_whitespace(), says);
@@ -9,7 +9,7 @@ fn typed(place: &Place, line: &str, says: &[&str]) {
 
 #[test]
 fn an_unknown_preset_is_wrong_usage_and_the_nearest_is_named() {
-    let place = Place::new();
+    let place = place!();
     for line in [
         "train --model alexnt",
         "info --model alexnt",
@@ -25,7 +25,7 @@ fn an_unknown_preset_is_wrong_usage_and_the_nearest_is_named() {
 
 #[test]
 fn an_unknown_key_is_wrong_usage_and_the_nearest_is_named() {
-    let place = Place::new();
+    let place = place!();
     typed(
         &place,
         "train --set sgd.momentun=0.8",
@@ -45,7 +45,7 @@ fn an_unknown_key_is_wrong_usage_and_the_nearest_is_named() {
 
 #[test]
 fn an_unknown_key_in_a_file_is_named_with_the_file_and_the_nearest() {
-    let place = Place::new();
+    let place = place!();
     place.write("mine.toml", "epochs = 2\n[rate]\ninitail = 0.1\n");
     place.refuses(
         1,
@@ -72,7 +72,7 @@ fn an_unknown_key_in_a_file_is_named_with_the_file_and_the_nearest() {
 
 #[test]
 fn a_value_out_of_bounds_is_wrong_usage_and_its_bounds_are_named() {
-    let place = Place::new();
+    let place = place!();
     typed(
         &place,
         "train --set sgd.momentum=1.5",
@@ -103,7 +103,7 @@ fn a_value_out_of_bounds_is_wrong_usage_and_its_bounds_are_named() {
 
 #[test]
 fn what_cannot_be_parsed_is_wrong_usage() {
-    let place = Place::new();
+    let place = place!();
     for line in [
         "trian",
         "train --batch 0",
@@ -122,7 +122,7 @@ fn what_cannot_be_parsed_is_wrong_usage() {
 
 #[test]
 fn a_device_that_is_not_there_leaves_no_run_behind() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     place.refuses(
         1,
         "train --model tiny.toml --data fashion --devices cuda:99 --out run".split(' '),
@@ -132,7 +132,7 @@ fn a_device_that_is_not_there_leaves_no_run_behind() {
 
 /// `tiny.toml` with one change, and what is said of it.
 fn refused_network(from: &str, to: &str, says: &[&str]) {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let changed = TINY.replacen(from, to, 1);
     assert_ne!(changed, TINY, "the change is one");
     place.write("tiny.toml", changed);
@@ -205,7 +205,7 @@ fn a_layer_too_large_for_any_memory_is_named() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let place = Place::new();
+    let place = place!();
     place.refuses(
         1,
         ["train", "--config", "none.toml"],

@@ -2,11 +2,11 @@
 //! wrong with it.
 
 use serde_json::{Value, json};
-use tandem_tests::{Place, picture};
+use tandem_tests::{Place, picture, place};
 
 /// A place with a trained run in `run` and a picture.
 fn trained() -> Place {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let train = "train --model tiny.toml --data fashion --epochs 1 --batch 8 --out run";
     place.tandem(train.split(' ')).succeeds();
     place.write("a.png", picture(28, [99; 3]));

@@ -1,11 +1,11 @@
 //! What a newcomer types first.
 
 use rustix::process::{Pid, Signal, kill_process};
-use tandem_tests::{Done, Place};
+use tandem_tests::{Done, place};
 
 #[test]
 fn with_no_arguments_mini_begins_to_learn_the_shipped_pictures() {
-    let place = Place::new();
+    let place = place!();
     let mut run = place.start(["train"]);
     assert!(run.wait_for_lines(&place.path("runs/mini-1"), 1));
     let id = Pid::from_raw(run.id() as i32).expect("a process has a number");
@@ -28,7 +28,7 @@ fn with_no_arguments_mini_begins_to_learn_the_shipped_pictures() {
 
 #[test]
 fn a_run_leaves_everything_that_was_promised_and_beats_guessing() {
-    let place = Place::new();
+    let place = place!();
     place.write("tiny.toml", tandem_tests::TINY);
     let done = place
         .tandem([
@@ -85,7 +85,7 @@ fn a_run_leaves_everything_that_was_promised_and_beats_guessing() {
 
 #[test]
 fn the_config_of_a_run_repeats_it() {
-    let place = Place::with_pictures(40);
+    let place = place!(40);
     let train = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --seed 3 --out one";
     place.tandem(train.split(' ')).succeeds();
     place
@@ -101,7 +101,7 @@ fn the_config_of_a_run_repeats_it() {
 
 #[test]
 fn runs_without_a_name_are_numbered() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let train = "train --model tiny.toml --data fashion --epochs 1";
     for _ in 0..2 {
         place.tandem(train.split(' ')).succeeds();
@@ -111,7 +111,7 @@ fn runs_without_a_name_are_numbered() {
 
 #[test]
 fn quiet_says_nothing_but_the_result() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let train = "train --quiet --model tiny.toml --data fashion --epochs 1 --out run";
     let done = place.tandem(train.split(' ')).succeeds();
     assert_eq!(done.stderr, "");
@@ -122,7 +122,7 @@ fn quiet_says_nothing_but_the_result() {
 
 #[test]
 fn a_reader_that_has_gone_is_no_failure_and_no_panic() {
-    let place = Place::new();
+    let place = place!();
     let gone = || {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -145,7 +145,7 @@ fn a_reader_that_has_gone_is_no_failure_and_no_panic() {
 
 #[test]
 fn a_run_goes_on_where_nobody_reads_its_progress() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let train = "train --model tiny.toml --data fashion --epochs 1 --out run";
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -161,7 +161,7 @@ fn a_run_goes_on_where_nobody_reads_its_progress() {
 
 #[test]
 fn help_is_no_failure_and_names_every_subcommand() {
-    let place = Place::new();
+    let place = place!();
     let help: Done = place.tandem(["--help"]).succeeds();
     for command in [
         "train",

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::process::geteuid;
-use tandem_tests::{Done, Place};
+use tandem_tests::{Done, Place, place};
 
 const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1 \
     --set checkpoint_every_steps=1 --out";
@@ -29,7 +29,7 @@ fn same(place: &Place, run: &str, whole: &str) {
 
 #[test]
 fn a_disk_that_fills_up_keeps_the_checkpoint_before_and_the_run_resumes_to_the_same_bytes() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     place.tandem(train("whole")).succeeds();
     let mut run = place.start(train("run"));
     assert!(run.wait_until("a checkpoint", || place.holds("run/last.safetensors")));
@@ -77,7 +77,7 @@ fn limited(place: &Place, bytes: usize) -> Done {
 #[test]
 fn metrics_that_can_grow_no_more_stop_a_run_which_resumes_to_the_same_bytes() {
     // So many steps that they reach the limit within the first epoch.
-    let place = Place::with_pictures(1200);
+    let place = place!(1200);
     place.tandem(train("whole")).succeeds();
     let weights = place.read("whole/last.safetensors").len();
     limited(&place, weights + 100).refused(
@@ -95,7 +95,7 @@ fn metrics_that_can_grow_no_more_stop_a_run_which_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_first_checkpoint_that_does_not_fit_is_told_of_as_none() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     place.tandem(train("whole")).succeeds();
     let weights = place.read("whole/last.safetensors").len();
     limited(&place, weights - 100).refused(
@@ -112,7 +112,7 @@ fn a_first_checkpoint_that_does_not_fit_is_told_of_as_none() {
 
 #[test]
 fn curves_that_do_not_fit_stop_a_run_which_resumes_to_the_same_bytes() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     place.tandem(train("whole")).succeeds();
     let curves = place.read("whole/curves.png").len();
     limited(&place, curves / 2).refused(
@@ -130,7 +130,7 @@ fn curves_that_do_not_fit_stop_a_run_which_resumes_to_the_same_bytes() {
 
 #[test]
 fn a_file_system_that_is_full_is_named_with_its_file_and_the_run_resumes_on_it() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     place.tandem(train("whole")).succeeds();
     fs::create_dir(place.path("disk")).unwrap();
     // In a mount namespace of its own: a file system of 64 KiB, filled by the run's own files, and
@@ -168,7 +168,7 @@ fn a_file_system_that_is_full_is_named_with_its_file_and_the_run_resumes_on_it()
 
 #[test]
 fn a_result_that_does_not_arrive_is_an_error() {
-    let place = Place::new();
+    let place = place!();
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
@@ -182,7 +182,7 @@ fn a_result_that_does_not_arrive_is_an_error() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_named() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     place.write("file", "");
     place.refuses(
         1,
@@ -200,7 +200,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 /// As somebody who may not write there: root may write everywhere, and so becomes nobody.
 #[test]
 fn a_folder_without_permission_is_named_with_what_to_do() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let locked = place.path("locked");
     fs::create_dir(&locked).unwrap();
     let mut command = place.command(train("locked/run"));

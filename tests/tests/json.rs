@@ -2,11 +2,11 @@
 //! `metrics.jsonl`.
 
 use serde_json::{Value, json};
-use tandem_tests::{Place, picture};
+use tandem_tests::{Place, picture, place};
 
 /// A place with a trained run in `run`.
 fn trained() -> Place {
-    let place = Place::with_pictures(64);
+    let place = place!(64);
     let train = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1 --out run";
     place.tandem(train.split(' ')).succeeds();
     place
@@ -143,7 +143,7 @@ fn eval_prints_one_object_equal_to_the_last_validation_of_the_run() {
 
 #[test]
 fn bench_prints_one_object_for_each_of_its_modes() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     for mode in ["train", "infer", "lrn", "pool", "conv", "data"] {
         let line = format!("bench --mode {mode} --model tiny.toml --batch 4 --steps 2 --warmup 0");
         let args = line
@@ -248,7 +248,7 @@ fn each_layer_s_weights_and_updates_are_told_of_once_an_epoch() {
 
 #[test]
 fn info_and_doctor_print_one_object_each() {
-    let place = Place::new();
+    let place = place!();
     for command in ["info", "doctor"] {
         let done = place.tandem([command, "--json"]).succeeds();
         assert!(parsed(&done.stdout).is_object(), "{done:#?}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
-use tandem_tests::{Done, Place, Running};
+use tandem_tests::{Done, Place, Running, place};
 
 /// 30 steps an epoch.
 const PICTURES: usize = 240;
@@ -72,7 +72,7 @@ fn trained_steps(metrics: &str) -> Vec<u64> {
 
 /// A place, and the outcome of the run of `train` in it that nothing stopped.
 fn uninterrupted(loaders: &str) -> (Place, Outcome) {
-    let place = Place::with_pictures(PICTURES);
+    let place = place!(PICTURES);
     place.tandem(train("whole", loaders, EVERY_STEP)).succeeds();
     let outcome = Outcome::of(&place, "whole");
     (place, outcome)
@@ -304,7 +304,7 @@ fn a_run_that_is_done_stays_as_it_is_when_it_is_resumed() {
 
 #[test]
 fn a_run_that_its_schedule_ended_is_not_trained_on_when_it_is_resumed() {
-    let place = Place::with_pictures(16);
+    let place = place!(16);
     let never_better = "rate.plateau.min_delta=1.0";
     for (settings, why) in [
         (

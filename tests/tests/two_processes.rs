@@ -1,7 +1,7 @@
 //! One process at a time trains in a run directory.
 
 use rustix::process::{Pid, Signal, kill_process};
-use tandem_tests::{Place, Running};
+use tandem_tests::{Running, place};
 
 const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1 --out";
 
@@ -16,7 +16,7 @@ fn signal(running: &Running, signal: Signal) {
 
 #[test]
 fn a_second_process_in_a_run_is_refused_and_does_not_disturb_the_first() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     place.tandem(train("alone")).succeeds();
 
     let mut first = place.start(train("run"));
@@ -45,7 +45,7 @@ fn a_second_process_in_a_run_is_refused_and_does_not_disturb_the_first() {
 
 #[test]
 fn a_process_that_was_killed_locks_nobody_out() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     let mut first = place.start(train("run"));
     assert!(first.wait_for_lines(&place.path("run"), 2));
     first.kill();
@@ -54,7 +54,7 @@ fn a_process_that_was_killed_locks_nobody_out() {
 
 #[test]
 fn weights_are_measured_while_their_run_goes_on() {
-    let place = Place::with_pictures(240);
+    let place = place!(240);
     let mut run = place.start(train("run"));
     assert!(run.wait_until("weights", || place.holds("run/last.safetensors")));
     signal(&run, Signal::STOP);
