@@ -124,56 +124,66 @@ fn sigterm_ends_a_run_with_143_and_it_resumes_to_the_same_bytes() {
     a_run_stopped_by(Signal::TERM, 143);
 }
 
-/// Kills a run, and each time what resumes it, at 25 moments spread over its steps, its checkpoints
-/// and its beginnings.
+/// Kills a run, and each time what resumes it, at 25 random moments of its steps, its checkpoints and
+/// its beginnings. A run that comes to its end before that is followed by another.
 fn a_run_killed_25_times(loaders: &str, seed: u64) {
     println!("the moments follow from seed {seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut below = |end: u32| random.next_u32() % end;
     let (place, whole) = uninterrupted(loaders);
     let run = place.path("run");
-    let (mut met, mut within) = (0, 0);
-    for kill in 0..25 {
-        let moment = Duration::from_micros(u64::from(random.next_u32() % 8_000));
+    let ends_as_it_should = || {
+        if !place.holds("run") {
+            // Killed before it had made its folder.
+            place
+                .start(train("run", loaders, EVERY_STEP))
+                .end()
+                .succeeds();
+        }
+        place.tandem(["train", "--resume", "run"]).succeeds();
+        Outcome::of(&place, "run").is_that_of(&whole);
+        assert!(
+            !stopped_within_a_checkpoint(&place),
+            "something unfinished stays"
+        );
+        fs::remove_dir_all(&run).unwrap();
+    };
+    let (mut kills, mut within) = (0, 0);
+    while kills < 25 {
         let before = inode(&run);
         let mut running = match place.holds("run") {
             true => place.start(["train", "--threads", "1", "--resume", "run"]),
             false => place.start(train("run", loaders, EVERY_STEP)),
         };
-        let line = STEPS * kill / 25;
-        let moment = match kill % 5 {
-            // In its first milliseconds.
-            4 => moment,
-            kind => {
-                running.wait_until("the metrics to go on", || inode(&run) != before);
-                running.wait_for_lines(&run, line);
-                if kind % 2 == 0 {
-                    moment
-                } else {
-                    running.wait_until("a checkpoint", || stopped_within_a_checkpoint(&place));
-                    moment / 16
-                }
-            }
-        };
-        std::thread::sleep(moment);
-        met += usize::from(running.kill());
+        let moment = Duration::from_micros(below(8_000).into());
+        let kind = below(5);
+        if kind > 0 {
+            // Not in its first milliseconds, but so many lines on.
+            running.wait_until("the metrics to go on", || inode(&run) != before);
+            let lines = lines(&place.read("run/metrics.jsonl"));
+            running.wait_for_lines(&run, lines + below(12) as usize);
+        }
+        if kind > 2 {
+            running.wait_until("a checkpoint", || stopped_within_a_checkpoint(&place));
+        }
+        std::thread::sleep(if kind > 2 { moment / 16 } else { moment });
+        if !running.kill() {
+            ends_as_it_should();
+            continue;
+        }
+        kills += 1;
         let within_checkpoint = stopped_within_a_checkpoint(&place);
         within += usize::from(within_checkpoint);
-        println!(
-            "kill {kill}: {moment:?} after line {line}, within a checkpoint: {within_checkpoint}"
-        );
+        let lines = fs::read(run.join("metrics.jsonl")).map_or(0, |text| lines(&text));
+        println!("kill {kills}: after line {lines}, within a checkpoint: {within_checkpoint}");
     }
-    println!("{met} kills met the run, {within} of them within a checkpoint");
-    assert!(
-        met >= 20,
-        "only {met} kills met a run that was still going on"
-    );
+    println!("{within} of the kills were within a checkpoint");
     assert!(within > 0, "no kill was within a checkpoint");
-    place.tandem(["train", "--resume", "run"]).succeeds();
-    Outcome::of(&place, "run").is_that_of(&whole);
-    assert!(
-        !stopped_within_a_checkpoint(&place),
-        "nothing unfinished stays"
-    );
+    ends_as_it_should();
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 /// The metrics of a run that goes on are a new file.

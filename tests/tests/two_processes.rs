@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use tandem_tests::{Running, place};
 
-const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1 --out";
+const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 8 --batch 8 --threads 1 --out";
 
 fn train(out: &str) -> impl Iterator<Item = &str> {
     TRAIN.split(' ').chain([out])
