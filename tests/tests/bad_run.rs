@@ -4,7 +4,7 @@ use tandem_tests::{Place, TINY, idx_images, place};
 
 const TRAIN: &str = "train --model tiny.toml --data fashion --epochs 2 --batch 8 --threads 1";
 
-fn train<'a>(settings: &'a str) -> Vec<&'a str> {
+fn train(settings: &str) -> Vec<&str> {
     TRAIN
         .split(' ')
         .chain(settings.split_whitespace())

@@ -79,6 +79,25 @@ fn all_names_and_shapes_that_do_not_fit_are_listed() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_refused_and_all_named() {
+    let place = trained();
+    let (header, mut body) = parts(&place.read("run/last.safetensors"));
+    for (name, value) in [("conv1.bias", f32::NAN), ("fc3.weight", f32::INFINITY)] {
+        let start = header[name]["data_offsets"][0].as_u64().expect("an offset") as usize;
+        body[start..start + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    place.write("changed", whole(&header, &body));
+    refused(
+        &place,
+        "changed",
+        &[
+            "\n  conv1.bias holds values that are not finite",
+            "\n  fc3.weight holds values that are not finite",
+        ],
+    );
+}
+
+#[test]
 fn a_header_that_lies_about_its_length_is_refused() {
     let place = trained();
     let file = place.read("run/last.safetensors");

@@ -1,4 +1,5 @@
 //! What a newcomer types first.
+#![cfg(unix)]
 
 use rustix::process::{Pid, Signal, kill_process};
 use tandem_tests::{Done, place};

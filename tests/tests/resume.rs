@@ -1,5 +1,6 @@
 //! A run that was stopped, at any moment and by any means, ends in the same bytes as one that was
 //! not.
+#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -374,7 +375,15 @@ fn pictures_that_were_moved_are_named_by_data_when_a_run_is_resumed() {
     let (place, whole) = uninterrupted(ONE_LOADER);
     stopped_by(&place, &train("run", ONE_LOADER, SELDOM), 20, Signal::INT).exits(130);
     fs::rename(place.path("fashion"), place.path("fashion elsewhere")).unwrap();
-    place.refuses(1, ["train", "--resume", "run"], &["no data at", "fashion"]);
+    place.refuses(
+        1,
+        ["train", "--resume", "run"],
+        &[
+            "no data at",
+            "fashion",
+            "hint: where they are now is said by --data",
+        ],
+    );
     place
         .tandem(["train", "--resume", "run", "--data", "fashion elsewhere"])
         .succeeds();

@@ -1,4 +1,5 @@
 //! One process at a time trains in a run directory.
+#![cfg(unix)]
 
 use rustix::process::{Pid, Signal, kill_process};
 use tandem_tests::{Running, place};
@@ -63,4 +64,19 @@ fn weights_are_measured_while_their_run_goes_on() {
         .succeeds();
     signal(&run, Signal::CONT);
     run.end().succeeds();
+}
+
+#[test]
+fn runs_begun_at_the_same_moment_take_different_numbers() {
+    let place = place!(16);
+    let train = "train --model tiny.toml --data fashion --epochs 1 --threads 1";
+    let runs: Vec<_> = (0..6).map(|_| place.start(train.split(' '))).collect();
+    for run in runs {
+        run.end().succeeds();
+    }
+    let names = place.names("runs");
+    assert_eq!(
+        names,
+        [1, 2, 3, 4, 5, 6].map(|number| format!("tiny-{number}"))
+    );
 }

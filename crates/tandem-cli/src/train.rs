@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, Checkpoint, LAST, RunDirectory};
 use tandem_alexnet::config::TrainConfig;
-use tandem_alexnet::error::{TrainError, advice};
+use tandem_alexnet::error::{RunError, TrainError, advice};
 use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
-use tandem_data::Part;
+use tandem_data::{DataError, Part};
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
@@ -57,11 +57,10 @@ impl Plan {
         let (data, spec) = read(&config)?;
         config.devices.open()?;
         config.data = from_anywhere(config.data);
-        let out = args
-            .out
-            .clone()
-            .unwrap_or_else(|| next_free(Path::new("runs"), &spec.name));
-        let run = RunDirectory::create(&out, &config)?;
+        let run = match &args.out {
+            Some(out) => RunDirectory::create(out, &config)?,
+            None => next_free(Path::new("runs"), &spec.name, &config)?,
+        };
         Ok(Self {
             config,
             data,
@@ -83,7 +82,13 @@ impl Plan {
         if let Some(data) = &args.data {
             config.data.clone_from(data);
         }
-        let (data, spec) = read(&config)?;
+        let (data, spec) = read(&config).map_err(|error| match error.downcast_ref() {
+            Some(DataError::NotFound { .. }) => error.context(Failure::failed(
+                format!("the pictures that {} learns from", path.display()),
+                "where they are now is said by --data",
+            )),
+            _ => error,
+        })?;
         Ok(Self {
             config,
             data,
@@ -262,13 +267,17 @@ fn conclude(
 }
 
 /// `runs/MODEL-N` with the smallest N from 1 that is not there.
-fn next_free(runs: &Path, model: &str) -> PathBuf {
+fn next_free(runs: &Path, model: &str, config: &TrainConfig) -> Result<RunDirectory, RunError> {
     let mut number = 1u64;
     loop {
         let folder = runs.join(format!("{model}-{number}"));
         // A link that leads nowhere is there too.
         if folder.symlink_metadata().is_err() {
-            return folder;
+            match RunDirectory::create(&folder, config) {
+                // Another process took it just now.
+                Err(RunError::HoldsAnotherRun { .. } | RunError::InUse { .. }) => {}
+                made => return made,
+            }
         }
         number += 1;
     }
@@ -281,10 +290,19 @@ mod tests {
     #[test]
     fn a_run_without_a_name_takes_the_next_number() {
         let runs = tempfile::tempdir().unwrap();
-        assert_eq!(next_free(runs.path(), "mini"), runs.path().join("mini-1"));
-        for taken in ["mini-1", "mini-2", "alexnet-3"] {
+        let config = TrainConfig::resolve(None, None).unwrap();
+        let next = || {
+            let run = next_free(runs.path(), "mini", &config).unwrap();
+            run.path().strip_prefix(runs.path()).unwrap().to_owned()
+        };
+        assert_eq!(next(), Path::new("mini-1"));
+        for taken in ["mini-2", "alexnet-3"] {
             fs::create_dir(runs.path().join(taken)).unwrap();
         }
-        assert_eq!(next_free(runs.path(), "mini"), runs.path().join("mini-3"));
+        assert_eq!(next(), Path::new("mini-3"));
+        // Another process begins it.
+        let other = RunDirectory::create(&runs.path().join("mini-4"), &config).unwrap();
+        fs::rename(other.path(), runs.path().join("mini-4.tandem-unfinished")).unwrap();
+        assert_eq!(next(), Path::new("mini-5"));
     }
 }

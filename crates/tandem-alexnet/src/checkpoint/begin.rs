@@ -19,8 +19,10 @@ pub(super) const LOCK: &str = ".tandem-lock";
 
 /// Makes `path` a run directory, locked. What fails leaves nothing behind.
 pub(super) fn begin(path: &Path, config: &TrainConfig) -> Result<File, RunError> {
-    // A link to a folder, a mount and `.` cannot be made elsewhere and renamed.
-    if path.symlink_metadata().is_ok() || path.file_name().is_none() {
+    // A link to a folder, a mount and `.` cannot be made elsewhere and renamed, and Windows renames
+    // no folder with an open file in it.
+    let there = path.symlink_metadata().is_ok() || path.file_name().is_none();
+    if there || cfg!(windows) {
         begin_inside(path, config)
     } else {
         begin_beside(path, config)
