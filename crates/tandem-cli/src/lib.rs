@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 
+#[cfg(target_os = "linux")]
+mod allocator;
 mod args;
 mod bench;
 mod completions;

@@ -9,7 +9,7 @@ use crate::real::Real;
 use crate::storage::slice;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Where the factor 1 − p goes.
@@ -76,31 +76,47 @@ impl Dropout {
     }
 
     fn apply<T: Real>(&self, x: &[T]) -> Vec<T> {
-        let threshold = self.threshold();
         let factor = T::from_f64(match self.rule {
             DropoutRule::Inverted => 1.0 / (1.0 - self.p),
             DropoutRule::Paper => 1.0,
         });
         let mut y = x.to_vec();
         y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    let first = (i * BLOCK / 4) as u64;
-                    for (block, y) in (first..).zip(y.chunks_mut(4)) {
-                        let words = self.words(block);
-                        for (y, word) in y.iter_mut().zip(words) {
-                            *y = if word >= threshold {
-                                *y * factor
-                            } else {
-                                T::ZERO
-                            };
-                        }
-                    }
-                },
-            );
+            Arch::new().dispatch(Block {
+                op: self,
+                first: (i * BLOCK / 4) as u64,
+                factor,
+                y,
+            });
         });
         y
+    }
+}
+
+/// Values worked on by one task, from draw `first` on.
+struct Block<'a, T> {
+    op: &'a Dropout,
+    first: u64,
+    factor: T,
+    y: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Block<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let threshold = self.op.threshold();
+        for (block, y) in (self.first..).zip(self.y.chunks_mut(4)) {
+            let words = self.op.words(block);
+            for (y, word) in y.iter_mut().zip(words) {
+                *y = if word >= threshold {
+                    *y * self.factor
+                } else {
+                    T::ZERO
+                };
+            }
+        }
     }
 }
 

@@ -221,13 +221,9 @@ fn input_gradient<T: Real>(s: Sizes, w: &[T], g: &[T]) -> Vec<T> {
     let left: Vec<Vec<T>> = (0..s.o)
         .step_by(ROWS)
         .map(|o| {
-            let mut packed = Vec::new();
-            pack_tiles(
-                tiles,
-                ROWS.min(s.o - o),
-                |n, r| g[n * s.o + o + r],
-                &mut packed,
-            );
+            let depth = ROWS.min(s.o - o);
+            let mut packed = vec![T::ZERO; s.n * depth];
+            pack_tiles(tiles, depth, |n, r| g[n * s.o + o + r], &mut packed);
             packed
         })
         .collect();
@@ -282,6 +278,7 @@ fn weight_gradient<T: Real>(s: Sizes, x: &[T], g: &[T]) -> Vec<T> {
         .for_each_init(Vec::new, |left, (i, dw)| {
             let first = i * OUTPUTS;
             let tiles = Tiles::new::<T>(OUTPUTS.min(s.o - first));
+            left.resize(tiles.rows * s.n, T::ZERO);
             pack_tiles(tiles, s.n, |o, n| g[n * s.o + first + o], left);
             Product {
                 tiles,

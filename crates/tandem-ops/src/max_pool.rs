@@ -10,12 +10,13 @@
 //! every input's two to four windows.
 
 use crate::error::OpError;
+use crate::planes::Planes;
 use crate::real::Real;
 use crate::storage::{slice, with_cpu};
 use crate::window::{Grid, Rounding, Window};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -63,11 +64,6 @@ impl MaxPool2d {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.contiguous()?.apply_op1(self.op())
     }
-
-    /// The same values for inference: no winners are found or kept, and there is no backward.
-    pub fn forward_without_winners(&self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?.apply_op1_no_bwd(&MaxOnly(*self))
-    }
 }
 
 /// Max pooling by its definition: values and winners' places of one plane.
@@ -101,59 +97,114 @@ pub fn reference(
     Ok(best)
 }
 
-/// Whether `value` takes the place of `best`, found earlier in the window.
-#[inline(always)]
-fn beats<T: Real>(value: T, best: T) -> bool {
-    value > best || (is_nan(value) && !is_nan(best))
-}
-
+/// Whether `value` takes the place of `best`, found earlier in the window: it is larger, or NaN
+/// where `best` is a number.
 #[inline(always)]
 #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-fn is_nan<T: Real>(value: T) -> bool {
-    value != value
+fn beats<T: Real>(value: T, best: T) -> bool {
+    !(value <= best) & (best == best)
 }
 
-/// Pools one plane: first down the rows of each column, which runs along memory, then across.
-#[inline(always)]
-fn pool_plane<T: Real>(
-    grid: &Grid,
-    x: &[T],
-    y: &mut [T],
-    winners: &mut [u8],
-    (column_best, column_row): (&mut [T], &mut [u8]),
-) {
-    let (width, kernel_width) = (grid.size.1, grid.window.kernel.1 as u8);
-    let outputs = y
-        .chunks_exact_mut(grid.out.1)
-        .zip(winners.chunks_exact_mut(grid.out.1));
-    for (i, (y, winners)) in outputs.enumerate() {
-        let (rows, u) = grid.rows(i);
-        column_best.copy_from_slice(&x[rows.start * width..][..width]);
-        column_row.fill(u as u8);
-        for (du, row) in rows.enumerate().skip(1) {
-            let place = (u + du) as u8;
-            let row = &x[row * width..][..width];
-            for ((best, at), value) in column_best.iter_mut().zip(column_row.iter_mut()).zip(row) {
-                let wins = beats(*value, *best);
-                *best = if wins { *value } else { *best };
-                *at = if wins { place } else { *at };
+/// The scratch memory of one thread: the plane in its stride phases, and maxima and winners in
+/// rows of the phases' width.
+struct Scratch<T> {
+    phases: Vec<T>,
+    best: Vec<T>,
+    places: Vec<u32>,
+}
+
+/// Pools planes of one size.
+///
+/// The plane is first cut into its stride phases, so that place `(u, v)` of all windows is one
+/// run of memory; a run is compared with the maxima so far in one loop, place after place in
+/// row-major order. The padding is −∞ and beats nothing.
+struct Pooling<'a> {
+    grid: &'a Grid,
+    phases: Planes,
+    /// The first place of each window that lies in the picture, in rows of the phases' width.
+    first: Vec<u32>,
+}
+
+impl<'a> Pooling<'a> {
+    fn new(grid: &'a Grid) -> Self {
+        let Window { kernel, stride, .. } = grid.window;
+        let height = (grid.out.0 - 1) * stride.0 + kernel.0;
+        let width = (grid.out.1 - 1) * stride.1 + kernel.1;
+        let phases = Planes::new(1, height, width, stride);
+        let mut first = vec![0; (grid.out.0 - 1) * phases.width + grid.out.1];
+        for (i, row) in first.chunks_mut(phases.width).enumerate() {
+            for (j, place) in row.iter_mut().enumerate().take(grid.out.1) {
+                *place = (grid.rows(i).1 * kernel.1 + grid.columns(j).1) as u32;
             }
         }
-        for (j, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
-            let (columns, v) = grid.columns(j);
-            let first = columns.start;
-            let mut best = column_best[first];
-            let mut place = column_row[first] * kernel_width + v as u8;
-            for (dv, column) in columns.enumerate().skip(1) {
-                let value = column_best[column];
-                let here = column_row[column] * kernel_width + (v + dv) as u8;
-                // An equal value further up in the window came first.
-                let tie = value == best || (is_nan(value) && is_nan(best));
-                if beats(value, best) || (tie && here < place) {
-                    (best, place) = (value, here);
+        Self {
+            grid,
+            phases,
+            first,
+        }
+    }
+
+    fn scratch<T: Real>(&self) -> Scratch<T> {
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        Scratch {
+            phases: vec![lowest; self.phases.len()],
+            best: vec![lowest; self.first.len()],
+            places: self.first.clone(),
+        }
+    }
+}
+
+/// One plane to pool.
+struct Plane<'a, T> {
+    pooling: &'a Pooling<'a>,
+    x: &'a [T],
+    y: &'a mut [T],
+    winners: &'a mut [u8],
+    scratch: &'a mut Scratch<T>,
+}
+
+impl<T: Real> WithSimd for Plane<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Pooling {
+            grid,
+            phases: planes,
+            first,
+        } = self.pooling;
+        let Window {
+            kernel, padding, ..
+        } = grid.window;
+        let Scratch {
+            phases,
+            best,
+            places,
+        } = self.scratch;
+        let corner = (padding.0 as isize, padding.1 as isize);
+        planes.fill(self.x, grid.size, corner, phases);
+        best.fill(T::from_f64(f64::NEG_INFINITY));
+        places.copy_from_slice(first);
+        for u in 0..kernel.0 {
+            for v in 0..kernel.1 {
+                let here = (u * kernel.1 + v) as u32;
+                let values = &phases[planes.at(0, u, v)..][..best.len()];
+                for ((best, place), value) in best.iter_mut().zip(places.iter_mut()).zip(values) {
+                    let wins = beats(*value, *best);
+                    *best = if wins { *value } else { *best };
+                    *place = if wins { here } else { *place };
                 }
             }
-            (*y, *winner) = (best, place);
+        }
+        let width = grid.out.1;
+        let found = best.chunks(planes.width).zip(places.chunks(planes.width));
+        let rows = self.y.chunks_exact_mut(width);
+        let rows = rows.zip(self.winners.chunks_exact_mut(width));
+        for ((y, winners), (best, places)) in rows.zip(found) {
+            y.copy_from_slice(&best[..width]);
+            for (winner, place) in winners.iter_mut().zip(places) {
+                *winner = *place as u8;
+            }
         }
     }
 }
@@ -162,16 +213,21 @@ fn forward<T: Real>(grid: &Grid, x: &[T]) -> (Vec<T>, Vec<u8>) {
     let (plane, out) = (grid.size.0 * grid.size.1, grid.out.0 * grid.out.1);
     let planes = x.len() / plane;
     let (mut y, mut winners) = (vec![T::ZERO; planes * out], vec![0u8; planes * out]);
+    let pooling = Pooling::new(grid);
     y.par_chunks_mut(out)
         .zip(winners.par_chunks_mut(out))
         .zip(x.par_chunks(plane))
         .for_each_init(
-            || (vec![T::ZERO; grid.size.1], vec![0u8; grid.size.1]),
-            |(best, row), ((y, winners), x)| {
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || pool_plane(grid, x, y, winners, (best, row)),
-                );
+            || pooling.scratch(),
+            |scratch, ((y, winners), x)| {
+                let pooling = &pooling;
+                Arch::new().dispatch(Plane {
+                    pooling,
+                    x,
+                    y,
+                    winners,
+                    scratch,
+                });
             },
         );
     (y, winners)
@@ -204,66 +260,6 @@ fn backward<T: Real>(grid: &Grid, winners: &[u8], dy: &[T]) -> Vec<T> {
             }
         });
     dx
-}
-
-/// Max pooling that does not remember.
-struct MaxOnly(MaxPool2d);
-
-/// The maxima of one plane, down the columns and then across as in `pool_plane`.
-#[inline(always)]
-fn maxima_of_plane<T: Real>(grid: &Grid, x: &[T], y: &mut [T], column_best: &mut [T]) {
-    let width = grid.size.1;
-    for (i, y) in y.chunks_exact_mut(grid.out.1).enumerate() {
-        let rows = grid.rows(i).0;
-        column_best.copy_from_slice(&x[rows.start * width..][..width]);
-        for row in rows.skip(1) {
-            for (best, value) in column_best.iter_mut().zip(&x[row * width..][..width]) {
-                *best = if beats(*value, *best) { *value } else { *best };
-            }
-        }
-        for (j, y) in y.iter_mut().enumerate() {
-            let columns = grid.columns(j).0;
-            let mut best = column_best[columns.start];
-            for value in &column_best[columns.start + 1..columns.end] {
-                best = if beats(*value, best) { *value } else { best };
-            }
-            *y = best;
-        }
-    }
-}
-
-fn maxima<T: Real>(grid: &Grid, x: &[T]) -> Vec<T> {
-    let (plane, out) = (grid.size.0 * grid.size.1, grid.out.0 * grid.out.1);
-    let mut y = vec![T::ZERO; x.len() / plane * out];
-    y.par_chunks_mut(out)
-        .zip(x.par_chunks(plane))
-        .for_each_init(
-            || vec![T::ZERO; grid.size.1],
-            |best, (y, x)| {
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || maxima_of_plane(grid, x, y, best),
-                );
-            },
-        );
-    y
-}
-
-impl CustomOp1 for MaxOnly {
-    fn name(&self) -> &'static str {
-        "max-pool2d"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let grid = self.0.window.over("max-pool2d", l.shape())?;
-        let y = match x {
-            CpuStorage::F32(_) => CpuStorage::F32(maxima(&grid, slice::<f32>(x, l)?)),
-            CpuStorage::F64(_) => CpuStorage::F64(maxima(&grid, slice::<f64>(x, l)?)),
-            other => return Err(OpError::dtype("max-pool2d", other.dtype()).into()),
-        };
-        let dims = l.dims();
-        Ok((y, Shape::from((dims[0], dims[1], grid.out.0, grid.out.1))))
-    }
 }
 
 impl CustomOp1 for MaxPool2dOp {

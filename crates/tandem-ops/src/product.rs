@@ -89,18 +89,20 @@ impl Panels {
 }
 
 /// Packs `rows × depth` of a matrix given by `at(row, k)` into tiles: `[tile][k][row of the tile]`.
+#[inline(always)]
 pub fn pack_tiles<T: Real>(
     tiles: Tiles,
     depth: usize,
     at: impl Fn(usize, usize) -> T,
-    out: &mut Vec<T>,
+    out: &mut [T],
 ) {
-    out.clear();
-    out.reserve(tiles.rows * depth);
     for t in 0..tiles.count() {
         let (first, rows) = tiles.span(t);
-        for k in 0..depth {
-            out.extend((first..first + rows).map(|row| at(row, k)));
+        let tile = &mut out[first * depth..(first + rows) * depth];
+        for (k, column) in tile.chunks_exact_mut(rows).enumerate() {
+            for (row, value) in column.iter_mut().enumerate() {
+                *value = at(first + row, k);
+            }
         }
     }
 }
@@ -374,20 +376,29 @@ fn dots<S: Simd, T: Real, const X: usize, const W: usize>(
     i: usize,
     j: usize,
 ) {
-    let x: [&[T]; X] = std::array::from_fn(|r| &task.x[(i + r) * task.x_pitch..][..task.depth]);
-    let w: [&[T]; W] = std::array::from_fn(|r| &task.w[(j + r) * task.w_pitch..][..task.depth]);
-    let xv = x.map(|row| T::as_simd::<S>(row).0);
-    let wv = w.map(|row| T::as_simd::<S>(row).0);
-    let steps = xv[0].len();
-    let xv = xv.map(|row| &row[..steps]);
-    let wv = wv.map(|row| &row[..steps]);
+    // Loops, not closures: a closure is a function of its own, and where the compiler does not
+    // inline it, it loses the instruction set that this code is compiled for.
+    let (mut x, mut w): ([&[T]; X], [&[T]; W]) = ([&[]; X], [&[]; W]);
+    for (r, x) in x.iter_mut().enumerate() {
+        *x = &task.x[(i + r) * task.x_pitch..][..task.depth];
+    }
+    for (c, w) in w.iter_mut().enumerate() {
+        *w = &task.w[(j + c) * task.w_pitch..][..task.depth];
+    }
+    let steps = T::as_simd::<S>(x[0]).0.len();
+    let (mut xv, mut wv): ([&[T::Vector<S>]; X], [&[T::Vector<S>]; W]) = ([&[]; X], [&[]; W]);
+    for r in 0..X {
+        xv[r] = &T::as_simd::<S>(x[r]).0[..steps];
+    }
+    for c in 0..W {
+        wv[c] = &T::as_simd::<S>(w[c]).0[..steps];
+    }
     let mut sums = [[T::splat(simd, T::ZERO); W]; X];
     for k in 0..steps {
-        let b: [T::Vector<S>; W] = std::array::from_fn(|c| wv[c][k]);
         for r in 0..X {
             let a = xv[r][k];
             for c in 0..W {
-                sums[r][c] = T::mul_add(simd, a, b[c], sums[r][c]);
+                sums[r][c] = T::mul_add(simd, a, wv[c][k], sums[r][c]);
             }
         }
     }

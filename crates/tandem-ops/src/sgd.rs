@@ -11,7 +11,7 @@ use crate::real::Real;
 use crate::storage::slice;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Where the learning rate stands.
@@ -59,31 +59,51 @@ impl Sgd {
 
     fn step<T: Real>(&self, slab: &mut [T], gradient: &[T]) {
         let (weights, velocities) = slab.split_at_mut(gradient.len());
-        let rate = T::from_f64(self.learning_rate);
-        let (m, decay) = (T::from_f64(self.momentum), T::from_f64(self.weight_decay));
-        let decay_rate = T::from_f64(self.weight_decay * self.learning_rate);
         weights
             .par_chunks_mut(BLOCK)
             .zip(velocities.par_chunks_mut(BLOCK))
             .zip(gradient.par_chunks(BLOCK))
-            .for_each(|((w, v), g)| {
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        let each = w.iter_mut().zip(v.iter_mut()).zip(g);
-                        match self.rule {
-                            SgdRule::Paper => each.for_each(|((w, v), g)| {
-                                *v = m * *v - decay_rate * *w - rate * *g;
-                                *w += *v;
-                            }),
-                            SgdRule::Pytorch => each.for_each(|((w, v), g)| {
-                                *v = m * *v + decay * *w + *g;
-                                *w -= rate * *v;
-                            }),
-                        }
-                    },
-                );
-            });
+            .for_each(|((w, v), g)| Arch::new().dispatch(Block { sgd: self, w, v, g }));
+    }
+}
+
+/// Values updated by one task.
+struct Block<'a, T> {
+    sgd: &'a Sgd,
+    w: &'a mut [T],
+    v: &'a mut [T],
+    g: &'a [T],
+}
+
+impl<T: Real> WithSimd for Block<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Sgd {
+            rule,
+            learning_rate,
+            momentum,
+            weight_decay,
+        } = *self.sgd;
+        let rate = T::from_f64(learning_rate);
+        let (m, decay) = (T::from_f64(momentum), T::from_f64(weight_decay));
+        let decay_rate = T::from_f64(weight_decay * learning_rate);
+        let each = self.w.iter_mut().zip(self.v).zip(self.g);
+        match rule {
+            SgdRule::Paper => {
+                for ((w, v), g) in each {
+                    *v = m * *v - decay_rate * *w - rate * *g;
+                    *w += *v;
+                }
+            }
+            SgdRule::Pytorch => {
+                for ((w, v), g) in each {
+                    *v = m * *v + decay * *w + *g;
+                    *w -= rate * *v;
+                }
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use crate::common::{
-    Fixture, assert_golden, assert_near, check_gradient, config, noise, scattered, values,
+    Fixture, assert_golden, assert_near, assert_same_for_any_threads, check_gradient, config,
+    noise, scattered, values,
 };
 use candle_core::{CustomOp3, DType, Tensor};
 use proptest::prelude::*;
@@ -26,16 +27,22 @@ fn convolutions_match_pytorch() {
 
 #[test]
 fn every_gradient_is_that_of_finite_differences() {
-    for (stride, padding, groups, activation) in [
-        ((1, 1), (1, 1), 2, Activation::None),
-        ((2, 3), (1, 2), 1, Activation::Relu),
-        ((4, 1), (0, 1), 2, Activation::Relu),
+    let sums = (4, 6, (3, 4));
+    let winograd = (16, 16, (3, 3));
+    let pieces = (16, 16, (5, 5));
+    for ((c, o, kernel), stride, padding, groups, activation) in [
+        (sums, (1, 1), (1, 1), 2, Activation::None),
+        (sums, (2, 3), (1, 2), 1, Activation::Relu),
+        (sums, (4, 1), (0, 1), 2, Activation::Relu),
+        (winograd, (1, 1), (1, 2), 2, Activation::Relu),
+        (winograd, (1, 1), (0, 1), 1, Activation::None),
+        (pieces, (1, 1), (2, 2), 2, Activation::Relu),
     ] {
         let op = Conv2d::new(stride, padding, groups, activation).unwrap();
         let (x, w, b) = (
-            noise(1, &[2, 4, 7, 6]),
-            noise(2, &[6, 4 / groups, 3, 4]),
-            noise(3, &[6]),
+            noise(1, &[2, c, 7, 6]),
+            noise(2, &[o, c / groups, kernel.0, kernel.1]),
+            noise(3, &[o]),
         );
         let y = op.forward(&x, &w, &b).unwrap();
         let dy = noise(4, y.dims());
@@ -88,23 +95,16 @@ proptest! {
 fn the_number_of_threads_does_not_change_a_bit() {
     let op = Conv2d::new((1, 1), (1, 1), 2, Activation::Relu).unwrap();
     let single = |seed, shape: &[usize]| noise(seed, shape).to_dtype(DType::F32).unwrap();
-    let (x, w, b) = (
-        single(1, &[5, 8, 9, 9]),
-        single(2, &[12, 4, 3, 3]),
-        single(3, &[12]),
-    );
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| {
+    // By the sums, and by Winograd's products.
+    for channels in [4, 8] {
+        let x = single(1, &[50, 2 * channels, 9, 9]);
+        let (w, b) = (single(2, &[24, channels, 3, 3]), single(3, &[24]));
+        assert_same_for_any_threads(|| {
             let y = op.forward(&x, &w, &b).unwrap();
             let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &y).unwrap();
-            [Some(y), dx, dw, db].map(|t| values(&t.unwrap()))
-        })
-    };
-    assert_eq!(run(1), run(3));
+            vec![y, dx.unwrap(), dw.unwrap(), db.unwrap()]
+        });
+    }
 }
 
 #[test]
@@ -152,47 +152,125 @@ fn the_layout_of_its_inputs_does_not_matter() {
     assert_eq!(moved, run(&x, &w, &b));
 }
 
-proptest! {
-    #![proptest_config(config())]
-    #[test]
-    fn the_gradients_of_any_shape_equal_the_products_summed_one_by_one(
-        (n, c, o, groups) in (1..3usize, 1..4usize, 1..12usize, 1..3usize),
-        (h, w) in (1..10usize, 1..24usize),
-        (kh, kw) in (1..5usize, 1..5usize),
-        (sh, sw) in (1..5usize, 1..5usize),
-        (ph, pw) in (0..3usize, 0..3usize),
-        relu in any::<bool>(),
-    ) {
-        prop_assume!(kh <= h + 2 * ph && kw <= w + 2 * pw);
-        let activation = if relu { Activation::Relu } else { Activation::None };
-        let op = Conv2d::new((sh, sw), (ph, pw), groups, activation).unwrap();
-        let x = noise(1, &[n, c * groups, h, w]);
-        let (weight, b) = (noise(2, &[o * groups, c, kh, kw]), noise(3, &[o * groups]));
-        let y = op.forward(&x, &weight, &b).unwrap();
+/// A convolution of any shape, with its inputs.
+#[derive(Debug)]
+struct Case {
+    op: Conv2d,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor,
+    relu: bool,
+}
+
+impl Case {
+    /// Channels are those of a group.
+    fn new(
+        (n, c, o, groups): (usize, usize, usize, usize),
+        (h, w): (usize, usize),
+        (kh, kw): (usize, usize),
+        (stride, padding): ((usize, usize), (usize, usize)),
+        relu: bool,
+    ) -> Self {
+        let activation = match relu {
+            true => Activation::Relu,
+            false => Activation::None,
+        };
+        Self {
+            op: Conv2d::new(stride, padding, groups, activation).unwrap(),
+            x: noise(1, &[n, c * groups, h, w]),
+            w: noise(2, &[o * groups, c, kh, kw]),
+            b: noise(3, &[o * groups]),
+            relu,
+        }
+    }
+
+    fn forward(&self, dtype: DType) -> Tensor {
+        let [x, w, b] = [&self.x, &self.w, &self.b].map(|t| t.to_dtype(dtype).unwrap());
+        self.op.forward(&x, &w, &b).unwrap()
+    }
+
+    /// dx, dw and db for a fixed dy equal the products summed one by one.
+    fn assert_gradients(&self, (stride, padding): ((usize, usize), (usize, usize))) {
+        let Self { op, x, w, b, relu } = self;
+        let (&[_, channels, h, width], &[outputs, c, kh, kw]) = (x.dims(), w.dims()) else {
+            unreachable!()
+        };
+        let o = outputs / (channels / c);
+        let y = op.forward(x, w, b).unwrap();
         let dy = noise(4, y.dims());
-        let (xs, ws, ys, dys) = (values(&x), values(&weight), values(&y), values(&dy));
+        let (xs, ws, ys, dys) = (values(x), values(w), values(&y), values(&dy));
         let (mut dx, mut dw) = (vec![0.0; xs.len()], vec![0.0; ws.len()]);
-        let mut db = vec![0.0; o * groups];
+        let mut db = vec![0.0; outputs];
         let (oh, ow) = (y.dims()[2], y.dims()[3]);
         for at in (0..ys.len()).filter(|at| !relu || ys[*at] > 0.0) {
-            let (picture, out) = (at / (oh * ow) / (o * groups), at / (oh * ow) % (o * groups));
+            let (picture, out) = (at / (oh * ow) / outputs, at / (oh * ow) % outputs);
             let (i, j) = (at / ow % oh, at % ow);
             db[out] += dys[at];
             for tap in 0..c * kh * kw {
                 let (channel, u, v) = (tap / (kh * kw), tap / kw % kh, tap % kw);
-                let row = (i * sh + u).wrapping_sub(ph);
-                let column = (j * sw + v).wrapping_sub(pw);
-                if row < h && column < w {
-                    let plane = picture * c * groups + out / o * c + channel;
-                    let from = (plane * h + row) * w + column;
+                let row = (i * stride.0 + u).wrapping_sub(padding.0);
+                let column = (j * stride.1 + v).wrapping_sub(padding.1);
+                if row < h && column < width {
+                    let plane = picture * channels + out / o * c + channel;
+                    let from = (plane * h + row) * width + column;
                     dx[from] += dys[at] * ws[out * c * kh * kw + tap];
                     dw[out * c * kh * kw + tap] += dys[at] * xs[from];
                 }
             }
         }
-        let got = op.bwd(&x, &weight, &b, &y, &dy).unwrap();
+        let got = op.bwd(x, w, b, &y, &dy).unwrap();
         for (what, got, want) in [("dx", got.0, dx), ("dw", got.1, dw), ("db", got.2, db)] {
             assert_near(what, &values(&got.unwrap()), &want, 1e-10, 1e-10);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn the_gradients_of_any_shape_equal_the_products_summed_one_by_one(
+        sizes in (1..3usize, 1..4usize, 1..12usize, 1..3usize),
+        (h, w) in (1..10usize, 1..24usize),
+        (kh, kw) in (1..5usize, 1..5usize),
+        steps in ((1..5usize, 1..5usize), (0..3usize, 0..3usize)),
+        relu in any::<bool>(),
+    ) {
+        prop_assume!(kh <= h + 2 * steps.1.0 && kw <= w + 2 * steps.1.1);
+        Case::new(sizes, (h, w), (kh, kw), steps, relu).assert_gradients(steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..config() })]
+    /// The sizes that go by Winograd's products, whole kernels and pieces, and those that just
+    /// miss them.
+    #[test]
+    fn kernels_cut_into_pieces_equal_the_definition_forward_and_back(
+        sizes in (1..4usize, 7..20usize, 7..40usize, 1..3usize),
+        size in (3..12usize, 3..20usize),
+        (kernel, padding) in prop_oneof![
+            2 => (Just((3, 3)), (0..3usize, 0..3usize)),
+            1 => (Just((5, 5)), (0..5usize, 0..5usize)),
+            1 => ((3..8usize, 3..8usize), (0..3usize, 0..3usize)),
+        ],
+        relu in any::<bool>(),
+    ) {
+        prop_assume!(kernel.0 <= size.0 + 2 * padding.0 && kernel.1 <= size.1 + 2 * padding.1);
+        let steps = ((1, 1), padding);
+        let case = Case::new(sizes, size, kernel, steps, relu);
+        let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
+        assert_near("f64", &values(&case.forward(DType::F64)), &want, 1e-10, 1e-10);
+        assert_near("f32", &values(&case.forward(DType::F32)), &want, 2e-4, 1e-4);
+        case.assert_gradients(steps);
+    }
+}
+
+#[test]
+fn a_batch_of_more_than_one_chunk_of_cells_equals_the_definition() {
+    // 23 × 49 cells, in chunks of 10 pictures for the products and 8 for the weight gradient.
+    let steps = ((1, 1), (1, 1));
+    let case = Case::new((23, 8, 9, 2), (13, 13), (3, 3), steps, true);
+    let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
+    assert_near("y", &values(&case.forward(DType::F64)), &want, 1e-10, 1e-10);
+    case.assert_gradients(steps);
 }

@@ -67,8 +67,6 @@ proptest! {
         let y = x.apply_op1_no_bwd(&op).unwrap();
         let bits = |v: &[f64]| v.iter().map(|v| if v.is_nan() { None } else { Some(*v) }).collect::<Vec<_>>();
         prop_assert_eq!(bits(&values(&y)), bits(&best));
-        let inference = pool.forward_without_winners(&x).unwrap();
-        prop_assert_eq!(bits(&values(&inference)), bits(&best));
         // Each output's gradient lands on its winner, and sums where windows overlap.
         let dy = noise(2, y.dims());
         let dx = op.bwd(&x, &y, &dy).unwrap().unwrap();
@@ -88,18 +86,14 @@ fn overlapping() -> MaxPool2d {
 }
 
 #[test]
-fn nan_wins_over_infinity_wherever_it_stands_with_and_without_winners() {
+fn nan_wins_over_infinity_wherever_it_stands() {
     for place in 0..9 {
         let mut plane = vec![f32::INFINITY; 9];
         plane[place] = f32::NAN;
         let x = Tensor::from_vec(plane, (1, 1, 3, 3), &candle_core::Device::Cpu).unwrap();
         let op = overlapping().op();
         let y = x.apply_op1_no_bwd(&op).unwrap();
-        let inference = overlapping().forward_without_winners(&x).unwrap();
-        assert!(
-            values(&y)[0].is_nan() && values(&inference)[0].is_nan(),
-            "{place}"
-        );
+        assert!(values(&y)[0].is_nan(), "{place}");
         let dx = op.bwd(&x, &y, &y.ones_like().unwrap()).unwrap().unwrap();
         assert_eq!(values(&dx)[place], 1.0);
     }

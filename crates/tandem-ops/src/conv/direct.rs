@@ -1,0 +1,270 @@
+//! Convolution by its sum: the picture is unfolded, a piece at a time, straight into the panels of
+//! the outer-product kernel. Any kernel, stride and padding; forward and the input gradient.
+
+use super::{Geometry, masked, part};
+use crate::planes::Planes;
+use crate::product::{DEPTH, Finish, Panels, Product, Start, Tiles, pack_tiles};
+use crate::real::Real;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Pixels of the output that are packed and multiplied together: 512 × DEPTH floats are 512 KiB.
+const PIXELS: usize = 512;
+
+/// One stride-1 correlation of phase planes with packed weights; forward and input gradient alike.
+struct Correlation {
+    planes: Planes,
+    /// Offset of each tap (a row of the unfolded picture) in the planes.
+    taps: Vec<usize>,
+    out: (usize, usize),
+}
+
+/// Weights in tiles, one stretch of at most DEPTH taps after the other.
+struct Weights<T> {
+    tiles: Tiles,
+    packed: Vec<T>,
+}
+
+impl<T: Real> Weights<T> {
+    fn pack(rows: usize, depth: usize, at: impl Fn(usize, usize) -> T) -> Self {
+        let tiles = Tiles::new::<T>(rows);
+        let mut packed = vec![T::ZERO; rows * depth];
+        for (i, stretch) in packed.chunks_mut(rows * DEPTH).enumerate() {
+            let k = i * DEPTH;
+            pack_tiles(
+                tiles,
+                stretch.len() / rows,
+                |row, t| at(row, k + t),
+                stretch,
+            );
+        }
+        Self { tiles, packed }
+    }
+}
+
+impl Correlation {
+    /// `out (rows, out.0 · out.1) = start + weights · unfolded planes`.
+    fn run<T: Real>(
+        &self,
+        planes: &[T],
+        weights: &Weights<T>,
+        bias: Option<&[T]>,
+        finish: Finish,
+        panels: &mut Vec<T>,
+        out: &mut [T],
+    ) {
+        let pixels = self.out.0 * self.out.1;
+        let rows = weights.tiles.rows;
+        for first in (0..pixels).step_by(PIXELS) {
+            let chunk = Panels::new::<T>(PIXELS.min(pixels - first));
+            for k in (0..self.taps.len()).step_by(DEPTH) {
+                let depth = DEPTH.min(self.taps.len() - k);
+                let pack = PackPixels {
+                    planes,
+                    width: self.planes.width,
+                    out_width: self.out.1,
+                    taps: &self.taps[k..k + depth],
+                    first,
+                    panels: chunk,
+                    out: panels,
+                };
+                Arch::new().dispatch(pack);
+                let last = k + depth == self.taps.len();
+                Product {
+                    tiles: weights.tiles,
+                    panels: chunk,
+                    depth,
+                    left: &weights.packed[k * rows..(k + depth) * rows],
+                    right: panels,
+                    out: &mut out[first..],
+                    pitch: pixels,
+                    start: match (k, bias) {
+                        (0, Some(bias)) => Start::RowValue(bias),
+                        (0, None) => Start::Zero,
+                        _ => Start::Accumulate,
+                    },
+                    finish: if last { finish } else { Finish::Nothing },
+                }
+                .run();
+            }
+        }
+    }
+}
+
+/// Unfolds pixels `first..` of the output for some taps straight into panels.
+struct PackPixels<'a, T> {
+    planes: &'a [T],
+    width: usize,
+    out_width: usize,
+    taps: &'a [usize],
+    first: usize,
+    panels: Panels,
+    out: &'a mut Vec<T>,
+}
+
+impl<T: Real> WithSimd for PackPixels<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let depth = self.taps.len();
+        // One vector of slack: a run is copied in whole vectors, and what it writes past its end
+        // is written again by the run or the tap that comes there.
+        self.out
+            .resize(self.panels.padded() * depth + lanes, T::ZERO);
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for p in 0..self.panels.count() {
+            let (column, width, real) = self.panels.span(p);
+            runs.clear();
+            let mut at = 0;
+            while at < real {
+                let pixel = self.first + column + at;
+                let (row, x) = (pixel / self.out_width, pixel % self.out_width);
+                let run = (self.out_width - x).min(real - at);
+                runs.extend(
+                    (0..run)
+                        .step_by(lanes)
+                        .map(|s| (at + s, row * self.width + x + s)),
+                );
+                at += run;
+            }
+            let panel = &mut self.out[column * depth..(column + width) * depth + lanes];
+            for (k, tap) in self.taps.iter().enumerate() {
+                let to = &mut panel[k * width..(k + 1) * width + lanes];
+                for &(at, from) in &runs {
+                    let from = T::as_simd::<S>(&self.planes[tap + from..][..lanes]).0[0];
+                    T::as_mut_simd::<S>(&mut to[at..at + lanes]).0[0] = from;
+                }
+            }
+        }
+        // The last panel may be wider than its pixels: what lies there is finite but meaningless,
+        // and its columns of C are never stored.
+    }
+}
+
+/// Scratch memory of one thread, kept from picture to picture.
+struct Scratch<T> {
+    planes: Vec<T>,
+    panels: Vec<T>,
+    masked: Vec<T>,
+    image: Vec<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    fn new(planes: usize) -> Self {
+        Self {
+            planes: vec![T::ZERO; planes],
+            panels: Vec::new(),
+            masked: Vec::new(),
+            image: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn forward<T: Real>(g: &Geometry, finish: Finish, x: &[T], w: &[T], b: &[T]) -> Vec<T> {
+    let planes = Planes::new(g.c, g.padded.0, g.padded.1, g.stride);
+    let (kh, kw) = g.kernel;
+    let taps = (0..g.taps())
+        .map(|k| planes.at(k / (kh * kw), k / kw % kh, k % kw))
+        .collect();
+    let correlation = Correlation {
+        planes,
+        taps,
+        out: g.out,
+    };
+    let weights: Vec<_> = (0..g.groups)
+        .map(|group| {
+            let w = &w[group * g.o * g.taps()..][..g.o * g.taps()];
+            Weights::pack(g.o, g.taps(), |row, k| w[row * g.taps() + k])
+        })
+        .collect();
+    let mut y = vec![T::ZERO; g.n * g.groups * g.out_len()];
+    let (top, left) = (g.padding.0 as isize, g.padding.1 as isize);
+    y.par_chunks_mut(g.out_len()).enumerate().for_each_init(
+        || Scratch::new(planes.len() + T::lanes()),
+        |scratch, (i, y)| {
+            let group = i % g.groups;
+            let picture = &x[i * g.in_len()..][..g.in_len()];
+            planes.fill(picture, g.size, (top, left), &mut scratch.planes);
+            let bias = &b[group * g.o..][..g.o];
+            let Scratch { planes, panels, .. } = scratch;
+            correlation.run(planes, &weights[group], Some(bias), finish, panels, y);
+        },
+    );
+    y
+}
+
+/// The input gradient is a correlation of the output gradient with the kernel turned around, one
+/// for each phase of the stride: `dx[c, q·s + r] = Σ_{o,t} w[o, c, t·s + r] · dy[o, q − t]`.
+pub(super) fn input_gradient<T: Real>(g: &Geometry, w: &[T], y: &[T], dy: &[T]) -> Vec<T> {
+    let (sh, sw) = g.stride;
+    let (kh, kw) = (g.kernel.0.div_ceil(sh), g.kernel.1.div_ceil(sw));
+    // Rows of the phase planes that hold pixels, not padding.
+    let from = (g.padding.0 / sh, g.padding.1 / sw);
+    let to = (
+        (g.padding.0 + g.size.0).div_ceil(sh),
+        (g.padding.1 + g.size.1).div_ceil(sw),
+    );
+    let out = (to.0 - from.0, to.1 - from.1);
+    let planes = Planes::new(g.o, out.0 + kh - 1, out.1 + kw - 1, (1, 1));
+    let correlation = Correlation {
+        planes,
+        taps: (0..g.o * kh * kw)
+            .map(|k| planes.at(k / (kh * kw), k / kw % kh, k % kw))
+            .collect(),
+        out,
+    };
+    let weights: Vec<_> = (0..g.groups)
+        .map(|group| {
+            let w = &w[group * g.o * g.taps()..][..g.o * g.taps()];
+            Weights::pack(g.c * sh * sw, g.o * kh * kw, |row, k| {
+                let (c, ry, rx) = (row / (sh * sw), row / sw % sh, row % sw);
+                let (o, ty, tx) = (k / (kh * kw), kh - 1 - k / kw % kh, kw - 1 - k % kw);
+                let (u, v) = (ty * sh + ry, tx * sw + rx);
+                if u < g.kernel.0 && v < g.kernel.1 {
+                    w[((o * g.c + c) * g.kernel.0 + u) * g.kernel.1 + v]
+                } else {
+                    T::ZERO
+                }
+            })
+        })
+        .collect();
+    let offset = (
+        kh as isize - 1 - from.0 as isize,
+        kw as isize - 1 - from.1 as isize,
+    );
+    let mut dx = vec![T::ZERO; g.n * g.groups * g.in_len()];
+    dx.par_chunks_mut(g.in_len()).enumerate().for_each_init(
+        || Scratch::new(planes.len() + T::lanes()),
+        |scratch, (i, dx)| {
+            let y = part(y, i, g.out_len());
+            let dy = masked(y, part(dy, i, g.out_len()), &mut scratch.masked);
+            planes.fill(dy, g.out, offset, &mut scratch.planes);
+            let weights = &weights[i % g.groups];
+            let Scratch {
+                planes,
+                panels,
+                image,
+                ..
+            } = scratch;
+            if g.stride == (1, 1) {
+                correlation.run(planes, weights, None, Finish::Nothing, panels, dx);
+                return;
+            }
+            image.resize(g.c * sh * sw * out.0 * out.1, T::ZERO);
+            correlation.run(planes, weights, None, Finish::Nothing, panels, image);
+            for c in 0..g.c {
+                for row in 0..g.size.0 {
+                    for column in 0..g.size.1 {
+                        let (py, px) = (row + g.padding.0, column + g.padding.1);
+                        let plane = (c * sh + py % sh) * sw + px % sw;
+                        let at = (plane * out.0 + py / sh - from.0) * out.1 + px / sw - from.1;
+                        dx[(c * g.size.0 + row) * g.size.1 + column] = image[at];
+                    }
+                }
+            }
+        },
+    );
+    dx
+}
