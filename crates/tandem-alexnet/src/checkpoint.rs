@@ -13,12 +13,13 @@
 //! from the new one. A `best` that came a step ahead of its checkpoint is written again, the same,
 //! when the resumed run gets there.
 
+mod begin;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use state::{DataIdentity, Position, State};
@@ -27,7 +28,7 @@ use crate::config::TrainConfig;
 use crate::error::{Doing, RunError};
 use crate::replacement::{Replacement, remove_unfinished, sync_folder};
 use crate::spec::Spec;
-use crate::weights::Weights;
+use crate::weights::{Weights, is_finite};
 
 /// Everything a run was told.
 pub const CONFIG: &str = "config.toml";
@@ -37,12 +38,14 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 const STATE: &str = "state";
 
-/// The folder of one training run.
+/// The folder of one training run. While this is held no other process can begin or resume a run in
+/// it.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
     /// Step of the checkpoint in place.
     committed: Option<u64>,
+    _lock: File,
 }
 
 /// Where a run stopped.
@@ -63,19 +66,8 @@ impl RunDirectory {
     /// A folder for a new run, made if it is not there, with its `config.toml`. One that holds a
     /// run is refused.
     pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, RunError> {
-        if let Some(holds) = [CONFIG, LAST]
-            .into_iter()
-            .find(|name| path.join(name).exists())
-        {
-            return Err(RunError::HoldsAnotherRun {
-                path: path.to_owned(),
-                holds,
-            });
-        }
-        fs::create_dir_all(path).map_err(Doing::Create.failed(path))?;
-        let text = config.to_toml();
-        Replacement::write(&path.join(CONFIG), |out| out.write_all(text.as_bytes()))?.commit()?;
         Ok(Self {
+            _lock: begin::begin(path, config)?,
             path: path.to_owned(),
             committed: None,
         })
@@ -85,23 +77,21 @@ impl RunDirectory {
     /// before the first, and is to start from the beginning. Removes what a killed run left
     /// unfinished.
     pub fn resume(path: &Path) -> Result<(Self, Option<Checkpoint>), RunError> {
-        let no_run = || RunError::NoRun {
-            path: path.to_owned(),
-        };
-        if !path.is_dir() {
-            return Err(no_run());
+        let holds = |name| path.join(name).exists();
+        if !holds(CONFIG) && !holds(LAST) {
+            return Err(RunError::NoRun {
+                path: path.to_owned(),
+            });
         }
-        remove_unfinished(path)?;
         let mut this = Self {
+            _lock: begin::lock(path, path)?,
             path: path.to_owned(),
             committed: None,
         };
-        let checkpoint = if path.join(LAST).exists() {
-            Some(this.read_checkpoint()?)
-        } else if path.join(CONFIG).exists() || is_empty(path)? {
-            None
-        } else {
-            return Err(no_run());
+        remove_unfinished(path)?;
+        let checkpoint = match holds(LAST) {
+            true => Some(this.read_checkpoint()?),
+            false => None,
         };
         this.committed = checkpoint
             .as_ref()
@@ -117,27 +107,32 @@ impl RunDirectory {
         &self.path
     }
 
-    /// What the run was told; none if it was killed before it could write that down.
-    pub fn config(&self) -> Result<Option<TrainConfig>, RunError> {
+    /// The step of the checkpoint in place.
+    pub fn saved(&self) -> Option<u64> {
+        self.committed
+    }
+
+    /// What the run was told.
+    pub fn config(&self) -> Result<TrainConfig, RunError> {
         let path = self.path.join(CONFIG);
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(TrainConfig::parse(
-                &text,
-                &path.display().to_string(),
-            )?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(text) => Ok(TrainConfig::parse(&text, &path.display().to_string())?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(RunError::ConfigMissing { path })
+            }
             Err(error) => Err(Doing::Read.failed(&path)(error)),
         }
     }
 
     /// Makes `weights` and `state`, of the same step, the newest checkpoint. On an error the one
-    /// before is still in place.
+    /// before is still in place. What is not finite is refused: no run goes on from that.
     pub fn save(&mut self, weights: &Weights, state: &State, rank: Rank) -> Result<(), RunError> {
         let step = state.position.step;
         assert_eq!(
             weights.step, step,
             "weights and state of one checkpoint are of one step"
         );
+        refuse_not_finite(weights, state)?;
         let saved = self.save_in_order(weights, state, rank);
         if saved.is_err() && self.committed != Some(step) {
             // Nothing leads to this state. Should it stay, the next save or resume removes it.
@@ -244,7 +239,19 @@ impl Checkpoint {
     }
 }
 
-fn is_empty(folder: &Path) -> Result<bool, RunError> {
-    let mut entries = fs::read_dir(folder).map_err(Doing::Read.failed(folder))?;
-    Ok(entries.next().is_none())
+fn refuse_not_finite(weights: &Weights, state: &State) -> Result<(), RunError> {
+    let weights = weights.parameters.iter().map(|found| ("", found));
+    let velocities = state
+        .velocities
+        .iter()
+        .map(|found| ("the momentum of ", found));
+    for (what, (name, tensor)) in weights.chain(velocities) {
+        if !is_finite(tensor) {
+            return Err(RunError::NotFinite {
+                name: format!("{what}{name}"),
+                step: state.position.step,
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,10 +1,13 @@
 //! What can go wrong, by what it goes wrong with. Every message names the thing, the place and what
 //! would be accepted.
 
-use std::io;
-use std::path::{Path, PathBuf};
+mod run;
 
-use crate::checkpoint::DataIdentity;
+use std::io;
+use std::path::PathBuf;
+
+pub use run::{Doing, RunError, TrainError, advice};
+
 use crate::shapes::Shape;
 use crate::spec::{MAX_PARAMETERS, MAX_VALUES};
 use crate::weights::Misfit;
@@ -227,105 +230,6 @@ fn lines(misfits: &[Misfit]) -> String {
         .collect()
 }
 
-/// A run directory or checkpoint that is refused, or cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error(
-        "{} holds another run (its {holds} is there); go on with it by --resume {}, or choose another --out",
-        path.display(), path.display()
-    )]
-    HoldsAnotherRun { path: PathBuf, holds: &'static str },
-    #[error("there is no run in {} to resume; --out starts a new one", path.display())]
-    NoRun { path: PathBuf },
-    #[error("cannot {doing} {}: {cause}{}", path.display(), advice(cause))]
-    File {
-        doing: Doing,
-        path: PathBuf,
-        // Not `source`: the message ends in advice, and would repeat it.
-        cause: io::Error,
-    },
-    #[error(
-        "{} is of step {step}, and its {} is gone; the weights still serve eval and predict, but the run cannot go on",
-        weights.display(), state.display()
-    )]
-    StateMissing {
-        weights: PathBuf,
-        step: u64,
-        state: PathBuf,
-    },
-    #[error("{} holds the state of step {step}: it was renamed, and the run cannot go on from it", path.display())]
-    StateOfAnotherStep { path: PathBuf, step: u64 },
-    #[error(
-        "the checkpoint is of `{saved}` and the network given is `{given}`: {difference}; resume with the run's own \
-         settings, or start a new run"
-    )]
-    AnotherSpec {
-        saved: String,
-        given: String,
-        difference: String,
-    },
-    #[error(
-        "the checkpoint learned from {saved} and the data given is {given}; resume with the same pictures, or start a new run"
-    )]
-    AnotherData {
-        saved: DataIdentity,
-        given: DataIdentity,
-    },
-    #[error("{0}")]
-    Weights(#[from] WeightsError),
-    #[error("{0}")]
-    Config(#[from] ConfigError),
-}
-
-/// What was being done with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    Create,
-    Read,
-    Write,
-    Remove,
-}
-
-impl Doing {
-    /// For `map_err`: the error of doing this with `path`.
-    pub(crate) fn failed(self, path: &Path) -> impl FnOnce(io::Error) -> RunError {
-        let path = path.to_owned();
-        move |cause| RunError::File {
-            doing: self,
-            path,
-            cause,
-        }
-    }
-}
-
-impl std::fmt::Display for Doing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Doing::Create => "create",
-            Doing::Read => "read",
-            Doing::Write => "write",
-            Doing::Remove => "remove",
-        })
-    }
-}
-
-/// What to do about it, where that is known.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free space there and resume: the last checkpoint is intact"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "; choose a folder you may write to, or change its permissions"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => "; choose a folder on a disk that can be written to",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "; a file has the name of a folder there"
-        }
-        _ => "",
-    }
-}
-
 /// A network that cannot be built or run.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
@@ -339,63 +243,4 @@ pub enum NetworkError {
     Parameter { name: String, shape: Vec<usize> },
     #[error("{0}")]
     Compute(#[from] candle_core::Error),
-}
-
-/// A training run that cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error("{0}")]
-    Network(#[from] NetworkError),
-    #[error("{0}")]
-    Run(#[from] RunError),
-    #[error(
-        "the loss is not a finite number at step {step}, with learning rate {rate}: {}; the checkpoint before it is \
-         kept: start again with a lower rate (--set rate.initial=...), or look at the pictures",
-        layer.as_ref().map_or_else(
-            || "every gradient is finite".to_owned(),
-            |layer| format!("the first layer whose values are not finite is {layer}"),
-        )
-    )]
-    Diverged {
-        step: u64,
-        rate: f64,
-        layer: Option<String>,
-    },
-    #[error("{0}")]
-    Compute(#[from] candle_core::Error),
-}
-
-impl From<SpecError> for TrainError {
-    fn from(error: SpecError) -> Self {
-        Self::Network(error.into())
-    }
-}
-
-impl From<tandem_data::DataError> for TrainError {
-    fn from(error: tandem_data::DataError) -> Self {
-        Self::Network(error.into())
-    }
-}
-
-impl From<tandem_ops::OpError> for TrainError {
-    fn from(error: tandem_ops::OpError) -> Self {
-        Self::Compute(error.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_a_file_names_it_and_what_to_do() {
-        let error = Doing::Write.failed(Path::new("runs/1/last.safetensors"))(
-            io::ErrorKind::PermissionDenied.into(),
-        );
-        assert_eq!(
-            error.to_string(),
-            "cannot write runs/1/last.safetensors: permission denied; choose a folder you may write to, or change its \
-             permissions"
-        );
-    }
 }

@@ -19,6 +19,8 @@ const UNFINISHED: &str = ".tandem-unfinished";
 pub(crate) struct Replacement {
     path: PathBuf,
     temporary: PathBuf,
+    /// Whether the temporary name is taken: after a rename it is anybody's.
+    waits: bool,
 }
 
 impl Replacement {
@@ -54,8 +56,10 @@ impl Replacement {
     }
 
     /// Takes the name. Lasting only once the folder is synced too.
-    pub(crate) fn rename(self) -> Result<(), RunError> {
-        fs::rename(&self.temporary, &self.path).map_err(Doing::Write.failed(&self.path))
+    pub(crate) fn rename(mut self) -> Result<(), RunError> {
+        fs::rename(&self.temporary, &self.path).map_err(Doing::Write.failed(&self.path))?;
+        self.waits = false;
+        Ok(())
     }
 
     /// Takes the name for good.
@@ -66,20 +70,28 @@ impl Replacement {
     }
 
     fn beside(path: &Path) -> Self {
-        let mut name = path.file_name().expect("callers name a file").to_owned();
-        name.push(UNFINISHED);
         Self {
             path: path.to_owned(),
-            temporary: path.with_file_name(name),
+            temporary: unfinished(path),
+            waits: true,
         }
     }
 }
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // Nothing is there after a rename. What cannot be removed now is removed on resume.
-        let _ = fs::remove_file(&self.temporary);
+        if self.waits {
+            // What cannot be removed now is removed on resume.
+            let _ = fs::remove_file(&self.temporary);
+        }
     }
+}
+
+/// What `path` is called until it is finished.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().expect("callers name a file").to_owned();
+    name.push(UNFINISHED);
+    path.with_file_name(name)
 }
 
 /// Makes renames in `folder` last.
@@ -96,7 +108,9 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
 pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), RunError> {
     for entry in fs::read_dir(folder).map_err(Doing::Read.failed(folder))? {
         let path = entry.map_err(Doing::Read.failed(folder))?.path();
-        if path.to_string_lossy().ends_with(UNFINISHED) {
+        // A folder so called is a run that began in this one.
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if path.to_string_lossy().ends_with(UNFINISHED) && !is_folder {
             remove_if_there(&path)?;
         }
     }
@@ -112,7 +126,8 @@ fn remove_if_there(path: &Path) -> Result<(), RunError> {
     }
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that `path` is in.
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -117,6 +117,20 @@ pub struct ScheduleState {
     pub plateau_epochs: u64,
     /// How often a plateau has reduced the rate.
     pub reductions: u64,
+    /// Why the run is done before its last epoch. Saved, so that a run killed after its last
+    /// checkpoint is not trained on when it is resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<End>,
+}
+
+/// Why a run is done before its last epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The error stands still and the rate has been reduced as often as it may.
+    Plateau,
+    /// The error has not fallen for as many epochs as early stopping allows.
+    EarlyStop,
 }
 
 /// What follows from an epoch's validation error.
@@ -127,10 +141,8 @@ pub enum Verdict {
     Reduced {
         reductions: u64,
     },
-    /// The error stands still and the rate has been reduced as often as it may: the run is done.
-    PlateauEnd,
-    /// The error has not fallen for as many epochs as early stopping allows.
-    EarlyStop,
+    /// The run is done.
+    End(End),
 }
 
 impl Schedule {
@@ -198,12 +210,18 @@ impl Schedule {
             .early_stop_epochs
             .is_some_and(|most| state.epochs_since_best >= most)
         {
-            return Verdict::EarlyStop;
+            state.ended = Some(End::EarlyStop);
+            return Verdict::End(End::EarlyStop);
         }
         match self.config.schedule {
             Kind::Plateau => state.watch(&self.config.plateau, error),
             Kind::Step | Kind::Cosine => Verdict::Continue,
         }
+    }
+
+    /// Why the run is done, if it is.
+    pub fn ended(&self) -> Option<End> {
+        self.state.ended
     }
 
     /// Whether the error given last is the lowest so far.
@@ -230,7 +248,8 @@ impl ScheduleState {
         }
         self.plateau_epochs = 0;
         if self.reductions == plateau.reductions {
-            return Verdict::PlateauEnd;
+            self.ended = Some(End::Plateau);
+            return Verdict::End(End::Plateau);
         }
         self.reductions += 1;
         Verdict::Reduced {
@@ -269,7 +288,7 @@ mod tests {
         }
         assert_eq!(schedule.rate(0), 0.01 / 1000.0);
         let ends: Vec<Verdict> = (0..4).map(|_| schedule.end_epoch(0.5)).collect();
-        assert_eq!(ends.last(), Some(&Verdict::PlateauEnd));
+        assert_eq!(ends.last(), Some(&Verdict::End(End::Plateau)));
     }
 
     #[test]
@@ -314,7 +333,22 @@ mod tests {
         let mut schedule = schedule(Kind::Cosine, Some(2));
         let verdicts = [0.5, 0.6, 0.4, 0.4].map(|error| schedule.end_epoch(error));
         assert_eq!(verdicts, [Verdict::Continue; 4]);
-        assert_eq!(schedule.end_epoch(0.5), Verdict::EarlyStop);
+        assert_eq!(schedule.end_epoch(0.5), Verdict::End(End::EarlyStop));
+    }
+
+    #[test]
+    fn a_restored_schedule_knows_that_its_run_is_done() {
+        let mut plateau = schedule(Kind::Plateau, None);
+        let epochs = (0..).take_while(|_| plateau.end_epoch(0.5) != Verdict::End(End::Plateau));
+        assert_eq!(
+            epochs.count(),
+            16,
+            "one epoch to compare with, then four plateaus of four"
+        );
+        let text = toml::to_string(plateau.state()).unwrap();
+        let restored = schedule(Kind::Plateau, None).restored(toml::from_str(&text).unwrap());
+        assert_eq!(restored.ended(), Some(End::Plateau));
+        assert_eq!(schedule(Kind::Plateau, None).ended(), None);
     }
 
     #[test]

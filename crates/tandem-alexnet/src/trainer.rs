@@ -4,24 +4,25 @@
 //! A run is a pure function of its configuration and its pictures. Stopped at any moment and
 //! resumed, it ends in the same bytes.
 
-use std::collections::BTreeMap;
+mod report;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
-use serde::Serialize;
+pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
 use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Views};
 use tandem_ops::sgd::{Sgd, SgdRule};
 
 use crate::checkpoint::{Checkpoint, DataIdentity, Position, Rank, RunDirectory, State};
 use crate::config::{Colour, SgdRule as ConfiguredRule, TrainConfig};
-use crate::error::TrainError;
+use crate::error::{RunError, TrainError};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::metrics::Metrics;
-use crate::network::{Network, Pass};
+use crate::network::{Gradients, Network, Pass};
 use crate::schedule::{Schedule, Verdict};
 use crate::spec;
-use crate::weights::Weights;
+use crate::weights::{Weights, is_finite};
 
 /// The two parts of the pictures, prepared for the network's input.
 pub struct TrainingData {
@@ -31,75 +32,14 @@ pub struct TrainingData {
     pub name: String,
 }
 
-/// What the loop tells whoever watches.
-pub enum Event<'a> {
-    Step(&'a StepReport),
-    Epoch(&'a EpochReport, &'a Network),
-    Saved { step: u64 },
-}
-
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    Continue,
-    /// Finish the step, save, and return.
-    Stop,
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All epochs are done.
-    Done,
-    /// The schedule ended it: a plateau after the last reduction, or early stopping.
-    Schedule(Verdict),
-    /// It was asked to stop, and its state is saved.
-    Stopped,
-}
-
-/// One update; a line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct StepReport {
-    /// Updates done, this one included.
-    pub step: u64,
-    /// Epochs done, in part: 1.5 is half way through the second.
-    pub epoch: f64,
-    pub loss: f64,
-    pub learning_rate: f64,
-    #[serde(skip)]
-    pub images: usize,
-    #[serde(skip)]
-    pub steps: u64,
-    #[serde(skip)]
-    pub took: Duration,
-    /// Of `took`, spent waiting for the loader.
-    #[serde(skip)]
-    pub waited: Duration,
-}
-
-/// The end of an epoch; a line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct EpochReport {
-    pub step: u64,
-    /// Whole epochs done.
-    pub epoch: u64,
-    /// Mean validation loss.
-    pub loss: f64,
-    pub learning_rate: f64,
-    pub top1_error: f64,
-    pub top5_error: f64,
-    /// Mean training loss over the epoch.
-    pub training_loss: f64,
-    pub parameters: BTreeMap<String, Magnitude>,
-}
-
-/// What cuda-convnet printed of each layer: is the rate right for it?
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Magnitude {
-    pub mean_abs_weight: f64,
-    /// Of the last update.
-    pub mean_abs_update: f64,
-    pub ratio: f64,
+impl TrainingData {
+    fn identity(&self) -> DataIdentity {
+        let (train, validation) = (self.train.fingerprint(), self.validation.fingerprint());
+        DataIdentity {
+            name: self.name.clone(),
+            fingerprint: train ^ validation.rotate_left(1),
+        }
+    }
 }
 
 /// A run in progress.
@@ -158,13 +98,9 @@ impl Trainer {
             config.epochs,
             config.early_stop_epochs,
         );
-        let identity = DataIdentity {
-            name: data.name.clone(),
-            fingerprint: data.train.fingerprint() ^ data.validation.fingerprint().rotate_left(1),
-        };
         let (network, schedule, position, metrics) = match checkpoint {
             Some(checkpoint) => {
-                checkpoint.check(&spec, &identity)?;
+                checkpoint.check(&spec, &data.identity())?;
                 let Checkpoint { weights, state } = checkpoint;
                 let mut network = Network::new(&spec, &config.devices, &weights.parameters)?;
                 network.set(&weights.parameters, Some(&state.velocities))?;
@@ -224,14 +160,17 @@ impl Trainer {
         &mut self,
         watch: &mut dyn FnMut(Event<'_>) -> Flow,
     ) -> Result<Ending, TrainError> {
+        if let Some(end) = self.schedule.ended() {
+            // Killed between its last checkpoint and its last word.
+            return Ok(Ending::Schedule(end));
+        }
         while self.position.epoch < self.config.epochs {
             if self.epoch(watch)? == Flow::Stop {
                 return Ok(Ending::Stopped);
             }
             let (verdict, flow) = self.end_epoch(watch)?;
-            match verdict {
-                Verdict::Continue | Verdict::Reduced { .. } => {}
-                ended => return Ok(Ending::Schedule(ended)),
+            if let Verdict::End(end) = verdict {
+                return Ok(Ending::Schedule(end));
             }
             if flow == Flow::Stop && self.position.epoch < self.config.epochs {
                 return Ok(Ending::Stopped);
@@ -263,7 +202,7 @@ impl Trainer {
             let due = |every: u64| self.position.step.is_multiple_of(every);
             if !last && (flow == Flow::Stop || self.config.checkpoint_every_steps.is_some_and(due))
             {
-                self.save(Rank::Ordinary)?;
+                self.save(Rank::Ordinary, report.learning_rate)?;
                 if watch(Event::Saved {
                     step: self.position.step,
                 }) == Flow::Stop
@@ -315,7 +254,7 @@ impl Trainer {
             return Err(TrainError::Diverged {
                 step: self.position.step + 1,
                 rate,
-                layer: self.network.first_not_finite(&gradients)?,
+                layer: self.first_not_finite(&gradients)?,
             });
         }
         let sgd = &self.config.sgd;
@@ -399,7 +338,7 @@ impl Trainer {
         } else {
             Rank::Ordinary
         };
-        self.save(rank)?;
+        self.save(rank, rate)?;
         let one = watch(Event::Epoch(&report, &self.network));
         let two = watch(Event::Saved {
             step: self.position.step,
@@ -408,7 +347,8 @@ impl Trainer {
         Ok((verdict, flow))
     }
 
-    fn save(&mut self, rank: Rank) -> Result<(), TrainError> {
+    /// Saves what the update at `rate` has led to.
+    fn save(&mut self, rank: Rank, rate: f64) -> Result<(), TrainError> {
         self.metrics.sync()?;
         let weights = Weights {
             spec: self.network.spec().clone(),
@@ -421,14 +361,28 @@ impl Trainer {
         let state = State {
             position: self.position.clone(),
             schedule: self.schedule.state().clone(),
-            data: DataIdentity {
-                name: self.data.name.clone(),
-                fingerprint: self.data.train.fingerprint()
-                    ^ self.data.validation.fingerprint().rotate_left(1),
-            },
+            data: self.data.identity(),
             velocities: self.network.velocities()?,
         };
-        Ok(self.run.save(&weights, &state, rank)?)
+        self.run
+            .save(&weights, &state, rank)
+            .map_err(|error| match error {
+                RunError::NotFinite { name, step } => {
+                    TrainError::WeightsDiverged { name, step, rate }
+                }
+                error => error.into(),
+            })
+    }
+
+    /// Where a loss that is not finite came from. Once a single weight is not finite neither is any
+    /// gradient before it, so weights are looked at first.
+    fn first_not_finite(&self, gradients: &Gradients) -> Result<Option<String>, TrainError> {
+        let weights = self.network.weights()?;
+        let mut names = self.network.parameters().iter().map(|p| &p.name);
+        match names.find(|name| weights.get(*name).is_some_and(|tensor| !is_finite(tensor))) {
+            Some(name) => Ok(Some(name.clone())),
+            None => Ok(self.network.first_not_finite(gradients)?),
+        }
     }
 
     fn loader_options(&self) -> LoaderOptions {

@@ -96,6 +96,12 @@ impl Weights {
     }
 }
 
+/// Whether every value of an f32 tensor on the CPU is a finite number.
+pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+    let values = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+    values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
+}
+
 /// Reads the parameters of `spec` from any safetensors file with their canonical names and shapes,
 /// whoever wrote it.
 ///

@@ -94,8 +94,9 @@ pub struct Train {
     /// The run directory, new or empty [default: the next free runs/MODEL-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with the run in this directory, with its own settings; --devices may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "data", "epochs", "batch", "seed", "out", "config", "settings"])]
+    /// Go on with the run in this directory, with its own settings; --devices may change, and
+    /// --data says where the same pictures are now
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "epochs", "batch", "seed", "out", "config", "settings"])]
     pub resume: Option<PathBuf>,
     /// Settings from a TOML file, such as another run's config.toml
     #[arg(long, value_name = "FILE")]

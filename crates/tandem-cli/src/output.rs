@@ -1,6 +1,8 @@
-//! Results on standard output.
+//! Results on standard output, and paths to be copied from what is said.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -10,4 +12,25 @@ pub fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .context("writing to standard output")
+}
+
+/// `path` as it is to be typed in a shell.
+pub fn typed(path: &Path) -> Cow<'_, str> {
+    let text = path.to_string_lossy();
+    match shlex::try_quote(&text) {
+        Ok(quoted) => Cow::Owned(quoted.into_owned()),
+        // It holds a NUL: no path does.
+        Err(_) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(typed(Path::new("runs/mini-1")), "runs/mini-1");
+        assert_eq!(typed(Path::new("my runs/a")), "'my runs/a'");
+    }
 }

@@ -1,21 +1,23 @@
 //! `tandem train`: settings, run directory, signals and reports around the trainer.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, Checkpoint, LAST, RunDirectory};
 use tandem_alexnet::config::TrainConfig;
-use tandem_alexnet::schedule::Verdict;
+use tandem_alexnet::error::{RunError, TrainError, advice};
+use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
-use tandem_data::Part;
+use tandem_data::{DataError, Part};
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print, typed};
 use crate::pictures::{left_out, prepare};
 use crate::report::run::Reports;
 use crate::report::table::grouped;
@@ -24,6 +26,10 @@ use crate::signals::Stop;
 
 /// Where the pictures that do not decode are listed.
 const LEFT_OUT: &str = "left-out.txt";
+
+/// What helps a run that diverged. To resume it would only repeat it.
+const LOWER_RATE: &str =
+    "start again with a lower rate (--set rate.initial=...), or look at the pictures";
 
 /// A run about to begin or to go on.
 struct Plan {
@@ -47,13 +53,14 @@ pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
 impl Plan {
     /// Everything is read and checked before the run directory is made: what fails leaves nothing.
     fn new(args: &Train) -> Result<Self> {
-        let config = settings::resolve(args)?;
+        let mut config = settings::resolve(args)?;
         let (data, spec) = read(&config)?;
-        let out = args
-            .out
-            .clone()
-            .unwrap_or_else(|| next_free(Path::new("runs"), &spec.name));
-        let run = RunDirectory::create(&out, &config)?;
+        config.devices.open()?;
+        config.data = from_anywhere(config.data);
+        let run = match &args.out {
+            Some(out) => RunDirectory::create(out, &config)?,
+            None => next_free(Path::new("runs"), &spec.name, &config)?,
+        };
         Ok(Self {
             config,
             data,
@@ -65,25 +72,23 @@ impl Plan {
 
     fn resumed(path: &Path, args: &Train) -> Result<Self> {
         let (run, checkpoint) = RunDirectory::resume(path)?;
-        let mut config = run.config()?.ok_or_else(|| {
-            let what = format!(
-                "{} was stopped before it had written down its settings",
-                path.display()
-            );
-            Failure::failed(
-                what,
-                format!(
-                    "begin it again with them: tandem train --out {} ...",
-                    path.display()
-                ),
-            )
-        })?;
+        let mut config = run.config()?;
         // A checkpoint does not depend on where its towers were.
         if let Some(devices) = &args.devices {
             config.devices = devices.clone();
             config.check("--devices").map_err(Failure::from_typing)?;
         }
-        let (data, spec) = read(&config)?;
+        // Nor on where its pictures are, if only they are the same.
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
+        }
+        let (data, spec) = read(&config).map_err(|error| match error.downcast_ref() {
+            Some(DataError::NotFound { .. }) => error.context(Failure::failed(
+                format!("the pictures that {} learns from", path.display()),
+                "where they are now is said by --data",
+            )),
+            _ => error,
+        })?;
         Ok(Self {
             config,
             data,
@@ -140,7 +145,8 @@ impl Plan {
         let epochs = self.config.epochs;
         let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)?;
 
-        let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)?;
+        let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)
+            .map_err(|error| stopped(error, &trainer))?;
         reports.line(&title);
         match resumed_at {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
@@ -164,10 +170,12 @@ impl Plan {
             }
         });
         reports.end();
-        let ended = ended?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        // A report that failed comes first: where the disk is full, the save after it fails too.
+        let ended = match failed {
+            Some(error) => Err(error),
+            None => ended.map_err(Into::into),
+        };
+        let ended = ended.map_err(|error| stopped(error, &trainer))?;
         reports.draw(trainer.network())?;
         conclude(ended, &out, trainer.step(), &reports, &stop)
     }
@@ -190,6 +198,40 @@ fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
     ))
 }
 
+/// The data as a run's config.toml has it, which may be resumed from another folder.
+fn from_anywhere(data: String) -> String {
+    let path = Path::new(&data);
+    if !path.exists() {
+        // `builtin`
+        return data;
+    }
+    let whole = std::path::absolute(path).ok();
+    whole
+        .and_then(|whole| Some(whole.to_str()?.to_owned()))
+        .unwrap_or(data)
+}
+
+/// What ended a run before its time, and how to go on from there.
+fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
+    let run = trainer.run_directory();
+    let diverged = matches!(
+        error.downcast_ref(),
+        Some(TrainError::Diverged { .. } | TrainError::WeightsDiverged { .. })
+    );
+    let resume = format!("`tandem train --resume {}`", typed(run.path()));
+    let hint = match (run.saved(), diverged) {
+        (Some(step), true) => format!("the checkpoint of step {step} is kept; {LOWER_RATE}"),
+        (None, true) => format!("no checkpoint was saved yet; {LOWER_RATE}"),
+        (Some(step), false) => format!("the checkpoint of step {step} is intact: {resume} goes on"),
+        (None, false) => format!("no checkpoint was saved yet: {resume} begins again"),
+    };
+    // The library's errors of files end in advice; those of reports do not.
+    let advice = error.downcast_ref::<io::Error>().map_or("", advice);
+    let hint = hint + advice;
+    let what = format!("the run in {} stopped", run.path().display());
+    error.context(Failure::failed(what, hint))
+}
+
 /// The last words, and the exit code: that of the signal only where it cut the run short.
 fn conclude(
     ended: Ending,
@@ -200,12 +242,12 @@ fn conclude(
 ) -> Result<ExitCode> {
     let why = match ended {
         Ending::Done => "all epochs are done",
-        Ending::Schedule(Verdict::EarlyStop) => "the error no longer falls",
-        Ending::Schedule(_) => "the error stands still at the last rate",
+        Ending::Schedule(End::EarlyStop) => "the error no longer falls",
+        Ending::Schedule(End::Plateau) => "the error stands still at the last rate",
         Ending::Stopped => {
             reports.line(&format!(
                 "stopped and saved at step {step}; go on with: tandem train --resume {}",
-                out.display()
+                typed(out)
             ));
             return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
         }
@@ -225,13 +267,17 @@ fn conclude(
 }
 
 /// `runs/MODEL-N` with the smallest N from 1 that is not there.
-fn next_free(runs: &Path, model: &str) -> PathBuf {
+fn next_free(runs: &Path, model: &str, config: &TrainConfig) -> Result<RunDirectory, RunError> {
     let mut number = 1u64;
     loop {
         let folder = runs.join(format!("{model}-{number}"));
         // A link that leads nowhere is there too.
         if folder.symlink_metadata().is_err() {
-            return folder;
+            match RunDirectory::create(&folder, config) {
+                // Another process took it just now.
+                Err(RunError::HoldsAnotherRun { .. } | RunError::InUse { .. }) => {}
+                made => return made,
+            }
         }
         number += 1;
     }
@@ -244,10 +290,19 @@ mod tests {
     #[test]
     fn a_run_without_a_name_takes_the_next_number() {
         let runs = tempfile::tempdir().unwrap();
-        assert_eq!(next_free(runs.path(), "mini"), runs.path().join("mini-1"));
-        for taken in ["mini-1", "mini-2", "alexnet-3"] {
+        let config = TrainConfig::resolve(None, None).unwrap();
+        let next = || {
+            let run = next_free(runs.path(), "mini", &config).unwrap();
+            run.path().strip_prefix(runs.path()).unwrap().to_owned()
+        };
+        assert_eq!(next(), Path::new("mini-1"));
+        for taken in ["mini-2", "alexnet-3"] {
             fs::create_dir(runs.path().join(taken)).unwrap();
         }
-        assert_eq!(next_free(runs.path(), "mini"), runs.path().join("mini-3"));
+        assert_eq!(next(), Path::new("mini-3"));
+        // Another process begins it.
+        let other = RunDirectory::create(&runs.path().join("mini-4"), &config).unwrap();
+        fs::rename(other.path(), runs.path().join("mini-4.tandem-unfinished")).unwrap();
+        assert_eq!(next(), Path::new("mini-5"));
     }
 }

@@ -140,6 +140,19 @@ pub enum DataError {
         /// The class folder.
         path: PathBuf,
     },
+    /// Folders, and not a picture in any.
+    #[error(
+        "none of the {folders} folders in {path} ({first} is the first) holds a picture (.jpg, \
+         .jpeg, .png or .webp directly inside); put the pictures of each class into its folder"
+    )]
+    EmptyClasses {
+        /// The folder they are in.
+        path: PathBuf,
+        /// How many there are.
+        folders: usize,
+        /// The first by name.
+        first: PathBuf,
+    },
     /// A class folder whose name the training pictures do not know.
     #[error("{path} is not a class of the training pictures in {train}; rename or remove it")]
     UnknownClass {

@@ -26,16 +26,28 @@ pub(crate) struct Folder {
 }
 
 /// Whether `folder` is laid out as one of the two kinds.
+///
+/// # Errors
+///
+/// If it holds folders and none of them a picture: class folders that are all empty, most likely.
 pub(crate) fn recognises(folder: &Path) -> Result<bool, DataError> {
     if folder.join("train").is_dir() {
         return Ok(true);
     }
-    for class in folders(folder)? {
+    let classes = folders(folder)?;
+    for class in &classes {
         if !pictures(&folder.join(class))?.is_empty() {
             return Ok(true);
         }
     }
-    Ok(false)
+    match classes.first() {
+        None => Ok(false),
+        Some(first) => Err(DataError::EmptyClasses {
+            first: folder.join(first),
+            path: folder.into(),
+            folders: classes.len(),
+        }),
+    }
 }
 
 /// Lists one part.

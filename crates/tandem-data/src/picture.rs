@@ -26,7 +26,10 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes one JPEG, PNG or WebP file, told by its content, turned as its EXIF orientation says.
+/// Decodes one JPEG, PNG or WebP file, told by its content, as its pixels are stored.
+///
+/// An EXIF orientation is passed over: ImageNet's mean, and the weights others trained, are of
+/// pictures read without it. Turn photographs upright before they become training pictures.
 ///
 /// Grey files give one channel, all others three; transparency is dropped.
 ///
@@ -54,12 +57,10 @@ fn decode_bytes(bytes: &[u8]) -> Result<Picture, image::ImageError> {
 
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
+    let decoder = reader.into_decoder()?;
     // Not every decoder checks the size of what it is about to write.
     limits.reserve(decoder.total_bytes())?;
-    let orientation = decoder.orientation()?;
-    let mut decoded = DynamicImage::from_decoder(decoder)?;
-    decoded.apply_orientation(orientation);
+    let decoded = DynamicImage::from_decoder(decoder)?;
 
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     let (channels, pixels) = if decoded.color().has_color() {

@@ -242,3 +242,43 @@ fn a_set_in_which_nothing_decodes_is_an_error_at_any_share() {
         }
     ));
 }
+
+#[test]
+fn class_folders_that_are_all_empty_are_named_for_what_they_are() {
+    let folder = tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+    }
+    let error = refused(folder.path(), Part::Train, "cat");
+    assert!(
+        error.to_string().contains("none of the 2 folders"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_picture_is_read_as_it_is_stored_whatever_its_exif_orientation() {
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(6, 4, image::Rgb([9; 3]))
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
+    // After the start of the image: a TIFF whose one entry says "turn a quarter to the right".
+    let exif =
+        b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut bytes = jpeg.into_inner();
+    bytes.splice(2..2, exif.iter().copied());
+
+    let mut decoder = image::ImageReader::new(std::io::Cursor::new(&bytes))
+        .with_guessed_format()
+        .unwrap()
+        .into_decoder()
+        .unwrap();
+    assert_eq!(
+        image::ImageDecoder::orientation(&mut decoder).unwrap(),
+        image::metadata::Orientation::Rotate90
+    );
+    let folder = tempdir().unwrap();
+    write(folder.path(), "turned.jpg", &bytes);
+    let picture = decode(folder.path().join("turned.jpg")).unwrap();
+    assert_eq!((picture.width, picture.height), (6, 4));
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
+use super::begin::LOCK;
 use super::*;
 use crate::parameters;
 use crate::schedule::ScheduleState;
@@ -82,7 +83,9 @@ fn values(tensors: &BTreeMap<String, Tensor>) -> Vec<f32> {
 }
 
 /// Resumes and checks that every part is of step `step`, and that nothing else lies about.
-fn resumes_whole_from(path: &Path, step: u64) -> RunDirectory {
+fn resumes_whole_from(stopped: RunDirectory, step: u64) -> RunDirectory {
+    let path = &stopped.path().to_owned();
+    drop(stopped);
     let (run, checkpoint) = RunDirectory::resume(path).unwrap();
     let checkpoint = checkpoint.expect("a checkpoint was saved");
     assert_eq!(checkpoint.weights.step, step);
@@ -104,7 +107,7 @@ fn resumes_whole_from(path: &Path, step: u64) -> RunDirectory {
     assert!(
         names(path)
             .iter()
-            .all(|name| [CONFIG, LAST, BEST, STATE].contains(&name.as_str())),
+            .all(|name| [CONFIG, LAST, BEST, STATE, LOCK].contains(&name.as_str())),
         "{:?}",
         names(path)
     );
@@ -129,8 +132,8 @@ fn run_with_checkpoint(step: u64) -> (tempfile::TempDir, RunDirectory) {
 fn a_saved_checkpoint_comes_back_bit_for_bit() {
     let (_folder, mut run) = run_with_checkpoint(10);
     run.save(&weights(20), &state(20), Rank::Ordinary).unwrap();
-    let run = resumes_whole_from(run.path(), 20);
-    assert_eq!(run.config().unwrap(), Some(config()));
+    let run = resumes_whole_from(run, 20);
+    assert_eq!(run.config().unwrap(), config());
     let best = Weights::read(&run.path().join(BEST)).unwrap();
     assert_eq!((best.step, &best.classes), (10, &weights(10).classes));
     assert_eq!(best.mean.unwrap().to_vec3::<f32>().unwrap()[0][0][0], 0.1);
@@ -158,14 +161,14 @@ fn kill(replacement: Replacement) {
 fn killed_while_the_state_is_written_it_resumes_from_the_checkpoint_before() {
     let (_folder, run) = run_with_checkpoint(10);
     kill(run.write_state(&state(20)).unwrap());
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 #[test]
 fn killed_when_the_state_has_its_name_it_resumes_from_the_checkpoint_before() {
     let (_folder, run) = run_with_checkpoint(10);
     run.write_state(&state(20)).unwrap().commit().unwrap();
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn killed_while_the_weights_are_written_it_resumes_from_the_checkpoint_before() 
     let (_folder, run) = run_with_checkpoint(10);
     run.write_state(&state(20)).unwrap().commit().unwrap();
     kill(run.write_last(&weights(20)).unwrap());
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn killed_while_the_best_is_linked_it_resumes_from_the_checkpoint_before() {
     let last = run.write_last(&weights(20)).unwrap();
     kill(last.linked_as(&run.path().join(BEST)).unwrap());
     kill(last);
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn killed_between_the_best_and_the_commit_it_resumes_from_the_checkpoint_before(
         .commit()
         .unwrap();
     kill(last);
-    let mut run = resumes_whole_from(run.path(), 10);
+    let mut run = resumes_whole_from(run, 10);
     assert_eq!(Weights::read(&run.path().join(BEST)).unwrap().step, 20);
     // Getting there again, it ends as if nothing had happened.
     run.save(&weights(20), &state(20), Rank::Best).unwrap();
@@ -220,28 +223,62 @@ fn killed_after_the_commit_it_resumes_from_the_new_checkpoint() {
         2,
         "the state of step 10 is still to be removed"
     );
-    resumes_whole_from(run.path(), 20);
+    resumes_whole_from(run, 20);
 }
 
 #[test]
 fn killed_before_the_first_checkpoint_it_starts_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, none) = RunDirectory::resume(folder.path()).unwrap();
-    assert!(none.is_none(), "killed before config.toml: an empty folder");
-    let run = RunDirectory::create(folder.path(), &config()).unwrap();
+    let path = folder.path().join("run");
+    let run = RunDirectory::create(&path, &config()).unwrap();
     run.write_state(&state(5)).unwrap().commit().unwrap();
     kill(run.write_last(&weights(5)).unwrap());
-    let (run, none) = RunDirectory::resume(folder.path()).unwrap();
+    drop(run);
+    let (run, none) = RunDirectory::resume(&path).unwrap();
     assert!(none.is_none());
-    assert_eq!(run.config().unwrap(), Some(config()));
-    assert!(names(&folder.path().join(STATE)).is_empty());
+    assert_eq!(run.config().unwrap(), config());
+    assert!(names(&path.join(STATE)).is_empty());
+}
+
+#[test]
+fn what_is_not_finite_is_never_saved_over_a_checkpoint() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let spoilt = |mut tensors: BTreeMap<String, Tensor>| {
+            let bias = Tensor::new(&[1.0, value], &Device::Cpu).unwrap();
+            tensors.insert("fc2.bias".to_owned(), bias);
+            tensors
+        };
+        let (_folder, mut run) = run_with_checkpoint(10);
+        let weights = Weights {
+            parameters: spoilt(tensors(20)),
+            ..weights(20)
+        };
+        let error = run.save(&weights, &state(20), Rank::Best).unwrap_err();
+        assert!(error.to_string().starts_with("fc2.bias is"), "{error}");
+        let run = resumes_whole_from(run, 10);
+        assert_eq!(Weights::read(&run.path().join(BEST)).unwrap().step, 10);
+
+        let (_folder, mut run) = run_with_checkpoint(10);
+        let state = State {
+            velocities: spoilt(tensors(20)),
+            ..state(20)
+        };
+        let error = run
+            .save(&self::weights(20), &state, Rank::Best)
+            .unwrap_err();
+        assert!(
+            error.to_string().starts_with("the momentum of fc2.bias is"),
+            "{error}"
+        );
+        resumes_whole_from(run, 10);
+    }
 }
 
 #[test]
 fn saving_the_step_of_the_checkpoint_again_keeps_its_state() {
     let (_folder, mut run) = run_with_checkpoint(10);
     run.save(&weights(10), &state(10), Rank::Ordinary).unwrap();
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 /// A folder where the temporary file belongs stands for any write that fails.
@@ -265,7 +302,7 @@ fn a_failed_save_leaves_the_checkpoint_before_intact() {
             "{error}"
         );
         fs::remove_dir(obstacle).unwrap();
-        resumes_whole_from(run.path(), 10);
+        resumes_whole_from(run, 10);
     }
 }
 
@@ -276,7 +313,7 @@ fn a_failed_save_of_the_step_of_the_checkpoint_keeps_its_state() {
     run.save(&weights(10), &state(10), Rank::Ordinary)
         .unwrap_err();
     fs::remove_dir(obstacle).unwrap();
-    resumes_whole_from(run.path(), 10);
+    resumes_whole_from(run, 10);
 }
 
 #[cfg(target_os = "linux")]
@@ -291,12 +328,12 @@ fn a_full_disk_leaves_the_checkpoint_before_intact_and_says_what_to_do() {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains(name) && error.contains("free space there and resume"),
+            error.contains(name) && error.contains("free space there"),
             "{error}"
         );
         assert!(!unfinished.is_symlink(), "the temporary is gone");
-        let mut run = resumes_whole_from(run.path(), 10);
+        let mut run = resumes_whole_from(run, 10);
         run.save(&weights(20), &state(20), Rank::Ordinary).unwrap();
-        resumes_whole_from(run.path(), 20);
+        resumes_whole_from(run, 20);
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
+use super::is_finite;
 use crate::error::WeightsError;
 
 /// Names and shapes.
@@ -39,6 +40,10 @@ pub enum Misfit {
         name: String,
         stored: String,
     },
+    /// Nothing follows from it but more of the kind.
+    NotFinite {
+        name: String,
+    },
 }
 
 impl fmt::Display for Misfit {
@@ -57,6 +62,9 @@ impl fmt::Display for Misfit {
                 f,
                 "{name} holds {stored}, and must hold F32, F64, F16 or BF16"
             ),
+            Misfit::NotFinite { name } => {
+                write!(f, "{name} holds values that are not finite")
+            }
         }
     }
 }
@@ -157,7 +165,7 @@ impl Archive {
                     name,
                     stored: view.dtype().to_string(),
                 }),
-                (Some(_), Some(dtype)) if misfits.is_empty() => {
+                (Some(_), Some(dtype)) => {
                     let tensor = Tensor::from_raw_buffer(view.data(), dtype, &shape, &Device::Cpu)
                         .and_then(|tensor| tensor.to_dtype(DType::F32))
                         .map_err(|source| WeightsError::Tensor {
@@ -165,10 +173,11 @@ impl Archive {
                             name: name.clone(),
                             source: Box::new(source),
                         })?;
-                    tensors.insert(name, tensor);
+                    match is_finite(&tensor) {
+                        true => drop(tensors.insert(name, tensor)),
+                        false => misfits.push(Misfit::NotFinite { name }),
+                    }
                 }
-                // The file is refused; what does fit is not worth converting.
-                (Some(_), Some(_)) => {}
             }
         }
         if misfits.is_empty() {

@@ -13,7 +13,10 @@ pub fn save(picture: &RgbImage, path: &Path) -> Result<()> {
     let mut png = Cursor::new(Vec::new());
     picture.write_to(&mut png, ImageFormat::Png)?;
     let beside = path.with_extension("png.tmp");
-    fs::write(&beside, png.into_inner())
-        .with_context(|| format!("writing {}", beside.display()))?;
-    fs::rename(&beside, path).with_context(|| format!("writing {}", path.display()))
+    let written = fs::write(&beside, png.into_inner()).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The error to report is the one there is.
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| format!("writing {}", path.display()))
 }

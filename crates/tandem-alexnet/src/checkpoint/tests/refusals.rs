@@ -1,6 +1,53 @@
 //! Folders, networks, data and states that a run does not go on with.
 
 use super::*;
+use crate::checkpoint::begin;
+
+fn stopped_run() -> (tempfile::TempDir, Checkpoint) {
+    let (folder, run) = run_with_checkpoint(10);
+    let path = run.path().to_owned();
+    drop(run);
+    let (_, checkpoint) = RunDirectory::resume(&path).unwrap();
+    (folder, checkpoint.expect("a checkpoint was saved"))
+}
+
+#[test]
+fn a_run_that_another_process_trains_in_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let run = RunDirectory::create(&path, &config()).unwrap();
+    let error = RunDirectory::resume(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("another process trains in") && error.contains("run"),
+        "{error}"
+    );
+    drop(run);
+    RunDirectory::resume(&path).unwrap();
+}
+
+#[test]
+fn a_run_that_another_process_is_beginning_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let beside = crate::replacement::unfinished(&path);
+    fs::create_dir(&beside).unwrap();
+    let other = begin::lock(&beside, &path).unwrap();
+    let error = RunDirectory::create(&path, &config()).unwrap_err();
+    assert!(matches!(error, RunError::InUse { .. }), "{error}");
+    // Killed before it was done, it is in nobody's way.
+    drop(other);
+    RunDirectory::create(&path, &config()).unwrap();
+    assert_eq!(names(folder.path()), ["run"]);
+}
+
+#[test]
+fn a_folder_that_is_there_and_empty_becomes_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = RunDirectory::resume(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("--out starts a new one"), "{error}");
+    let run = RunDirectory::create(folder.path(), &config()).unwrap();
+    assert_eq!(run.config().unwrap(), config());
+}
 
 #[test]
 fn a_folder_that_holds_a_run_is_refused_for_a_new_one() {
@@ -18,6 +65,11 @@ fn a_folder_that_holds_a_run_is_refused_for_a_new_one() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("its last.safetensors is there"), "{error}");
+    fs::remove_file(run.path().join(LAST)).unwrap();
+    let error = RunDirectory::create(run.path(), &config())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("its best.safetensors is there"), "{error}");
 }
 
 #[test]
@@ -60,30 +112,20 @@ fn a_run_cannot_be_made_below_a_file() {
 
 #[test]
 fn another_network_is_refused_with_both_named() {
-    let (_folder, run) = run_with_checkpoint(10);
-    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
+    let (_folder, checkpoint) = stopped_run();
     let other = Spec::parse(
         &SPEC
             .replace("tiny", "wide")
             .replace("channels = 2", "channels = 4"),
     )
     .unwrap();
-    let error = checkpoint
-        .clone()
-        .unwrap()
-        .check(&other, &data())
-        .unwrap_err()
-        .to_string();
+    let error = checkpoint.check(&other, &data()).unwrap_err().to_string();
     assert!(
         error.contains("is of `tiny` and the network given is `wide`"),
         "{error}"
     );
     let other = Spec::parse(&SPEC.replace("channels = 2", "channels = 4")).unwrap();
-    let error = checkpoint
-        .unwrap()
-        .check(&other, &data())
-        .unwrap_err()
-        .to_string();
+    let error = checkpoint.check(&other, &data()).unwrap_err().to_string();
     assert!(
         error.contains("in layer 1 `conv1`, it has `channels = 2` and the other `channels = 4`"),
         "{error}"
@@ -92,9 +134,7 @@ fn another_network_is_refused_with_both_named() {
 
 #[test]
 fn other_data_is_refused_with_both_named_and_moved_data_is_not() {
-    let (_folder, run) = run_with_checkpoint(10);
-    let (_, checkpoint) = RunDirectory::resume(run.path()).unwrap();
-    let checkpoint = checkpoint.unwrap();
+    let (_folder, checkpoint) = stopped_run();
     let moved = DataIdentity {
         name: "/elsewhere".to_owned(),
         ..data()
@@ -118,15 +158,20 @@ fn other_data_is_refused_with_both_named_and_moved_data_is_not() {
 #[test]
 fn a_state_that_is_gone_or_of_another_step_is_named() {
     let (_folder, run) = run_with_checkpoint(10);
-    let path = run.state_path(10);
-    fs::remove_file(&path).unwrap();
-    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    let (state, other) = (run.state_path(10), run.state_path(20));
+    fs::remove_file(&state).unwrap();
+    run.write_state(&super::state(20))
+        .unwrap()
+        .commit()
+        .unwrap();
+    let path = run.path().to_owned();
+    drop(run);
+    let error = RunDirectory::resume(&path).unwrap_err().to_string();
     assert!(
         error.contains("step-00000010.safetensors is gone"),
         "{error}"
     );
-    run.write_state(&state(20)).unwrap().commit().unwrap();
-    fs::rename(run.state_path(20), &path).unwrap();
-    let error = RunDirectory::resume(run.path()).unwrap_err().to_string();
+    fs::rename(other, state).unwrap();
+    let error = RunDirectory::resume(&path).unwrap_err().to_string();
     assert!(error.contains("holds the state of step 20"), "{error}");
 }

@@ -1,0 +1,104 @@
+//! The `tandem` command: parsing, progress, reports. No arithmetic.
+//!
+//! A library, so that the end-to-end tests are given the command by cargo, up to date: see the
+//! `Cargo.toml` in `tests/`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+
+#[cfg(target_os = "linux")]
+mod allocator;
+mod args;
+mod bench;
+mod completions;
+mod doctor;
+mod eval;
+mod failure;
+mod info;
+mod memory;
+mod network;
+mod output;
+mod pictures;
+mod predict;
+mod report;
+mod settings;
+mod signals;
+mod train;
+mod weights;
+
+use args::{Cli, Command, Global};
+
+/// The command: reads the arguments of the process, does what they say, and says how that went.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => match failure::exit_code(&error) {
+            Some(code) => {
+                // Not `eprintln!`, which panics where nobody reads standard error any more.
+                let _ = writeln!(io::stderr(), "{}", failure::describe(&error));
+                ExitCode::from(code)
+            }
+            None => ExitCode::SUCCESS,
+        },
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures; clap knows which stream each belongs to.
+            let _ = error.print();
+            return Ok(ExitCode::from(error.exit_code() as u8));
+        }
+    };
+    speak(&cli.global);
+    set_threads(&cli.global)?;
+    // From inside the pool: a step has dozens of parallel parts, and a thread outside would hand each
+    // to the pool and sleep until it is done.
+    let mut result = Ok(ExitCode::SUCCESS);
+    rayon::scope(|_| result = obey(&cli));
+    result
+}
+
+fn obey(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        Command::Train(args) => return train::run(args, &cli.global),
+        Command::Eval(args) => eval::run(args)?,
+        Command::Predict(args) => predict::run(args)?,
+        Command::Bench(args) => bench::run(args)?,
+        Command::Info(args) => info::run(args)?,
+        Command::Doctor(args) => doctor::run(args)?,
+        Command::Completions(args) => completions::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Warnings on standard error, and more with -v.
+fn speak(global: &Global) {
+    let level = match global.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .log_internal_errors(false)
+        .init();
+}
+
+/// The pool every operation computes in; made once, before anything uses it.
+fn set_threads(global: &Global) -> Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = global.threads {
+        pool = pool.num_threads(threads.get());
+    }
+    pool.build_global().context("starting the threads")
+}
