@@ -7,7 +7,7 @@ use crate::nearest::hint;
 pub const ALL: [Preset; 7] = [
     preset(
         "mini",
-        "two towers for 32x32 pictures: the default run",
+        "two towers for small pictures: the default run",
         include_str!("../presets/mini.toml"),
     ),
     preset(
