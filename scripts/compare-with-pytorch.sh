@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Times the two-tower AlexNet here and in PyTorch, on the CPU, in turns, and prints a table.
 #
-#   scripts/compare-with-pytorch.sh [--rounds N] [--batch N]
+#   scripts/compare-with-pytorch.sh [--rounds N] [--batch N] [--modes train,infer,lrn,pool]
 #
 # Needs python3 with venv. PyTorch is installed into target/pytorch the first time; set PYTHON to
 # use one that has it. Nothing else should run: both sides are measured by the clock.

@@ -10,6 +10,7 @@ import sys
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--rounds", type=int, default=3, help="turns of each, for the median")
 arguments.add_argument("--batch", type=int, default=64, help="pictures a training step")
+arguments.add_argument("--modes", default="train,infer,lrn,pool", help="which to time")
 options = arguments.parse_args()
 
 target = os.environ.get("CARGO_TARGET_DIR", "target")
@@ -43,7 +44,7 @@ def processor():
 
 
 rows, system, threads = [], "", 0
-for mode, batch, steps in WORK:
+for mode, batch, steps in (work for work in WORK if work[0] in options.modes.split(",")):
     ours, theirs = [], []
     for turn in range(options.rounds):
         print(f"{mode} at batch {batch}, turn {turn + 1} of {options.rounds}", file=sys.stderr)
