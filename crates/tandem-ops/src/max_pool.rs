@@ -371,6 +371,13 @@ impl CustomOp1 for MaxPool2dBackward<'_> {
     }
 
     fn cpu_fwd(&self, dy: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        #[cfg_attr(
+            not(feature = "cuda"),
+            allow(
+                clippy::infallible_destructuring_match,
+                reason = "without CUDA there is one place for them to be"
+            )
+        )]
         let winners = match self.winners {
             Winners::Cpu(winners) => winners,
             #[cfg(feature = "cuda")]
