@@ -1,5 +1,5 @@
 //! The only unsafe code of this crate: memory that is not yet written, kernel launches, matrix
-//! products by cuBLAS, and two questions to NVRTC.
+//! products by cuBLAS, two questions to NVRTC, and two settings of a device.
 //!
 //! What can go wrong in C and what is done about it here:
 //!
@@ -18,6 +18,7 @@ use super::product::Product;
 use super::signature::Kind;
 use crate::error::OpError;
 use candle_core::cuda_backend::cudarc::cublas::sys as blas;
+use candle_core::cuda_backend::cudarc::driver::sys as driver;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchArgs,
     LaunchConfig, PushKernelArg,
@@ -268,5 +269,37 @@ impl Compute {
             true => Self::Tf32,
             false => Self::Exact,
         }
+    }
+}
+
+/// Turns off the events that cudarc records for each use of each tensor.
+pub(super) fn order_by_stream_alone(device: &CudaDevice) {
+    // SAFETY: the device was opened with one stream, which all its work goes to, in order: a use
+    // after an allocation, a free after a use. A copy to another device is ordered by
+    // `device::send` in both directions.
+    unsafe { device.disable_event_tracking() }
+}
+
+/// Lets the device's memory pool keep what is freed. By default it gives everything back to the
+/// driver at each synchronisation and asks for it again in the next step.
+pub(super) fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    context.bind_to_thread().w()?;
+    let mut pool = std::ptr::null_mut();
+    let mut threshold = u64::MAX;
+    // SAFETY: the context of this device is bound to the thread; the first call writes a handle
+    // that lives as long as the device, and the second reads the 64-bit integer this attribute is.
+    unsafe {
+        driver::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device())
+            .result()
+            .w()?;
+        driver::cuMemPoolSetAttribute(
+            pool,
+            driver::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
+            (&raw mut threshold).cast(),
+        )
+        .result()
+        .w()
     }
 }

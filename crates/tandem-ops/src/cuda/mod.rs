@@ -8,6 +8,7 @@ pub(crate) mod avg_pool;
 mod cache;
 mod compile;
 pub(crate) mod conv;
+pub mod device;
 pub(crate) mod dropout;
 mod element;
 #[allow(

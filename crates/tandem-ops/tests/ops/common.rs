@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use std::collections::HashMap;
+#[cfg(feature = "cuda")]
 use std::sync::OnceLock;
 
 /// Random shapes tried for each operation in a run.
@@ -60,20 +61,21 @@ pub fn places() -> Vec<Place> {
         device: Device::Cpu,
         dtype,
     };
+    #[cfg_attr(not(feature = "cuda"), allow(unused_mut, reason = "a GPU is one more"))]
     let mut places = vec![cpu(DType::F32), cpu(DType::F64)];
-    if cfg!(feature = "cuda") {
-        places.push(Place {
-            device: gpu(),
-            dtype: DType::F32,
-        });
-    }
+    #[cfg(feature = "cuda")]
+    places.push(Place {
+        device: gpu(),
+        dtype: DType::F32,
+    });
     places
 }
 
 /// The first GPU, opened once.
+#[cfg(feature = "cuda")]
 pub fn gpu() -> Device {
     static GPU: OnceLock<Device> = OnceLock::new();
-    let open = || Device::new_cuda(0).expect("a GPU, or the emulator, is there");
+    let open = || tandem_ops::cuda::device::open(0).expect("a GPU, or the emulator, is there");
     GPU.get_or_init(open).clone()
 }
 
