@@ -70,7 +70,10 @@ fn lrn_of_any_size_and_beta() {
     }
 }
 
-const WINDOWS: [((usize, usize), (usize, usize), (usize, usize), Rounding); 6] = [
+type Pair = (usize, usize);
+
+/// Kernel, stride, padding, rounding.
+const WINDOWS: [(Pair, Pair, Pair, Rounding); 6] = [
     ((3, 3), (2, 2), (0, 0), Rounding::Down),
     ((3, 3), (2, 2), (1, 1), Rounding::Up),
     ((2, 2), (2, 2), (0, 0), Rounding::Up),
