@@ -19,4 +19,5 @@ pub mod shapes;
 pub mod spec;
 mod step;
 pub mod trainer;
+pub mod transfer;
 pub mod weights;

@@ -21,6 +21,7 @@ use crate::placement::Placement;
 use crate::shapes::Shapes;
 use crate::spec::{Layer, Sees, Spec};
 use crate::step::{Applied, Operation};
+use crate::transfer::Transfer;
 
 /// A network with its weights and velocities on its devices.
 pub struct Network {
@@ -31,6 +32,7 @@ pub struct Network {
     /// weight, and its velocity.
     slabs: Vec<Vec<Tensor>>,
     devices: Vec<Device>,
+    transfer: Transfer,
 }
 
 /// Which random choices a forward pass makes.
@@ -100,6 +102,7 @@ impl Network {
             shapes,
             parameters,
             slabs: Vec::new(),
+            transfer: Transfer::between(&devices)?,
             devices,
         };
         network.set(values, None)?;
@@ -169,6 +172,11 @@ impl Network {
         &self.spec
     }
 
+    /// How activations go from tower to tower.
+    pub fn transfer(&self) -> Transfer {
+        self.transfer
+    }
+
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -225,6 +233,7 @@ impl Network {
         let mut tape = Vec::new();
         let logits = self.run(x, pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
+        let labels = &labels.to_device(logits.device())?;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;
         let one = Tensor::ones((), logits.dtype(), logits.device())?;
         use candle_core::CustomOp2;
@@ -355,7 +364,7 @@ impl Network {
             many => {
                 let here: Vec<_> = many
                     .iter()
-                    .map(|v| v.to_device(&self.devices[0]))
+                    .map(|v| self.transfer.send(v, &self.devices[0]))
                     .collect::<Result<_>>()?;
                 Tensor::cat(&here, 1)
             }
@@ -366,11 +375,11 @@ impl Network {
     fn gather(&self, values: &[Tensor], place: usize) -> Result<Tensor> {
         let device = &self.devices[place];
         match values {
-            [one] => one.to_device(device),
+            [one] => self.transfer.send(one, device),
             many => {
                 let here: Vec<_> = many
                     .iter()
-                    .map(|v| v.to_device(device))
+                    .map(|v| self.transfer.send(v, device))
                     .collect::<Result<_>>()?;
                 Tensor::cat(&here, 1)
             }
@@ -432,7 +441,7 @@ impl Network {
                 // This share read every source: each gets its part of the gradient, summed over
                 // the shares in their order.
                 let parts = match sources {
-                    1 => vec![dx.to_device(&self.devices[0])?],
+                    1 => vec![self.transfer.send(&dx, &self.devices[0])?],
                     many => self.scatter(&dx, many)?,
                 };
                 outgoing.resize(sources, None);
@@ -464,7 +473,7 @@ impl Network {
         (0..parts)
             .map(|part| {
                 let part_here = whole.narrow(1, part * width, width)?.contiguous()?;
-                part_here.to_device(&self.devices[part])
+                self.transfer.send(&part_here, &self.devices[part])
             })
             .collect()
     }

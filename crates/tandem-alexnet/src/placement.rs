@@ -91,13 +91,23 @@ impl DeviceName {
         match self {
             DeviceName::Cpu => Ok(candle_core::Device::Cpu),
             DeviceName::Cuda(ordinal) => {
-                candle_core::Device::new_cuda(ordinal).map_err(|source| PlacementError::Open {
+                open_cuda(ordinal).map_err(|source| PlacementError::Open {
                     device: self.to_string(),
                     source: Box::new(source),
                 })
             }
         }
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    tandem_ops::cuda::device::open(ordinal)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    candle_core::Device::new_cuda(ordinal)
 }
 
 impl fmt::Display for DeviceName {

@@ -197,6 +197,15 @@ fn a_place_for_each_tower_matches_pytorch() {
     check_placement("cpu,cpu");
 }
 
+/// On a GPU or two, or on the emulator's.
+#[cfg(feature = "cuda")]
+#[test]
+fn gpus_match_pytorch() {
+    for placement in ["cuda:0", "cuda:0,cuda:1", "cuda:0,cuda:0", "cuda:0,cpu"] {
+        check_placement(placement);
+    }
+}
+
 /// The backward pass here calls the operations' own `bwd`; candle's autograd over the same
 /// operations must say the same.
 #[test]

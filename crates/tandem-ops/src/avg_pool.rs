@@ -5,10 +5,12 @@
 
 use crate::error::OpError;
 use crate::real::Real;
-use crate::storage::{slice, with_cpu};
+use crate::storage::slice;
 use crate::window::{Grid, Rounding, Window};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 /// Average pooling's parameters.
@@ -112,18 +114,47 @@ impl CustomOp1 for AvgPool2d {
         Ok((y, Shape::from((dims[0], dims[1], grid.out.0, grid.out.1))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        let grid = self.window.over("avg-pool2d", l.shape())?;
+        let y = crate::cuda::avg_pool::forward(&grid, x, l)?;
+        let dims = l.dims();
+        Ok((y, Shape::from((dims[0], dims[1], grid.out.0, grid.out.1))))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let grid = self.window.over("avg-pool2d", x.shape())?;
-        let dy = dy.contiguous()?;
-        let dx = match dy.dtype() {
-            DType::F32 => with_cpu::<f32, _>(&[Some(&dy)], |t| {
-                Tensor::from_vec(backward(&grid, t[0]), x.shape(), x.device())
-            })?,
-            DType::F64 => with_cpu::<f64, _>(&[Some(&dy)], |t| {
-                Tensor::from_vec(backward(&grid, t[0]), x.shape(), x.device())
-            })?,
-            other => return Err(OpError::dtype("avg-pool2d", other).into()),
+        let op = AvgPool2dBackward {
+            grid,
+            input: x.shape(),
         };
-        Ok(Some(dx))
+        Ok(Some(dy.contiguous()?.apply_op1_no_bwd(&op)?))
+    }
+}
+
+/// The gradient of the input, from the output's.
+struct AvgPool2dBackward<'a> {
+    grid: Grid,
+    input: &'a Shape,
+}
+
+impl CustomOp1 for AvgPool2dBackward<'_> {
+    fn name(&self) -> &'static str {
+        "avg-pool2d-backward"
+    }
+
+    fn cpu_fwd(&self, dy: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let dx = match dy {
+            CpuStorage::F32(_) => CpuStorage::F32(backward(&self.grid, slice::<f32>(dy, l)?)),
+            CpuStorage::F64(_) => CpuStorage::F64(backward(&self.grid, slice::<f64>(dy, l)?)),
+            other => return Err(OpError::dtype("avg-pool2d", other.dtype()).into()),
+        };
+        Ok((dx, self.input.clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, dy: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        let dx = crate::cuda::avg_pool::backward(&self.grid, dy, l)?;
+        Ok((dx, self.input.clone()))
     }
 }

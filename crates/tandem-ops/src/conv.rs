@@ -14,6 +14,8 @@ use crate::error::OpError;
 use crate::product::Finish;
 use crate::real::Real;
 use crate::storage::{slice, with_cpu};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor};
 
@@ -84,21 +86,30 @@ impl Conv2d {
             padding: self.padding,
         })
     }
+
+    fn geometry_with_bias(&self, xl: &Layout, wl: &Layout, bl: &Layout) -> Result<Geometry> {
+        let g = self.geometry(xl.shape(), wl.shape())?;
+        if bl.dims() != [g.groups * g.o] {
+            let got = format!("b {:?} for {} channels", bl.dims(), g.groups * g.o);
+            return Err(OpError::shape("conv2d", "one bias a channel", got).into());
+        }
+        Ok(g)
+    }
 }
 
 /// Sizes of one application; `c` and `o` are channels a group.
 #[derive(Clone, Copy, Debug)]
-struct Geometry {
-    n: usize,
-    c: usize,
-    o: usize,
-    groups: usize,
-    size: (usize, usize),
-    padded: (usize, usize),
-    kernel: (usize, usize),
-    out: (usize, usize),
-    stride: (usize, usize),
-    padding: (usize, usize),
+pub(crate) struct Geometry {
+    pub n: usize,
+    pub c: usize,
+    pub o: usize,
+    pub groups: usize,
+    pub size: (usize, usize),
+    pub padded: (usize, usize),
+    pub kernel: (usize, usize),
+    pub out: (usize, usize),
+    pub stride: (usize, usize),
+    pub padding: (usize, usize),
 }
 
 impl Geometry {
@@ -115,13 +126,18 @@ impl Geometry {
         }
     }
 
-    fn taps(&self) -> usize {
+    /// Shape of the output.
+    fn output(&self) -> Shape {
+        Shape::from((self.n, self.groups * self.o, self.out.0, self.out.1))
+    }
+
+    pub fn taps(&self) -> usize {
         self.c * self.kernel.0 * self.kernel.1
     }
-    fn out_pixels(&self) -> usize {
+    pub fn out_pixels(&self) -> usize {
         self.out.0 * self.out.1
     }
-    fn in_len(&self) -> usize {
+    pub fn in_len(&self) -> usize {
         self.c * self.size.0 * self.size.1
     }
     fn out_len(&self) -> usize {
@@ -178,12 +194,7 @@ impl CustomOp3 for Conv2d {
         b: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let g = self.geometry(xl.shape(), wl.shape())?;
-        if bl.dims() != [g.groups * g.o] {
-            let got = format!("b {:?} for {} channels", bl.dims(), g.groups * g.o);
-            return Err(OpError::shape("conv2d", "one bias a channel", got).into());
-        }
-        let shape = Shape::from((g.n, g.groups * g.o, g.out.0, g.out.1));
+        let g = self.geometry_with_bias(xl, wl, bl)?;
         let storage = match x {
             CpuStorage::F32(_) => {
                 let y = forward::<f32>(
@@ -207,7 +218,23 @@ impl CustomOp3 for Conv2d {
             }
             _ => return Err(OpError::dtype("conv2d", x.dtype()).into()),
         };
-        Ok((storage, shape))
+        Ok((storage, g.output()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+        b: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let g = self.geometry_with_bias(xl, wl, bl)?;
+        let relu = self.activation == Activation::Relu;
+        let y = crate::cuda::conv::forward(&g, relu, (x, xl), (w, wl), (b, bl))?;
+        Ok((y, g.output()))
     }
 
     fn bwd(
@@ -231,6 +258,15 @@ impl Conv2d {
         let g = self.geometry(x, w.shape())?;
         let (w, y, dy) = (w.contiguous()?, y.contiguous()?, dy.contiguous()?);
         let y = (self.activation == Activation::Relu).then_some(&y);
+        #[cfg(feature = "cuda")]
+        if w.device().is_cuda() {
+            use crate::storage::{on_cuda, with_cuda};
+            let dx = with_cuda("conv2d", &[Some(&w), Some(&dy), y], |t| match *t {
+                [Some(w), Some(dy), y] => crate::cuda::conv::input_gradient(&g, w, y, dy),
+                _ => unreachable!("all but y were given"),
+            })?;
+            return Ok(on_cuda(dx, x));
+        }
         match w.dtype() {
             DType::F32 => with_cpu::<f32, _>(&[Some(&w), y, Some(&dy)], |s| {
                 Tensor::from_vec(input_gradient(&g, s[0], s[1], s[2]), x, w.device())
@@ -253,6 +289,15 @@ impl Conv2d {
         let g = self.geometry(x.shape(), w)?;
         let (x, y, dy) = (x.contiguous()?, y.contiguous()?, dy.contiguous()?);
         let y = (self.activation == Activation::Relu).then_some(&y);
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            use crate::storage::{on_cuda, with_cuda};
+            let [dw, db] = with_cuda("conv2d", &[Some(&x), Some(&dy), y], |t| match *t {
+                [Some(x), Some(dy), y] => crate::cuda::conv::weight_gradient(&g, x, y, dy),
+                _ => unreachable!("all but y were given"),
+            })?;
+            return Ok((on_cuda(dw, w), on_cuda(db, g.groups * g.o)));
+        }
         let tensors = |dw: CpuStorage, db: CpuStorage| -> Result<(Tensor, Tensor)> {
             let none = candle_core::op::BackpropOp::none;
             Ok((

@@ -7,6 +7,8 @@ use crate::error::OpError;
 use crate::random::philox;
 use crate::real::Real;
 use crate::storage::slice;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
@@ -75,11 +77,16 @@ impl Dropout {
         (self.p * 2f64.powi(32)) as u32
     }
 
-    fn apply<T: Real>(&self, x: &[T]) -> Vec<T> {
-        let factor = T::from_f64(match self.rule {
+    /// What a survivor is multiplied by.
+    fn factor(&self) -> f64 {
+        match self.rule {
             DropoutRule::Inverted => 1.0 / (1.0 - self.p),
             DropoutRule::Paper => 1.0,
-        });
+        }
+    }
+
+    fn apply<T: Real>(&self, x: &[T]) -> Vec<T> {
+        let factor = T::from_f64(self.factor());
         let mut y = x.to_vec();
         y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
             Arch::new().dispatch(Block {
@@ -135,6 +142,17 @@ impl CustomOp1 for Dropout {
             other => return Err(OpError::dtype("dropout", other.dtype()).into()),
         };
         Ok((y, l.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        let mask = crate::cuda::dropout::Mask {
+            seed: self.seed,
+            stream: self.stream,
+            threshold: self.threshold(),
+            factor: self.factor(),
+        };
+        crate::cuda::dropout::apply(mask, x, l)
     }
 
     /// The same mask and factor on the gradient.

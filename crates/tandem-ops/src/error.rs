@@ -19,8 +19,14 @@ pub enum OpError {
     #[error("{op}: element type {dtype:?} is not supported; convert to f32 or f64 first")]
     DType { op: &'static str, dtype: DType },
     /// Tensors that are not where the operation runs.
-    #[error("{op}: the inputs must be on one device, the CPU; got {device}")]
+    #[error("{op}: the inputs must be on one device; got {device}")]
     Device { op: &'static str, device: String },
+    /// A CUDA kernel that NVRTC did not take.
+    #[error("kernels/{file} does not compile:\n{log}")]
+    Compile { file: String, log: String },
+    /// A CUDA kernel called with something else than it declares.
+    #[error("kernel {entry}: {what}")]
+    Launch { entry: String, what: String },
     /// A label outside the classes.
     #[error("{op}: label {label} of row {row} is not below the number of classes, {classes}")]
     Label {

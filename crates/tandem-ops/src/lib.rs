@@ -4,9 +4,13 @@
 //! plain reference, the CPU path, the backward pass. All tensors are `(N, C, H, W)`, f32 or f64.
 //! Results do not depend on the number of threads.
 
+#![deny(unsafe_code)]
+
 pub mod activation;
 pub mod avg_pool;
 pub mod conv;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod dropout;
 pub mod error;
 pub mod linear;

@@ -12,6 +12,8 @@ use crate::error::OpError;
 use crate::product::{Dots, Finish, Panels, Product, Start, Tiles, pack_panels, pack_tiles};
 use crate::real::Real;
 use crate::storage::{slice, with_cpu};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -24,10 +26,10 @@ pub struct Linear {
 
 /// Sizes of one application.
 #[derive(Clone, Copy, Debug)]
-struct Sizes {
-    n: usize,
-    k: usize,
-    o: usize,
+pub(crate) struct Sizes {
+    pub n: usize,
+    pub k: usize,
+    pub o: usize,
 }
 
 impl Linear {
@@ -51,6 +53,15 @@ impl Linear {
             )
             .into()),
         }
+    }
+
+    fn sizes_with_bias(&self, xl: &Layout, wl: &Layout, bl: &Layout) -> Result<Sizes> {
+        let s = self.sizes(xl.shape(), wl.shape())?;
+        if bl.dims() != [s.o] {
+            let got = format!("b {:?} for {} outputs", bl.dims(), s.o);
+            return Err(OpError::shape("linear", "one bias an output", got).into());
+        }
+        Ok(s)
     }
 }
 
@@ -87,11 +98,7 @@ impl CustomOp3 for Linear {
         b: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let s = self.sizes(xl.shape(), wl.shape())?;
-        if bl.dims() != [s.o] {
-            let got = format!("b {:?} for {} outputs", bl.dims(), s.o);
-            return Err(OpError::shape("linear", "one bias an output", got).into());
-        }
+        let s = self.sizes_with_bias(xl, wl, bl)?;
         let f = self.activation;
         let y = match x {
             CpuStorage::F32(_) => {
@@ -102,6 +109,22 @@ impl CustomOp3 for Linear {
             }
             other => return Err(OpError::dtype("linear", other.dtype()).into()),
         };
+        Ok((y, Shape::from((s.n, s.o))))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        w: &CudaStorage,
+        wl: &Layout,
+        b: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let s = self.sizes_with_bias(xl, wl, bl)?;
+        let relu = self.activation == Activation::Relu;
+        let y = crate::cuda::linear::forward(s, relu, (x, xl), (w, wl), (b, bl))?;
         Ok((y, Shape::from((s.n, s.o))))
     }
 
@@ -116,6 +139,10 @@ impl CustomOp3 for Linear {
         let s = self.sizes(x.shape(), w.shape())?;
         let (x, w, dy) = (x.contiguous()?, w.contiguous()?, dy.contiguous()?);
         let y = (self.activation == Activation::Relu).then_some(y);
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return backward_on_cuda(s, &x, &w, y, &dy);
+        }
         let (dx, dw, db) = match x.dtype() {
             DType::F32 => backward::<f32>(s, &x, &w, y, &dy)?,
             DType::F64 => backward::<f64>(s, &x, &w, y, &dy)?,
@@ -207,6 +234,28 @@ fn backward<T: Real>(
         Tensor::from_vec(dx, (s.n, s.k), device)?,
         Tensor::from_vec(dw, (s.o, s.k), device)?,
         Tensor::from_vec(db, s.o, device)?,
+    ))
+}
+
+#[cfg(feature = "cuda")]
+fn backward_on_cuda(
+    s: Sizes,
+    x: &Tensor,
+    w: &Tensor,
+    y: Option<&Tensor>,
+    dy: &Tensor,
+) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    use crate::storage::{on_cuda, with_cuda};
+    let y = y.map(Tensor::contiguous).transpose()?;
+    let inputs = [Some(x), Some(w), Some(dy), y.as_ref()];
+    let [dx, dw, db] = with_cuda("linear", &inputs, |t| match *t {
+        [Some(x), Some(w), Some(dy), y] => crate::cuda::linear::backward(s, x, w, y, dy),
+        _ => unreachable!("all but y were given"),
+    })?;
+    Ok((
+        Some(on_cuda(dx, (s.n, s.k))),
+        Some(on_cuda(dw, (s.o, s.k))),
+        Some(on_cuda(db, s.o)),
     ))
 }
 

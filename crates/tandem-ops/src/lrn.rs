@@ -10,9 +10,11 @@
 
 use crate::error::OpError;
 use crate::real::Real;
-use crate::storage::{slice, with_cpu};
+use crate::storage::slice;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -79,7 +81,7 @@ impl Lrn {
     }
 
     /// Channels a group and positions a channel.
-    fn sizes(&self, shape: &Shape) -> Result<(usize, usize)> {
+    pub(crate) fn sizes(&self, shape: &Shape) -> Result<(usize, usize)> {
         match shape.dims() {
             &[_, c, h, w] if c % self.groups == 0 && c > 0 && h * w > 0 => {
                 Ok((c / self.groups, h * w))
@@ -92,6 +94,22 @@ impl Lrn {
                 Err(OpError::shape("lrn", what, format!("{dims:?}")).into())
             }
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// k, α as it multiplies the sum, β.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn constants(&self) -> (f64, f64, f64) {
+        (self.k, self.alpha, self.beta)
     }
 
     /// Channels in the window of channel `c` of `channels`. Windows are symmetric: these are also
@@ -319,18 +337,54 @@ impl CustomOp1 for Lrn {
         Ok((y, l.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        crate::cuda::lrn::forward(self, x, l)
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let sizes = self.sizes(x.shape())?;
         let (x, dy) = (x.contiguous()?, dy.contiguous()?);
-        let dx = match x.dtype() {
-            DType::F32 => with_cpu::<f32, _>(&[Some(&x), Some(&dy)], |t| {
-                Tensor::from_vec(self.gradient(t[0], t[1], sizes), x.shape(), x.device())
-            })?,
-            DType::F64 => with_cpu::<f64, _>(&[Some(&x), Some(&dy)], |t| {
-                Tensor::from_vec(self.gradient(t[0], t[1], sizes), x.shape(), x.device())
-            })?,
-            other => return Err(OpError::dtype("lrn", other).into()),
+        Ok(Some(x.apply_op2_no_bwd(&dy, &LrnBackward(*self))?))
+    }
+}
+
+/// The gradient of the input, from the input and the output's gradient.
+struct LrnBackward(Lrn);
+
+impl CustomOp2 for LrnBackward {
+    fn name(&self) -> &'static str {
+        "lrn-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        dy: &CpuStorage,
+        dyl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self(op) = self;
+        let sizes = op.sizes(xl.shape())?;
+        let dx = match x {
+            CpuStorage::F32(_) => {
+                CpuStorage::F32(op.gradient::<f32>(slice(x, xl)?, slice(dy, dyl)?, sizes))
+            }
+            CpuStorage::F64(_) => {
+                CpuStorage::F64(op.gradient::<f64>(slice(x, xl)?, slice(dy, dyl)?, sizes))
+            }
+            other => return Err(OpError::dtype("lrn", other.dtype()).into()),
         };
-        Ok(Some(dx))
+        Ok((dx, xl.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        dy: &CudaStorage,
+        dyl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        crate::cuda::lrn::backward(&self.0, x, xl, dy, dyl)
     }
 }

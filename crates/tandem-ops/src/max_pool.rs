@@ -12,13 +12,15 @@
 use crate::error::OpError;
 use crate::planes::Planes;
 use crate::real::Real;
-use crate::storage::{slice, with_cpu};
+use crate::storage::slice;
 use crate::window::{Grid, Rounding, Window};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Max pooling's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +29,43 @@ pub struct MaxPool2d {
 }
 
 /// One application of max pooling: it remembers the winners of its forward pass.
-#[derive(Debug)]
 pub struct MaxPool2dOp {
     pool: MaxPool2d,
-    winners: Mutex<Vec<u8>>,
+    winners: Mutex<Winners>,
+}
+
+/// The winner of each output, on the device of the forward pass.
+enum Winners {
+    Cpu(Vec<u8>),
+    #[cfg(feature = "cuda")]
+    Cuda {
+        places: crate::cuda::Buffer<u8>,
+        count: usize,
+    },
+}
+
+impl Default for Winners {
+    fn default() -> Self {
+        Self::Cpu(Vec::new())
+    }
+}
+
+impl Winners {
+    fn len(&self) -> usize {
+        match self {
+            Self::Cpu(places) => places.len(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda { count, .. } => *count,
+        }
+    }
+}
+
+impl MaxPool2dOp {
+    fn winners(&self) -> MutexGuard<'_, Winners> {
+        self.winners
+            .lock()
+            .expect("nothing panics while it holds the lock")
+    }
 }
 
 impl MaxPool2d {
@@ -284,34 +319,85 @@ impl CustomOp1 for MaxPool2dOp {
             }
             other => return Err(OpError::dtype("max-pool2d", other.dtype()).into()),
         };
-        *self
-            .winners
-            .lock()
-            .expect("nothing panics while it holds the lock") = winners;
+        *self.winners() = Winners::Cpu(winners);
         let dims = l.dims();
         Ok((y, Shape::from((dims[0], dims[1], grid.out.0, grid.out.1))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        let grid = self.pool.window.over("max-pool2d", l.shape())?;
+        let dims = l.dims();
+        let shape = Shape::from((dims[0], dims[1], grid.out.0, grid.out.1));
+        let (y, places) = crate::cuda::max_pool::forward(&grid, x, l)?;
+        let count = shape.elem_count();
+        *self.winners() = Winners::Cuda { places, count };
+        Ok((y, shape))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let grid = self.pool.window.over("max-pool2d", x.shape())?;
-        let winners = self
-            .winners
-            .lock()
-            .expect("nothing panics while it holds the lock");
-        if winners.len() != dy.elem_count() {
-            let got = format!("{} winners, dy {:?}", winners.len(), dy.dims());
+        let op = MaxPool2dBackward {
+            grid: self.pool.window.over("max-pool2d", x.shape())?,
+            input: x.shape(),
+            winners: &self.winners(),
+        };
+        if op.winners.len() != dy.elem_count() {
+            let got = format!("{} winners, dy {:?}", op.winners.len(), dy.dims());
             return Err(OpError::shape("max-pool2d", "backward before its forward", got).into());
         }
-        let dy = dy.contiguous()?;
-        let dx = match dy.dtype() {
-            DType::F32 => with_cpu::<f32, _>(&[Some(&dy)], |t| {
-                Tensor::from_vec(backward(&grid, &winners, t[0]), x.shape(), x.device())
-            })?,
-            DType::F64 => with_cpu::<f64, _>(&[Some(&dy)], |t| {
-                Tensor::from_vec(backward(&grid, &winners, t[0]), x.shape(), x.device())
-            })?,
-            other => return Err(OpError::dtype("max-pool2d", other).into()),
+        Ok(Some(dy.contiguous()?.apply_op1_no_bwd(&op)?))
+    }
+}
+
+/// The gradient of the input, from the output's and the winners of the forward pass.
+struct MaxPool2dBackward<'a> {
+    grid: Grid,
+    input: &'a Shape,
+    winners: &'a Winners,
+}
+
+impl MaxPool2dBackward<'_> {
+    /// The forward pass ran elsewhere.
+    #[cfg(feature = "cuda")]
+    fn elsewhere(&self, device: &str) -> candle_core::Error {
+        let what = "its forward pass ran on another device";
+        OpError::shape("max-pool2d", what, format!("dy on {device}")).into()
+    }
+}
+
+impl CustomOp1 for MaxPool2dBackward<'_> {
+    fn name(&self) -> &'static str {
+        "max-pool2d-backward"
+    }
+
+    fn cpu_fwd(&self, dy: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        #[cfg_attr(
+            not(feature = "cuda"),
+            allow(
+                clippy::infallible_destructuring_match,
+                reason = "without CUDA there is one place for them to be"
+            )
+        )]
+        let winners = match self.winners {
+            Winners::Cpu(winners) => winners,
+            #[cfg(feature = "cuda")]
+            Winners::Cuda { .. } => return Err(self.elsewhere("the CPU")),
         };
-        Ok(Some(dx))
+        let grid = &self.grid;
+        let dx = match dy {
+            CpuStorage::F32(_) => CpuStorage::F32(backward(grid, winners, slice::<f32>(dy, l)?)),
+            CpuStorage::F64(_) => CpuStorage::F64(backward(grid, winners, slice::<f64>(dy, l)?)),
+            other => return Err(OpError::dtype("max-pool2d", other.dtype()).into()),
+        };
+        Ok((dx, self.input.clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, dy: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        let Winners::Cuda { places, .. } = self.winners else {
+            return Err(self.elsewhere("a GPU"));
+        };
+        let dx = crate::cuda::max_pool::backward(&self.grid, self.input, places, dy, l)?;
+        Ok((dx, self.input.clone()))
     }
 }

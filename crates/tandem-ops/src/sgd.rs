@@ -9,6 +9,8 @@
 use crate::error::OpError;
 use crate::real::Real;
 use crate::storage::slice;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result};
 use pulp::{Arch, Simd, WithSimd};
@@ -54,6 +56,16 @@ impl Sgd {
             learning_rate,
             momentum,
             weight_decay,
+        })
+    }
+
+    /// Where the slab lies in its storage, if it suits the gradient.
+    fn offsets(&self, sl: &Layout, gl: &Layout) -> Result<(usize, usize)> {
+        let fits = sl.dims().first() == Some(&2) && sl.dims()[1..] == *gl.dims();
+        sl.contiguous_offsets().filter(|_| fits).ok_or_else(|| {
+            let shapes = format!("slab {:?}, gradient {:?}", sl.dims(), gl.dims());
+            let what = "the slab must be contiguous and (2, shape of the gradient)";
+            OpError::shape("sgd", what, shapes).into()
         })
     }
 
@@ -122,17 +134,34 @@ impl InplaceOp2 for Sgd {
         gradient: &CpuStorage,
         gl: &Layout,
     ) -> Result<()> {
-        let fits = sl.dims().first() == Some(&2) && sl.dims()[1..] == *gl.dims();
-        let Some((start, end)) = sl.contiguous_offsets().filter(|_| fits) else {
-            let shapes = format!("slab {:?}, gradient {:?}", sl.dims(), gl.dims());
-            let what = "the slab must be contiguous and (2, shape of the gradient)";
-            return Err(OpError::shape("sgd", what, shapes).into());
-        };
+        let (start, end) = self.offsets(sl, gl)?;
         match slab {
             CpuStorage::F32(slab) => self.step(&mut slab[start..end], slice(gradient, gl)?),
             CpuStorage::F64(slab) => self.step(&mut slab[start..end], slice(gradient, gl)?),
             other => return Err(OpError::dtype("sgd", other.dtype()).into()),
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        slab: &mut CudaStorage,
+        sl: &Layout,
+        gradient: &CudaStorage,
+        gl: &Layout,
+    ) -> Result<()> {
+        let (start, _) = self.offsets(sl, gl)?;
+        let (rule, decay) = match self.rule {
+            SgdRule::Paper => ("paper", self.weight_decay * self.learning_rate),
+            SgdRule::Pytorch => ("pytorch", self.weight_decay),
+        };
+        let step = crate::cuda::sgd::Step {
+            rule,
+            rate: self.learning_rate,
+            momentum: self.momentum,
+            decay,
+        };
+        crate::cuda::sgd::step(step, slab, start, gradient, gl)
     }
 }

@@ -7,9 +7,11 @@
 
 use crate::error::OpError;
 use crate::real::Real;
-use crate::storage::{slice, with_cpu};
+use crate::storage::slice;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 /// The loss.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,28 +51,48 @@ fn max_and_sum<T: Real>(row: &[T]) -> (T, T) {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
-    let (n, c) = logits.dims2()?;
-    if c == 0 {
-        let dims = format!("{:?}", logits.dims());
-        return Err(OpError::shape("softmax", "there must be a class", dims).into());
+    logits.contiguous()?.apply_op1_no_bwd(&Softmax)
+}
+
+/// Rows and classes of logits `(N, C)` with at least one class.
+fn rows_and_classes(op: &'static str, logits: &Layout) -> Result<(usize, usize)> {
+    match logits.dims() {
+        &[n, c] if c > 0 => Ok((n, c)),
+        dims => {
+            let what = "logits must be (N, C) with at least one class";
+            Err(OpError::shape(op, what, format!("{dims:?}")).into())
+        }
     }
-    let logits = logits.contiguous()?;
-    fn rows<T: Real>(z: &[T], c: usize) -> Vec<T> {
-        z.chunks_exact(c)
-            .flat_map(|row| {
-                let (max, sum) = max_and_sum(row);
-                row.iter().map(move |z| (*z - max).exp() / sum)
-            })
-            .collect()
+}
+
+struct Softmax;
+
+impl CustomOp1 for Softmax {
+    fn name(&self) -> &'static str {
+        "softmax"
     }
-    match logits.dtype() {
-        DType::F32 => with_cpu::<f32, _>(&[Some(&logits)], |z| {
-            Tensor::from_vec(rows(z[0], c), (n, c), logits.device())
-        }),
-        DType::F64 => with_cpu::<f64, _>(&[Some(&logits)], |z| {
-            Tensor::from_vec(rows(z[0], c), (n, c), logits.device())
-        }),
-        other => Err(OpError::dtype("softmax", other).into()),
+
+    fn cpu_fwd(&self, z: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, classes) = rows_and_classes("softmax", l)?;
+        fn rows<T: Real>(z: &[T], classes: usize) -> Vec<T> {
+            z.chunks_exact(classes)
+                .flat_map(|row| {
+                    let (max, sum) = max_and_sum(row);
+                    row.iter().map(move |z| (*z - max).exp() / sum)
+                })
+                .collect()
+        }
+        let p = match z {
+            CpuStorage::F32(_) => CpuStorage::F32(rows(slice::<f32>(z, l)?, classes)),
+            CpuStorage::F64(_) => CpuStorage::F64(rows(slice::<f64>(z, l)?, classes)),
+            other => return Err(OpError::dtype("softmax", other.dtype()).into()),
+        };
+        Ok((p, l.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, z: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        crate::cuda::softmax_nll::softmax(rows_and_classes("softmax", l)?, z, l)
     }
 }
 
@@ -104,23 +126,8 @@ impl CustomOp2 for SoftmaxNll {
         labels: &CpuStorage,
         ll: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (&[n, classes], &[rows]) = (zl.dims(), ll.dims()) else {
-            let shapes = format!("logits {:?}, labels {:?}", zl.dims(), ll.dims());
-            return Err(OpError::shape("softmax-nll", "logits (N, C), labels (N,)", shapes).into());
-        };
-        if n != rows || n == 0 || classes == 0 {
-            let shapes = format!("logits {:?}, labels {:?}", zl.dims(), ll.dims());
-            return Err(OpError::shape("softmax-nll", "one label a row", shapes).into());
-        }
-        let Some((start, end)) = ll.contiguous_offsets() else {
-            return Err(OpError::shape(
-                "softmax-nll",
-                "labels must be contiguous",
-                format!("{ll:?}"),
-            )
-            .into());
-        };
-        let labels = &labels.as_slice::<u32>()?[start..end];
+        let (_, classes) = sizes(zl, ll)?;
+        let labels = labels_of(labels, ll)?;
         let loss = match z {
             CpuStorage::F32(_) => {
                 CpuStorage::F32(vec![loss(slice::<f32>(z, zl)?, labels, classes)?])
@@ -133,7 +140,17 @@ impl CustomOp2 for SoftmaxNll {
         Ok((loss, Shape::from(())))
     }
 
-    /// `dz = (softmax(z) − onehot(label)) / N · dloss`.
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        z: &CudaStorage,
+        zl: &Layout,
+        labels: &CudaStorage,
+        ll: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        crate::cuda::softmax_nll::loss(sizes(zl, ll)?, z, zl, labels, ll)
+    }
+
     fn bwd(
         &self,
         z: &Tensor,
@@ -141,10 +158,51 @@ impl CustomOp2 for SoftmaxNll {
         _loss: &Tensor,
         dloss: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (n, classes) = z.dims2()?;
-        let z = z.contiguous()?;
-        let labels = labels.to_vec1::<u32>()?;
-        let scale = dloss.to_dtype(DType::F64)?.to_scalar::<f64>()? / n as f64;
+        let (z, labels) = (z.contiguous()?, labels.contiguous()?);
+        let dz = z.apply_op3_no_bwd(&labels, &dloss.contiguous()?, &SoftmaxNllBackward)?;
+        Ok((Some(dz), None))
+    }
+}
+
+/// Rows and classes, of logits and labels that go together.
+fn sizes(zl: &Layout, ll: &Layout) -> Result<(usize, usize)> {
+    let shapes = || format!("logits {:?}, labels {:?}", zl.dims(), ll.dims());
+    let (&[n, classes], &[rows]) = (zl.dims(), ll.dims()) else {
+        return Err(OpError::shape("softmax-nll", "logits (N, C), labels (N,)", shapes()).into());
+    };
+    if n != rows || n == 0 || classes == 0 {
+        return Err(OpError::shape("softmax-nll", "one label a row", shapes()).into());
+    }
+    Ok((n, classes))
+}
+
+fn labels_of<'a>(labels: &'a CpuStorage, ll: &Layout) -> Result<&'a [u32]> {
+    let Some((start, end)) = ll.contiguous_offsets() else {
+        let layout = format!("{ll:?}");
+        return Err(OpError::shape("softmax-nll", "labels must be contiguous", layout).into());
+    };
+    Ok(&labels.as_slice::<u32>()?[start..end])
+}
+
+/// `dz = (softmax(z) − onehot(label)) / N · dloss`.
+struct SoftmaxNllBackward;
+
+impl CustomOp3 for SoftmaxNllBackward {
+    fn name(&self) -> &'static str {
+        "softmax-nll-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        z: &CpuStorage,
+        zl: &Layout,
+        labels: &CpuStorage,
+        ll: &Layout,
+        dloss: &CpuStorage,
+        dl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (n, classes) = sizes(zl, ll)?;
+        let labels = labels_of(labels, ll)?;
         fn gradient<T: Real>(z: &[T], labels: &[u32], classes: usize, scale: T) -> Vec<T> {
             let mut dz = Vec::with_capacity(z.len());
             for (z, label) in z.chunks_exact(classes).zip(labels) {
@@ -155,23 +213,32 @@ impl CustomOp2 for SoftmaxNll {
             }
             dz
         }
-        let dz = match z.dtype() {
-            DType::F32 => with_cpu::<f32, _>(&[Some(&z)], |t| {
-                Tensor::from_vec(
-                    gradient(t[0], &labels, classes, scale as f32),
-                    (n, classes),
-                    z.device(),
-                )
-            })?,
-            DType::F64 => with_cpu::<f64, _>(&[Some(&z)], |t| {
-                Tensor::from_vec(
-                    gradient(t[0], &labels, classes, scale),
-                    (n, classes),
-                    z.device(),
-                )
-            })?,
-            other => return Err(OpError::dtype("softmax-nll", other).into()),
+        let dz = match z {
+            CpuStorage::F32(_) => {
+                let scale = f64::from(slice::<f32>(dloss, dl)?[0]) / n as f64;
+                let z = slice::<f32>(z, zl)?;
+                CpuStorage::F32(gradient(z, labels, classes, scale as f32))
+            }
+            CpuStorage::F64(_) => {
+                let scale = slice::<f64>(dloss, dl)?[0] / n as f64;
+                CpuStorage::F64(gradient(slice::<f64>(z, zl)?, labels, classes, scale))
+            }
+            other => return Err(OpError::dtype("softmax-nll", other.dtype()).into()),
         };
-        Ok((Some(dz), None))
+        Ok((dz, zl.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        z: &CudaStorage,
+        zl: &Layout,
+        labels: &CudaStorage,
+        ll: &Layout,
+        dloss: &CudaStorage,
+        dl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let sizes = sizes(zl, ll)?;
+        crate::cuda::softmax_nll::backward(sizes, (z, zl), (labels, ll), (dloss, dl))
     }
 }

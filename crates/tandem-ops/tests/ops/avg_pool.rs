@@ -1,5 +1,7 @@
-use crate::common::{Fixture, assert_golden, assert_near, check_gradient, config, noise, values};
-use candle_core::{CustomOp1, DType};
+use crate::common::{
+    Fixture, assert_golden, assert_near, check_gradient, config, noise, places, values,
+};
+use candle_core::CustomOp1;
 use proptest::prelude::*;
 use tandem_ops::avg_pool::AvgPool2d;
 use tandem_ops::window::Rounding;
@@ -15,8 +17,8 @@ fn overlapping_averages_match_pytorch() {
         Rounding::Down,
     )
     .unwrap();
-    for dtype in [DType::F32, DType::F64] {
-        let t = |name: &str| f.tensor(name, dtype);
+    for place in &places() {
+        let t = |name: &str| f.tensor(name, place);
         let y = pool.forward(&t("x")).unwrap();
         assert_golden("y", &y, &t("y"));
         assert_golden(

@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use std::collections::HashMap;
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
 
 /// Random shapes tried for each operation in a run.
 pub const CASES: u32 = 1000;
@@ -23,8 +25,14 @@ impl Fixture {
         }
     }
 
-    pub fn tensor(&self, name: &str, dtype: DType) -> Tensor {
-        self.tensors[name].to_dtype(dtype).unwrap()
+    pub fn tensor(&self, name: &str, place: &Place) -> Tensor {
+        let tensor = self.tensors[name].to_dtype(place.dtype).unwrap();
+        tensor.to_device(&place.device).unwrap()
+    }
+
+    pub fn labels(&self, name: &str, place: &Place) -> Tensor {
+        let tensor = self.tensors[name].to_dtype(DType::U32).unwrap();
+        tensor.to_device(&place.device).unwrap()
     }
 
     /// A parameter; values in the metadata are JSON.
@@ -41,7 +49,38 @@ impl Fixture {
     }
 }
 
+/// A device, and an element type that operations have there.
+pub struct Place {
+    pub device: Device,
+    pub dtype: DType,
+}
+
+/// Where golden values are checked: the CPU, and a GPU (or the emulator) in a build with `cuda`.
+pub fn places() -> Vec<Place> {
+    let cpu = |dtype| Place {
+        device: Device::Cpu,
+        dtype,
+    };
+    #[cfg_attr(not(feature = "cuda"), allow(unused_mut, reason = "a GPU is one more"))]
+    let mut places = vec![cpu(DType::F32), cpu(DType::F64)];
+    #[cfg(feature = "cuda")]
+    places.push(Place {
+        device: gpu(),
+        dtype: DType::F32,
+    });
+    places
+}
+
+/// The first GPU, opened once.
+#[cfg(feature = "cuda")]
+pub fn gpu() -> Device {
+    static GPU: OnceLock<Device> = OnceLock::new();
+    let open = || tandem_ops::cuda::device::open(0).expect("a GPU, or the emulator, is there");
+    GPU.get_or_init(open).clone()
+}
+
 pub fn values(tensor: &Tensor) -> Vec<f64> {
+    let tensor = tensor.to_device(&Device::Cpu).unwrap();
     let flat = tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap();
     flat.to_vec1().unwrap()
 }

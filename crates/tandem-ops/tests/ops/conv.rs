@@ -1,6 +1,6 @@
 use crate::common::{
     Fixture, assert_golden, assert_near, assert_same_for_any_threads, check_gradient, config,
-    noise, scattered, values,
+    noise, places, scattered, values,
 };
 use candle_core::{CustomOp3, DType, Tensor};
 use proptest::prelude::*;
@@ -13,8 +13,8 @@ fn convolutions_match_pytorch() {
         let f = Fixture::read(&format!("conv-{name}"));
         let (s, p) = (f.size("stride"), f.size("padding"));
         let op = Conv2d::new((s, s), (p, p), f.size("groups"), Activation::None).unwrap();
-        for dtype in [DType::F32, DType::F64] {
-            let t = |name: &str| f.tensor(name, dtype);
+        for place in &places() {
+            let t = |name: &str| f.tensor(name, place);
             let y = op.forward(&t("x"), &t("w"), &t("b")).unwrap();
             assert_golden(&format!("{name} y"), &y, &t("y"));
             let (dx, dw, db) = op.bwd(&t("x"), &t("w"), &t("b"), &y, &t("dy")).unwrap();

@@ -1,6 +1,6 @@
 use crate::common::{
     Fixture, assert_golden, assert_near, assert_same_for_any_threads, check_gradient, config,
-    noise, scattered, values,
+    noise, places, scattered, values,
 };
 use candle_core::{CustomOp1, DType, Tensor};
 use proptest::prelude::*;
@@ -21,8 +21,8 @@ fn both_conventions_match_pytorch() {
         let divide = f.value("divide_alpha_by_n").as_bool().unwrap();
         let (k, alpha, beta) = (f.number("k"), f.number("alpha"), f.number("beta"));
         let op = Lrn::new(f.size("n"), k, alpha, beta, convention(divide)).unwrap();
-        for dtype in [DType::F32, DType::F64] {
-            let t = |name: &str| f.tensor(name, dtype);
+        for place in &places() {
+            let t = |name: &str| f.tensor(name, place);
             let y = op.forward(&t("x")).unwrap();
             assert_golden(&format!("{name} y"), &y, &t("y"));
             let dx = op.bwd(&t("x"), &y, &t("dy")).unwrap().unwrap();

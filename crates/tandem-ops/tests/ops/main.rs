@@ -11,5 +11,7 @@ mod dropout;
 mod linear;
 mod lrn;
 mod max_pool;
+#[cfg(feature = "cuda")]
+mod on_cuda;
 mod sgd;
 mod softmax_nll;

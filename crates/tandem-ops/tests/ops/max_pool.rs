@@ -1,6 +1,6 @@
 use crate::common::{
-    Fixture, assert_golden, assert_near, assert_same_for_any_threads, config, noise, scattered,
-    values,
+    Fixture, assert_golden, assert_near, assert_same_for_any_threads, config, noise, places,
+    scattered, values,
 };
 use candle_core::{CustomOp1, DType, Tensor};
 use proptest::prelude::*;
@@ -26,8 +26,8 @@ fn of_fixture(f: &Fixture) -> MaxPool2d {
 fn values_and_gradients_match_pytorch_ties_included() {
     for name in ["overlap", "ties", "ceil", "even", "stride1", "padded"] {
         let f = Fixture::read(&format!("pool-{name}"));
-        for dtype in [DType::F32, DType::F64] {
-            let t = |name: &str| f.tensor(name, dtype);
+        for place in &places() {
+            let t = |name: &str| f.tensor(name, place);
             let op = of_fixture(&f).op();
             let y = t("x").apply_op1_no_bwd(&op).unwrap();
             assert_golden(&format!("{name} y"), &y, &t("y"));

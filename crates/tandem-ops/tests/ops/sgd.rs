@@ -1,5 +1,5 @@
 use crate::common::{
-    Fixture, assert_golden, assert_near, assert_same_for_any_threads, noise, values,
+    Fixture, assert_golden, assert_near, assert_same_for_any_threads, noise, places, values,
 };
 use candle_core::{DType, Device, Tensor};
 use tandem_ops::sgd::{Sgd, SgdRule};
@@ -8,10 +8,12 @@ use tandem_ops::sgd::{Sgd, SgdRule};
 fn the_papers_rule_matches_across_a_change_of_rate() {
     let f = Fixture::read("sgd");
     let rates: Vec<f64> = serde_json::from_value(f.value("learning_rates")).unwrap();
-    for dtype in [DType::F32, DType::F64] {
-        let t = |name: String| f.tensor(&name, dtype);
+    for place in &places() {
+        let t = |name: String| f.tensor(&name, place);
         let w = t("w0".into());
+        let w = w.to_device(&Device::Cpu).unwrap();
         let slab = Tensor::stack(&[&w, &w.zeros_like().unwrap()], 0).unwrap();
+        let slab = slab.to_device(&place.device).unwrap();
         for (i, rate) in (1..).zip(&rates) {
             let sgd = Sgd::new(
                 SgdRule::Paper,

@@ -1,26 +1,26 @@
 use crate::common::{
-    Fixture, assert_golden, assert_near, check_gradient, noise, scattered, values,
+    Fixture, assert_golden, assert_near, check_gradient, noise, places, scattered, values,
 };
-use candle_core::{CustomOp2, DType, Device, Tensor};
+use candle_core::{CustomOp2, Device, Tensor};
 use tandem_ops::softmax_nll::{SoftmaxNll, softmax};
 
 #[test]
 fn loss_gradient_and_probabilities_match_pytorch() {
     let f = Fixture::read("softmax-nll");
-    for dtype in [DType::F32, DType::F64] {
-        let z = f.tensor("logits", dtype);
-        let labels = f.tensor("labels", DType::U32);
+    for place in &places() {
+        let z = f.tensor("logits", place);
+        let labels = f.labels("labels", place);
         let loss = SoftmaxNll.forward(&z, &labels).unwrap();
-        assert_golden("loss", &loss, &f.tensor("loss", dtype));
-        let (dz, none) = SoftmaxNll
-            .bwd(&z, &labels, &loss, &loss.ones_like().unwrap())
-            .unwrap();
-        assert_golden("dlogits", &dz.unwrap(), &f.tensor("dlogits", dtype));
+        assert_golden("loss", &loss, &f.tensor("loss", place));
+        let one = Tensor::ones((), place.dtype, &Device::Cpu).unwrap();
+        let one = one.to_device(&place.device).unwrap();
+        let (dz, none) = SoftmaxNll.bwd(&z, &labels, &loss, &one).unwrap();
+        assert_golden("dlogits", &dz.unwrap(), &f.tensor("dlogits", place));
         assert!(none.is_none());
         assert_golden(
             "probabilities",
             &softmax(&z).unwrap(),
-            &f.tensor("probabilities", dtype),
+            &f.tensor("probabilities", place),
         );
     }
 }

@@ -1,0 +1,306 @@
+//! Convolution on a GPU: `kernels/unfold.cu`, a product a group by cuBLAS, `kernels/bias.cu`.
+//!
+//! The pictures of a batch are worked on in parts, as many at a time as the unfolded input leaves
+//! room for in the workspace. In a part, the unfolded pictures stand side by side, so one product a
+//! group covers them all, and the groups are the batch of one call. The passes around the products,
+//! which bias and ReLU need anyway, turn channels-first into `(N, C, H, W)` and back.
+
+use super::compile::Kernels;
+use super::element::{Element, for_element, size, view};
+use super::launch::{Argument, Buffer, Grid, launch, multiply};
+use super::linear::{Placed, total};
+use super::pooling::over_planes;
+use super::product::Product;
+use crate::conv::Geometry;
+use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
+use candle_core::{CudaDevice, CudaStorage, Result};
+
+const OP: &str = "conv2d";
+
+/// Bytes an unfolded part may take. A picture larger than that is a part of its own.
+const WORKSPACE: usize = 256 << 20;
+
+/// Pictures whose gradients a block adds up for the bias; the sums are added in order.
+const PART: usize = 4;
+
+/// Taps or planes that a thread visits when it unfolds.
+const TAPS: usize = 4;
+
+/// One application and its parts.
+#[derive(Clone, Copy)]
+struct Parts {
+    g: Geometry,
+    pictures: usize,
+}
+
+impl Parts {
+    fn of<T>(g: &Geometry) -> Self {
+        let picture = g.groups * g.taps() * g.out_pixels() * size_of::<T>();
+        Self {
+            g: *g,
+            pictures: (WORKSPACE / picture.max(1)).clamp(1, g.n.max(1)),
+        }
+    }
+
+    /// First picture and number of pictures of each part.
+    fn each(self) -> impl Iterator<Item = (usize, usize)> {
+        let n = self.g.n;
+        (0..n)
+            .step_by(self.pictures)
+            .map(move |first| (first, self.pictures.min(n - first)))
+    }
+
+    /// Elements of an unfolded part of `pictures`.
+    fn unfolded(self, pictures: usize) -> usize {
+        self.g.groups * self.g.taps() * pictures * self.g.out_pixels()
+    }
+
+    fn outputs(self) -> usize {
+        self.g.groups * self.g.o
+    }
+
+    /// Elements of one input picture.
+    fn input(self) -> usize {
+        self.g.groups * self.g.in_len()
+    }
+
+    /// Elements of one output picture.
+    fn output(self) -> usize {
+        self.outputs() * self.g.out_pixels()
+    }
+
+    /// Planes, sizes, kernel, stride and padding in the kernels' order.
+    fn arguments(self) -> Result<[i32; 11]> {
+        let g = self.g;
+        let _: i32 = size(OP, g.padded.0.saturating_mul(g.padded.1))?;
+        let pairs = [g.size, g.out, g.kernel, g.stride, g.padding];
+        let mut all = [size(OP, g.groups * g.c)?; 11];
+        for (place, value) in all[1..]
+            .iter_mut()
+            .zip(pairs.iter().flat_map(|p| [p.0, p.1]))
+        {
+            *place = size(OP, value)?;
+        }
+        Ok(all)
+    }
+
+    /// `product` with the sizes of one group's forward product, and the groups as its batch.
+    fn product(self, pictures: usize) -> Product {
+        Product {
+            m: self.g.o,
+            n: pictures * self.g.out_pixels(),
+            k: self.g.taps(),
+            batch: self.g.groups,
+            transpose_a: false,
+            transpose_b: false,
+            accumulate: false,
+        }
+    }
+
+    fn unfold<T: Element>(
+        self,
+        device: &CudaDevice,
+        mut x: CudaView<'_, T>,
+        u: &mut Buffer<T>,
+        pictures: usize,
+    ) -> Result<()> {
+        let length = pictures * self.g.out_pixels();
+        let taps = self.g.groups * self.g.taps();
+        let _: i32 = size(OP, taps)?;
+        let grid = Grid {
+            blocks: (
+                size(OP, length.div_ceil(256))?,
+                size(OP, taps.div_ceil(TAPS).min(65_535))?,
+            ),
+            threads: 256,
+        };
+        let _: u32 = size(OP, length)?;
+        let mut pictures: u32 = size(OP, pictures)?;
+        let mut rest = self.arguments()?;
+        let mut arguments: Vec<&mut dyn Argument> = vec![&mut x, u, &mut pictures];
+        arguments.extend(rest.iter_mut().map(|v| v as &mut dyn Argument));
+        let entry = format!("unfold_{}", T::SUFFIX);
+        launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
+    }
+
+    fn fold<T: Element>(
+        self,
+        device: &CudaDevice,
+        du: &Buffer<T>,
+        mut dx: CudaViewMut<'_, T>,
+        pictures: usize,
+    ) -> Result<()> {
+        let planes = pictures * self.g.groups * self.g.c;
+        let grid = over_planes(OP, self.g.size.0 * self.g.size.1, planes)?;
+        let _: u32 = size(OP, planes)?;
+        let mut pictures: u32 = size(OP, pictures)?;
+        let mut rest = self.arguments()?;
+        let mut du = du.slice.as_view();
+        let mut arguments: Vec<&mut dyn Argument> = vec![&mut du, &mut dx, &mut pictures];
+        arguments.extend(rest.iter_mut().map(|v| v as &mut dyn Argument));
+        let entry = format!("fold_{}", T::SUFFIX);
+        launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
+    }
+
+    /// The masked gradient of a part, channels first, and the bias's sums of it.
+    fn gather<T: Element>(
+        self,
+        device: &CudaDevice,
+        y: Option<CudaView<'_, T>>,
+        mut dy: CudaView<'_, T>,
+        pictures: usize,
+        g: &mut Buffer<T>,
+        partial: &mut CudaViewMut<'_, f32>,
+    ) -> Result<()> {
+        let mut relu = i32::from(y.is_some());
+        // Without a ReLU the output is not looked at; the gradient stands in for it.
+        let mut y = y.unwrap_or_else(|| dy.slice(..));
+        let grid = Grid {
+            blocks: (
+                size(OP, self.outputs())?,
+                size(OP, pictures.div_ceil(PART))?,
+            ),
+            threads: 256,
+        };
+        launch(
+            device,
+            Kernels::Bias,
+            &format!("bias_gather_{}", T::SUFFIX),
+            grid,
+            &mut [
+                &mut y,
+                &mut dy,
+                g,
+                partial,
+                &mut size::<u32>(OP, pictures)?,
+                &mut size::<u32>(OP, self.outputs())?,
+                &mut size::<u32>(OP, self.g.out_pixels())?,
+                &mut size::<u32>(OP, PART)?,
+                &mut relu,
+            ],
+        )
+    }
+}
+
+pub(crate) fn forward(
+    g: &Geometry,
+    relu: bool,
+    x: Placed<'_>,
+    w: Placed<'_>,
+    b: Placed<'_>,
+) -> Result<CudaStorage> {
+    let device = &x.0.device;
+    for_element!(OP, x.0, T => {
+        let parts = Parts::of::<T>(g);
+        let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
+        let mut bias = view::<T>(OP, b.0, b.1)?;
+        let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
+        let mut u = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
+        let mut m = Buffer::<T>::new(device, parts.pictures * parts.output())?;
+        for (first, pictures) in parts.each() {
+            let input = x.slice(first * parts.input()..(first + pictures) * parts.input());
+            parts.unfold(device, input, &mut u, pictures)?;
+            let product = parts.product(pictures);
+            multiply(device, &product, &w, &u.slice.as_view(), &mut m.slice.as_view_mut())?;
+            let range = first * parts.output()..(first + pictures) * parts.output();
+            let pixels = g.out_pixels();
+            launch(
+                device,
+                Kernels::Bias,
+                &format!("bias_spread_{}", <T as Element>::SUFFIX),
+                over_planes(OP, pixels, pictures * parts.outputs())?,
+                &mut [
+                    &mut m.slice.as_view(),
+                    &mut bias,
+                    &mut y.slice.slice_mut(range),
+                    &mut size::<u32>(OP, pictures)?,
+                    &mut size::<u32>(OP, parts.outputs())?,
+                    &mut size::<u32>(OP, pixels)?,
+                    &mut i32::from(relu),
+                ],
+            )?;
+        }
+        Ok(y.into_storage(device))
+    })
+}
+
+/// The gradient of the input. `y` is the output, where a ReLU follows.
+pub(crate) fn input_gradient(
+    g: &Geometry,
+    w: Placed<'_>,
+    y: Option<Placed<'_>>,
+    dy: Placed<'_>,
+) -> Result<CudaStorage> {
+    let device = &dy.0.device;
+    for_element!(OP, dy.0, T => {
+        let parts = Parts::of::<T>(g);
+        let (w, dy) = (view::<T>(OP, w.0, w.1)?, view::<T>(OP, dy.0, dy.1)?);
+        let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
+        let mut dx = Buffer::<T>::new(device, g.n * parts.input())?;
+        let mut masked = Buffer::<T>::new(device, parts.pictures * parts.output())?;
+        let mut du = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
+        let sums = parts.pictures.div_ceil(PART) * parts.outputs();
+        let mut partial = Buffer::<f32>::new(device, sums)?;
+        for (first, pictures) in parts.each() {
+            let range = first * parts.output()..(first + pictures) * parts.output();
+            let y = y.as_ref().map(|y| y.slice(range.clone()));
+            let partial = &mut partial.slice.as_view_mut();
+            parts.gather(device, y, dy.slice(range), pictures, &mut masked, partial)?;
+            let forward = parts.product(pictures);
+            let product = Product {
+                m: forward.k,
+                k: forward.m,
+                transpose_a: true,
+                ..forward
+            };
+            multiply(device, &product, &w, &masked.slice.as_view(), &mut du.slice.as_view_mut())?;
+            let range = first * parts.input()..(first + pictures) * parts.input();
+            parts.fold(device, &du, dx.slice.slice_mut(range), pictures)?;
+        }
+        Ok(dx.into_storage(device))
+    })
+}
+
+/// The gradients of weight and bias. `y` is the output, where a ReLU follows.
+pub(crate) fn weight_gradient(
+    g: &Geometry,
+    x: Placed<'_>,
+    y: Option<Placed<'_>>,
+    dy: Placed<'_>,
+) -> Result<[CudaStorage; 2]> {
+    let device = &dy.0.device;
+    for_element!(OP, dy.0, T => {
+        let parts = Parts::of::<T>(g);
+        let (x, dy) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, dy.0, dy.1)?);
+        let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
+        let mut dw = Buffer::<T>::new(device, parts.outputs() * g.taps())?;
+        let mut masked = Buffer::<T>::new(device, parts.pictures * parts.output())?;
+        let mut u = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
+        let sums: usize = parts.each().map(|(_, pictures)| pictures.div_ceil(PART)).sum();
+        let mut partial = Buffer::<f32>::new(device, sums * parts.outputs())?;
+        let mut summed = 0;
+        for (first, pictures) in parts.each() {
+            let range = first * parts.output()..(first + pictures) * parts.output();
+            let y = y.as_ref().map(|y| y.slice(range.clone()));
+            let rows = summed..summed + pictures.div_ceil(PART);
+            let here = rows.start * parts.outputs()..rows.end * parts.outputs();
+            summed = rows.end;
+            let partial = &mut partial.slice.slice_mut(here);
+            parts.gather(device, y, dy.slice(range), pictures, &mut masked, partial)?;
+            let input = x.slice(first * parts.input()..(first + pictures) * parts.input());
+            parts.unfold(device, input, &mut u, pictures)?;
+            let forward = parts.product(pictures);
+            let product = Product {
+                n: forward.k,
+                k: forward.n,
+                transpose_b: true,
+                accumulate: first > 0,
+                ..forward
+            };
+            let (masked, u) = (masked.slice.as_view(), u.slice.as_view());
+            multiply(device, &product, &masked, &u, &mut dw.slice.as_view_mut())?;
+        }
+        let db = total::<T>(device, &partial, sums, parts.outputs())?;
+        Ok([dw.into_storage(device), db.into_storage(device)])
+    })
+}

@@ -1,0 +1,63 @@
+//! A GPU opened as a training step wants it, and tensors from one GPU to another.
+
+use super::launch;
+use candle_core::{CudaDevice, Device, Result, Tensor};
+
+/// Opens GPU `ordinal` with one stream of its own, whichever thread uses it.
+///
+/// candle's `Device::new_cuda` works on a stream a thread: tensors made by one thread and used by
+/// another are then not ordered. Here all work of a device is in one queue, so cudarc need not
+/// record events for each use of each tensor; [`send`] orders the one thing that crosses queues.
+/// Freed memory stays with the device for the next step.
+pub fn open(ordinal: usize) -> Result<Device> {
+    let device = CudaDevice::new_with_stream(ordinal)?;
+    launch::order_by_stream_alone(&device);
+    launch::keep_freed_memory(&device)?;
+    Ok(Device::Cuda(device))
+}
+
+/// How tensors go from one GPU to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// From device to device.
+    Direct,
+    /// Through the host's memory.
+    Host,
+}
+
+/// `tensor` on another device. Two GPUs go on working at the same time; the host does not wait,
+/// but on the route through itself.
+pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
+    match (tensor.device(), to, route) {
+        (Device::Cuda(from), Device::Cuda(onto), Route::Direct)
+            if !tensor.device().same_device(to) =>
+        {
+            let sent = tensor.to_device(to)?;
+            // The receiver waits for the sender, and has queued the copy on its own stream. Unless
+            // the sender waits for that copy in turn, the memory of a tensor dropped after this
+            // call could be given out and overwritten while it is still being read.
+            let wait = from.cuda_stream().join(&onto.cuda_stream());
+            wait.map_err(candle_core::Error::wrap)?;
+            Ok(sent)
+        }
+        (Device::Cuda(_), Device::Cuda(_), Route::Host) if !tensor.device().same_device(to) => {
+            tensor.to_device(&Device::Cpu)?.to_device(to)
+        }
+        _ => tensor.to_device(to),
+    }
+}
+
+/// Values sent to find out whether a route works: 1 MiB.
+const PROBE: u32 = 256 * 1024;
+
+/// The route that works between two GPUs: direct unless the driver refuses it or what arrives is
+/// not what was sent, as candle's issue 3524 reports of some machines.
+pub fn route(from: &Device, to: &Device) -> Result<Route> {
+    let values: Vec<u32> = (0..PROBE).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+    let sent = Tensor::new(values.as_slice(), from)?;
+    let arrived = send(&sent, to, Route::Direct).and_then(|tensor| tensor.to_vec1::<u32>());
+    Ok(match arrived {
+        Ok(arrived) if arrived == values => Route::Direct,
+        _ => Route::Host,
+    })
+}

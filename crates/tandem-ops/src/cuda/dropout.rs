@@ -1,0 +1,47 @@
+//! Host side of `kernels/dropout.cu`.
+
+use super::compile::Kernels;
+use super::element::{Element, for_element, size, view};
+use super::launch::{Buffer, Grid, launch};
+use candle_core::{CudaStorage, Layout, Result, Shape};
+
+/// A mask: see [`crate::dropout::Dropout`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask {
+    pub seed: u64,
+    pub stream: u64,
+    /// A word at least this large keeps its value.
+    pub threshold: u32,
+    /// What a kept value is multiplied by.
+    pub factor: f64,
+}
+
+pub(crate) fn apply(mask: Mask, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+    let count = l.shape().elem_count();
+    for_element!("dropout", x, T => {
+        let mut y = Buffer::<T>::new(&x.device, count)?;
+        if count > 0 {
+            let grid = Grid {
+                blocks: (size("dropout", count.div_ceil(4 * 256))?, 1),
+                threads: 256,
+            };
+            let Mask { mut seed, mut stream, mut threshold, factor } = mask;
+            launch(
+                &x.device,
+                Kernels::Dropout,
+                &format!("dropout_{}", <T as Element>::SUFFIX),
+                grid,
+                &mut [
+                    &mut view::<T>("dropout", x, l)?,
+                    &mut y,
+                    &mut (count as u64),
+                    &mut seed,
+                    &mut stream,
+                    &mut threshold,
+                    &mut (factor as f32),
+                ],
+            )?;
+        }
+        Ok((y.into_storage(&x.device), l.shape().clone()))
+    })
+}

@@ -1,0 +1,305 @@
+//! The only unsafe code of this crate: memory that is not yet written, kernel launches, matrix
+//! products by cuBLAS, two questions to NVRTC, and two settings of a device.
+//!
+//! What can go wrong in C and what is done about it here:
+//!
+//! - A kernel takes its arguments by position, without types. They are compared with the parameters
+//!   that its PTX declares before the first byte is handed over.
+//! - A kernel can write through any pointer. Arguments are views that borrow their memory, shared to
+//!   read and exclusive to write; cudarc orders work on them and keeps them until it is done.
+//! - A kernel or a product can go beyond a buffer's end. Products are checked here; for kernels,
+//!   the host side of each operation derives the sizes it passes from the same layouts as its views,
+//!   and the emulator checks every access in the tests.
+//! - Fresh memory is not initialised. [`Buffer`] hands it out for kernels that write every element.
+
+use super::compile::{self, Kernels, Module};
+use super::element::Element;
+use super::product::Product;
+use super::signature::Kind;
+use crate::error::OpError;
+use candle_core::cuda_backend::cudarc::cublas::sys as blas;
+use candle_core::cuda_backend::cudarc::driver::sys as driver;
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchArgs,
+    LaunchConfig, PushKernelArg,
+};
+use candle_core::cuda_backend::cudarc::{cublas, nvrtc};
+use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr, gemm_reduced_precision_f32};
+use candle_core::{CudaDevice, CudaStorage, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Memory for a kernel's output: every element must be written before it is read.
+pub(crate) struct Buffer<T> {
+    pub(super) slice: CudaSlice<T>,
+}
+
+impl<T: DeviceRepr> Buffer<T> {
+    pub(super) fn new(device: &CudaDevice, len: usize) -> Result<Self> {
+        // SAFETY: the elements are plain numbers, for which every bit pattern is a value, and the
+        // callers launch a kernel or a product that writes all of them.
+        let slice = unsafe { device.alloc::<T>(len.max(1))? };
+        Ok(Self { slice })
+    }
+}
+
+impl<T: CudaDType> Buffer<T> {
+    pub(super) fn into_storage(self, device: &CudaDevice) -> CudaStorage {
+        CudaStorage::wrap_cuda_slice(self.slice, device.clone())
+    }
+}
+
+/// Something a kernel takes.
+pub(super) trait Argument {
+    fn kind(&self) -> Kind;
+    fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>);
+}
+
+macro_rules! scalar {
+    ($type:ty, $kind:expr) => {
+        impl Argument for $type {
+            fn kind(&self) -> Kind {
+                $kind
+            }
+            fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
+                arguments.arg(&*self);
+            }
+        }
+    };
+}
+scalar!(u32, Kind::U32);
+scalar!(i32, Kind::U32);
+scalar!(u64, Kind::Wide);
+scalar!(f32, Kind::F32);
+
+/// Memory that is read.
+impl<T> Argument for CudaView<'_, T> {
+    fn kind(&self) -> Kind {
+        Kind::Wide
+    }
+    fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
+        arguments.arg(&*self);
+    }
+}
+
+/// Memory that is read and written.
+impl<T> Argument for CudaViewMut<'_, T> {
+    fn kind(&self) -> Kind {
+        Kind::Wide
+    }
+    fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
+        arguments.arg(self);
+    }
+}
+
+/// Memory that is written.
+impl<T> Argument for Buffer<T> {
+    fn kind(&self) -> Kind {
+        Kind::Wide
+    }
+    fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
+        arguments.arg(&mut self.slice);
+    }
+}
+
+/// Blocks and threads a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    pub blocks: (u32, u32),
+    pub threads: u32,
+}
+
+/// Queues one kernel on the device's stream.
+pub(super) fn launch(
+    device: &CudaDevice,
+    kernels: Kernels,
+    entry: &str,
+    grid: Grid,
+    arguments: &mut [&mut dyn Argument],
+) -> Result<()> {
+    let module = loaded(device, kernels)?;
+    let kinds: Vec<Kind> = arguments.iter().map(|argument| argument.kind()).collect();
+    match module.signatures.get(entry) {
+        Some(declared) if *declared == kinds => {}
+        declared => {
+            return Err(OpError::Launch {
+                entry: entry.to_owned(),
+                what: format!("it declares {declared:?} and was given {kinds:?}"),
+            }
+            .into());
+        }
+    }
+    let function = device.get_or_load_custom_func(entry, kernels.name(), &module.ptx)?;
+    let mut builder = function.builder();
+    for argument in arguments {
+        argument.push(&mut builder);
+    }
+    let config = LaunchConfig {
+        grid_dim: (grid.blocks.0, grid.blocks.1, 1),
+        block_dim: (grid.threads, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: number and types of the arguments are those of the entry point, checked above; what
+    // is written is borrowed exclusively; the sizes follow from the layouts of the views, as the
+    // operation's host side checks.
+    unsafe { builder.launch(config) }.w()?;
+    Ok(())
+}
+
+/// The module of a file for a device, compiled the first time it is asked for.
+fn loaded(device: &CudaDevice, kernels: Kernels) -> Result<Arc<Module>> {
+    type Modules = HashMap<(DeviceId, Kernels), Arc<Module>>;
+    static MODULES: OnceLock<Mutex<Modules>> = OnceLock::new();
+    // Held while compiling: a second thread waits for the same module rather than compile it too.
+    let mut modules = MODULES
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(module) = modules.get(&(device.id(), kernels)) {
+        return Ok(module.clone());
+    }
+    let (major, minor) = device.cuda_stream().context().compute_capability().w()?;
+    let module = Arc::new(compile::module(
+        kernels,
+        (major * 10 + minor).unsigned_abs(),
+    )?);
+    modules.insert((device.id(), kernels), module.clone());
+    Ok(module)
+}
+
+/// NVRTC: its version, and the compute capabilities it compiles for.
+pub(super) struct Compiler {
+    pub version: String,
+    pub capabilities: Vec<u32>,
+}
+
+pub(super) fn compiler() -> std::result::Result<Compiler, String> {
+    let fail = |error: nvrtc::result::NvrtcError| format!("NVRTC does not answer: {error}");
+    let (mut major, mut minor, mut count) = (0, 0, 0);
+    // SAFETY: both functions write one integer through each pointer, which outlives the call.
+    unsafe {
+        nvrtc::sys::nvrtcVersion(&raw mut major, &raw mut minor)
+            .result()
+            .map_err(fail)?;
+        nvrtc::sys::nvrtcGetNumSupportedArchs(&raw mut count)
+            .result()
+            .map_err(fail)?;
+    }
+    let mut capabilities = vec![0; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: it writes as many integers as the call above said, and the vector has that length.
+    unsafe { nvrtc::sys::nvrtcGetSupportedArchs(capabilities.as_mut_ptr()) }
+        .result()
+        .map_err(fail)?;
+    Ok(Compiler {
+        version: format!("{major}.{minor}"),
+        capabilities: capabilities.into_iter().map(i32::unsigned_abs).collect(),
+    })
+}
+
+/// Queues a batch of matrix products on the device's stream; see [`Product`].
+pub(super) fn multiply<T: Element>(
+    device: &CudaDevice,
+    product: &Product,
+    a: &CudaView<'_, T>,
+    b: &CudaView<'_, T>,
+    c: &mut CudaViewMut<'_, T>,
+) -> Result<()> {
+    let sizes = product.checked(a.len(), b.len(), c.len())?;
+    let (element, compute) = match T::SUFFIX {
+        "f16" => (blas::cudaDataType_t::CUDA_R_16F, Compute::Exact),
+        "bf16" => (blas::cudaDataType_t::CUDA_R_16BF, Compute::Exact),
+        _ => (blas::cudaDataType_t::CUDA_R_32F, Compute::of_f32()),
+    };
+    let operation = |transposed: bool| match transposed {
+        true => blas::cublasOperation_t::CUBLAS_OP_T,
+        false => blas::cublasOperation_t::CUBLAS_OP_N,
+    };
+    let (one, beta) = (1f32, if product.accumulate { 1f32 } else { 0f32 });
+    let stream = device.cuda_stream();
+    let handle = device.cublas_handle();
+    let (a, _a_in_use) = a.device_ptr(&stream);
+    let (b, _b_in_use) = b.device_ptr(&stream);
+    let (c, _c_in_use) = c.device_ptr_mut(&stream);
+    // cuBLAS stores columns first: a row-major C = A B is its Cᵀ = Bᵀ Aᵀ.
+    // SAFETY: the handle lives as long as the device; the pointers hold at least as many elements
+    // as `checked` found these sizes to need; alpha and beta are f32, as the compute types ask.
+    unsafe {
+        cublas::result::gemm_strided_batched_ex(
+            *handle.handle(),
+            operation(product.transpose_b),
+            operation(product.transpose_a),
+            sizes.n,
+            sizes.m,
+            sizes.k,
+            (&raw const one).cast(),
+            b as *const _,
+            element,
+            sizes.pitch_b,
+            sizes.stride_b,
+            a as *const _,
+            element,
+            sizes.pitch_a,
+            sizes.stride_a,
+            (&raw const beta).cast(),
+            c as *mut _,
+            element,
+            sizes.n,
+            sizes.stride_c,
+            sizes.batch,
+            match compute {
+                Compute::Exact => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                Compute::Tf32 => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            },
+            blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+        )
+    }
+    .w()
+}
+
+/// How products of f32 are computed.
+enum Compute {
+    Exact,
+    Tf32,
+}
+
+impl Compute {
+    /// candle's own switch, so that all products of a program agree.
+    fn of_f32() -> Self {
+        match gemm_reduced_precision_f32() {
+            true => Self::Tf32,
+            false => Self::Exact,
+        }
+    }
+}
+
+/// Turns off the events that cudarc records for each use of each tensor.
+pub(super) fn order_by_stream_alone(device: &CudaDevice) {
+    // SAFETY: the device was opened with one stream, which all its work goes to, in order: a use
+    // after an allocation, a free after a use. A copy to another device is ordered by
+    // `device::send` in both directions.
+    unsafe { device.disable_event_tracking() }
+}
+
+/// Lets the device's memory pool keep what is freed. By default it gives everything back to the
+/// driver at each synchronisation and asks for it again in the next step.
+pub(super) fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    context.bind_to_thread().w()?;
+    let mut pool = std::ptr::null_mut();
+    let mut threshold = u64::MAX;
+    // SAFETY: the context of this device is bound to the thread; the first call writes a handle
+    // that lives as long as the device, and the second reads the 64-bit integer this attribute is.
+    unsafe {
+        driver::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device())
+            .result()
+            .w()?;
+        driver::cuMemPoolSetAttribute(
+            pool,
+            driver::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
+            (&raw mut threshold).cast(),
+        )
+        .result()
+        .w()
+    }
+}

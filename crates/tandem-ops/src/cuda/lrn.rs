@@ -1,0 +1,113 @@
+//! Host side of `kernels/lrn.cu`.
+
+use super::compile::Kernels;
+use super::element::{Element, for_element, size, view};
+use super::launch::{Argument, Buffer, Grid, launch};
+use crate::lrn::Lrn;
+use candle_core::cuda_backend::cudarc::driver::CudaView;
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape};
+
+pub(crate) fn forward(op: &Lrn, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+    for_element!("lrn", x, T => {
+        let x_view = view::<T>("lrn", x, l)?;
+        let y = run::<T>(op, &x.device, l.shape(), &mut [x_view], Pass::Forward)?;
+        Ok((y, l.shape().clone()))
+    })
+}
+
+pub(crate) fn backward(
+    op: &Lrn,
+    x: &CudaStorage,
+    xl: &Layout,
+    dy: &CudaStorage,
+    dyl: &Layout,
+) -> Result<(CudaStorage, Shape)> {
+    for_element!("lrn", x, T => {
+        let views = &mut [view::<T>("lrn", x, xl)?, view::<T>("lrn", dy, dyl)?];
+        let dx = run::<T>(op, &x.device, xl.shape(), views, Pass::Backward)?;
+        Ok((dx, xl.shape().clone()))
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Pass {
+    Forward,
+    Backward,
+}
+
+/// Threads that keep the largest GPU's memory busy; with fewer, the channels are cut into chunks.
+const ENOUGH: usize = 256 * 1024;
+/// The shortest chunk: a seam reads four channels twice.
+const SHORTEST: usize = 16;
+
+fn run<T: Element>(
+    op: &Lrn,
+    device: &CudaDevice,
+    shape: &Shape,
+    inputs: &mut [CudaView<'_, T>],
+    pass: Pass,
+) -> Result<CudaStorage> {
+    let (channels, positions) = op.sizes(shape)?;
+    let count = shape.elem_count();
+    let pictures = count / (channels * positions * op.groups());
+    let mut output = Buffer::<T>::new(device, count)?;
+    let pass_name = match pass {
+        Pass::Forward => "forward",
+        Pass::Backward => "backward",
+    };
+    let (k, alpha, beta) = op.constants();
+    let (mut k, mut alpha, mut beta) = (k as f32, alpha as f32, beta as f32);
+    let mut channels_i: i32 = size("lrn", channels)?;
+    let mut positions_u: u32 = size("lrn", positions)?;
+    let mut arguments: Vec<&mut dyn Argument> = inputs
+        .iter_mut()
+        .map(|input| input as &mut dyn Argument)
+        .collect();
+    arguments.push(&mut output);
+    if op.size() == 5 {
+        let threads = pictures * positions;
+        let chunks = ENOUGH.div_ceil((threads * op.groups()).max(1));
+        let chunk = channels.div_ceil(chunks.clamp(1, channels.div_ceil(SHORTEST)));
+        let kind = if beta == 0.75 { "five" } else { "five_any" };
+        let grid = Grid {
+            blocks: (
+                size("lrn", threads.div_ceil(256))?,
+                size("lrn", op.groups() * channels.div_ceil(chunk))?,
+            ),
+            threads: 256,
+        };
+        let mut pictures: u32 = size("lrn", pictures)?;
+        let (mut groups, mut chunk): (i32, i32) = (size("lrn", op.groups())?, size("lrn", chunk)?);
+        arguments.extend::<[&mut dyn Argument; 8]>([
+            &mut pictures,
+            &mut groups,
+            &mut channels_i,
+            &mut positions_u,
+            &mut chunk,
+            &mut k,
+            &mut alpha,
+            &mut beta,
+        ]);
+        let entry = format!("lrn_{pass_name}_{kind}_{}", T::SUFFIX);
+        launch(device, Kernels::Lrn, &entry, grid, &mut arguments)?;
+    } else {
+        let grid = Grid {
+            blocks: (size("lrn", count.div_ceil(256))?, 1),
+            threads: 256,
+        };
+        let mut count = count as u64;
+        let mut half: i32 = size("lrn", op.size() / 2)?;
+        arguments.extend::<[&mut dyn Argument; 7]>([
+            &mut count,
+            &mut channels_i,
+            &mut positions_u,
+            &mut half,
+            &mut k,
+            &mut alpha,
+            &mut beta,
+        ]);
+        let entry = format!("lrn_{pass_name}_naive_{}", T::SUFFIX);
+        launch(device, Kernels::Lrn, &entry, grid, &mut arguments)?;
+    }
+    Ok(output.into_storage(device))
+}

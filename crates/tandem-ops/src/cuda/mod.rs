@@ -1,0 +1,29 @@
+//! The operations on NVIDIA GPUs: the kernels of `kernels/`, and cuBLAS for matrix products.
+//!
+//! [`compile`] turns a kernel file into PTX for the GPU at hand, [`cache`] keeps it on disk,
+//! [`launch`] is the only place with unsafe code, and each other file is the host side of one
+//! operation: it checks shapes, sizes the grid and launches.
+
+pub(crate) mod avg_pool;
+mod cache;
+mod compile;
+pub(crate) mod conv;
+pub mod device;
+pub(crate) mod dropout;
+mod element;
+#[allow(
+    unsafe_code,
+    reason = "the driver, NVRTC and cuBLAS are C; see the file's own words"
+)]
+mod launch;
+pub(crate) mod linear;
+pub(crate) mod lrn;
+pub(crate) mod max_pool;
+mod pooling;
+mod product;
+pub(crate) mod sgd;
+mod signature;
+pub(crate) mod softmax_nll;
+
+pub use compile::{Kernels, compile_all};
+pub(crate) use launch::Buffer;

@@ -1,0 +1,48 @@
+// Dropout (Section 4.2 of the paper).
+//
+//     y[i] = keep(i) ? factor x[i] : 0,   keep(i) = philox(seed, (i / 4, stream))[i mod 4] >= threshold
+//
+// Philox4x32-10 (Salmon and others, SC 2011), the same words as random.rs on the CPU, so the mask of
+// a seed is the same on every device. It is never stored: backward runs this kernel on dy.
+//
+// Layout: any shape, as `count` values in row-major order. A thread draws one block of four words
+// and owns the four values they decide. Blocks: 256 threads.
+//
+// Shared memory: none. Deterministic: no value depends on another.
+// Share of the copy bandwidth: not yet measured.
+
+__device__ __forceinline__ uint4 philox(uint2 key, uint4 counter) {
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        u32 p_high = __umulhi(0xD2511F53u, counter.x), p_low = 0xD2511F53u * counter.x;
+        u32 q_high = __umulhi(0xCD9E8D57u, counter.z), q_low = 0xCD9E8D57u * counter.z;
+        counter = make_uint4(q_high ^ counter.y ^ key.x, q_low, p_high ^ counter.w ^ key.y, p_low);
+        key.x += 0x9E3779B9u;
+        key.y += 0xBB67AE85u;
+    }
+    return counter;
+}
+
+template <typename T>
+__device__ __forceinline__ void apply(const T *__restrict__ x, T *__restrict__ y, u64 count,
+                                      u64 seed, u64 stream, u32 threshold, float factor) {
+    u64 block = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x;
+    u64 first = block * 4;
+    if (first >= count) return;
+    uint4 drawn = philox(make_uint2(static_cast<u32>(seed), static_cast<u32>(seed >> 32)),
+                         make_uint4(static_cast<u32>(block), static_cast<u32>(block >> 32),
+                                    static_cast<u32>(stream), static_cast<u32>(stream >> 32)));
+    u32 words[4] = {drawn.x, drawn.y, drawn.z, drawn.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        if (first + i < count)
+            store(y, first + i, words[i] >= threshold ? load(x, first + i) * factor : 0.0f);
+    }
+}
+
+#define DROPOUT(T, SUFFIX)                                                                         \
+    extern "C" __global__ void __launch_bounds__(256) dropout_##SUFFIX(                            \
+        const T *x, T *y, u64 count, u64 seed, u64 stream, u32 threshold, float factor) {          \
+        apply<T>(x, y, count, seed, stream, threshold, factor);                                    \
+    }
+FOR_EACH_TYPE(DROPOUT)
