@@ -171,7 +171,7 @@ pub extern "C" fn curandGenerateNormal(
     mean: f32,
     deviation: f32,
 ) -> RandStatus {
-    if count % 2 != 0 {
+    if !count.is_multiple_of(2) {
         return LENGTH_NOT_MULTIPLE;
     }
     with(generator, |g| {
@@ -194,7 +194,7 @@ pub extern "C" fn curandGenerateNormalDouble(
     mean: f64,
     deviation: f64,
 ) -> RandStatus {
-    if count % 2 != 0 {
+    if !count.is_multiple_of(2) {
         return LENGTH_NOT_MULTIPLE;
     }
     with(generator, |g| {

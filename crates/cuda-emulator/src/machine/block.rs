@@ -80,7 +80,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs one block to its end.
-    pub(super) fn run(&mut self, linear: u64) -> Result<(), Fault> {
+    pub(super) fn run(&mut self, linear: u64) -> Result<(), Box<Fault>> {
         let Launch {
             kernel, geometry, ..
         } = *self.launch;
@@ -248,15 +248,15 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn fault(&self, fault: LaneFault, warp: usize, block: [u32; 3]) -> Fault {
+    fn fault(&self, fault: LaneFault, warp: usize, block: [u32; 3]) -> Box<Fault> {
         let linear = (warp * WARP + fault.lane) as u32;
-        Fault {
+        Box::new(Fault {
             kind: fault.kind,
             kernel: self.launch.kernel.name.clone(),
             block,
             thread: self.launch.geometry.thread_index(linear),
             line: fault.line,
-        }
+        })
     }
 }
 

@@ -82,7 +82,7 @@ pub fn launch(
     geometry: Geometry,
     parameters: Vec<u8>,
     settings: Settings,
-) -> Result<(), Fault> {
+) -> Result<(), Box<Fault>> {
     let blocks = geometry.blocks();
     let mut checks = settings.checks;
     let taken = NEXT_SERIAL.fetch_update(Relaxed, Relaxed, |n| {
@@ -106,7 +106,7 @@ pub fn launch(
         let mut runner = Runner::new(&launch);
         return (0..blocks).try_for_each(|b| runner.run(b));
     }
-    let results: Vec<Result<(), Fault>> = (0..pieces)
+    let results: Vec<Result<(), Box<Fault>>> = (0..pieces)
         .into_par_iter()
         .map(|piece| {
             let mut runner = Runner::new(&launch);

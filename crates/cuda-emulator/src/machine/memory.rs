@@ -92,10 +92,10 @@ impl Memory {
         self.used -= region.size;
         self.freed.insert(base, region.size);
         self.freed_order.push_back(base);
-        if self.freed_order.len() > REMEMBERED {
-            if let Some(oldest) = self.freed_order.pop_front() {
-                self.freed.remove(&oldest);
-            }
+        if self.freed_order.len() > REMEMBERED
+            && let Some(oldest) = self.freed_order.pop_front()
+        {
+            self.freed.remove(&oldest);
         }
         true
     }

@@ -96,7 +96,7 @@ impl<'a> Words<'a> {
     }
 }
 
-fn operand<'o>(source: &'o Instruction, at: usize) -> Result<&'o Operand, PtxError> {
+fn operand(source: &Instruction, at: usize) -> Result<&Operand, PtxError> {
     source.operands.get(at).ok_or_else(|| {
         PtxError::new(
             source.line,

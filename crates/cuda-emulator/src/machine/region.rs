@@ -140,7 +140,7 @@ impl Region {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
-            if at % 4 == 0 && rest.len() >= 4 {
+            if at.is_multiple_of(4) && rest.len() >= 4 {
                 self.store(
                     at,
                     4,
@@ -162,7 +162,11 @@ impl Region {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let size = if at % 4 == 0 && rest.len() >= 4 { 4 } else { 1 };
+            let size = if at.is_multiple_of(4) && rest.len() >= 4 {
+                4
+            } else {
+                1
+            };
             if unwritten.is_none() && !self.is_written(at, size) {
                 unwritten = (at..).find(|&b| !self.is_written(b, 1));
             }
@@ -180,7 +184,10 @@ impl Region {
         let mut done = 0;
         while done < size {
             let (to, at) = (offset + done, from + done);
-            let step = if to % 4 == 0 && at % 4 == 0 && size - done >= 4 && other.is_written(at, 4)
+            let step = if to.is_multiple_of(4)
+                && at.is_multiple_of(4)
+                && size - done >= 4
+                && other.is_written(at, 4)
             {
                 4
             } else {

@@ -817,8 +817,8 @@ fn extended(kind: Carry, a: u64, b: u64, c: u64, carry: bool, bits: u32) -> (u64
             let value = a.wrapping_sub(b).wrapping_sub(carry);
             return (value as u64 & mask, a < b + carry);
         }
-        Carry::MadLow => (a * b & u128::from(mask)) + c + carry,
-        Carry::MadHigh => (a * b >> bits) + c + carry,
+        Carry::MadLow => ((a * b) & u128::from(mask)) + c + carry,
+        Carry::MadHigh => ((a * b) >> bits) + c + carry,
     };
     (sum as u64 & mask, sum >> bits != 0)
 }

@@ -459,9 +459,8 @@ impl Parser {
             Some(Token::Mark('[')) => {
                 self.at += 1;
                 let base = self.operand(body)?;
-                let offset = if self.accept('+') {
-                    self.integer()? as i64
-                } else if self.is_mark('-') {
+                let has_offset = self.accept('+') || self.is_mark('-');
+                let offset = if has_offset {
                     self.integer()? as i64
                 } else {
                     0

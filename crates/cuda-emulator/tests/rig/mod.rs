@@ -99,7 +99,7 @@ impl Rig {
         blocks: u32,
         threads: u32,
         arguments: &[u64],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         self.run_with(kernel, blocks, threads, 0, arguments)
     }
 
@@ -110,7 +110,7 @@ impl Rig {
         threads: u32,
         shared_bytes: u32,
         arguments: &[u64],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         let kernel = &self.program.kernels[kernel];
         let mut parameters = vec![0; kernel.parameter_bytes as usize];
         for (p, value) in kernel.parameters.iter().zip(arguments) {
