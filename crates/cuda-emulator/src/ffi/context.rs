@@ -588,3 +588,9 @@ pub unsafe extern "C" fn cuProfilerStart() -> CuResult {
 pub unsafe extern "C" fn cuProfilerStop() -> CuResult {
     Status::SUCCESS.0
 }
+
+/// `cuCtxDestroy_v2`: there are primary contexts only, and those are released, not destroyed.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuCtxDestroy_v2(_context: Handle) -> CuResult {
+    Status::INVALID_CONTEXT.0
+}
