@@ -14,6 +14,7 @@ pub mod region;
 pub mod rounding;
 pub mod scalar;
 pub mod shadow;
+pub mod special;
 mod warp;
 
 pub use decode::{Kernel, Program};
