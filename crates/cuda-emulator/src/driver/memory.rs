@@ -1,0 +1,127 @@
+//! Allocation and copies.
+
+use crate::machine::memory::{Memory, Missing};
+use crate::machine::region::Region;
+
+use super::{Driver, Status, report};
+
+impl Driver {
+    /// Free and total bytes of a device.
+    pub fn memory_info(&self, device: usize) -> (u64, u64) {
+        self.read_memory(device).info()
+    }
+
+    /// New memory on a device.
+    pub fn allocate(&self, device: usize, size: u64) -> Result<u64, Status> {
+        if size == 0 {
+            return Err(Status::INVALID_VALUE);
+        }
+        self.write_memory(device)
+            .allocate(size)
+            .ok_or(Status::OUT_OF_MEMORY)
+    }
+
+    /// Gives memory back.
+    pub fn free(&self, address: u64) -> Result<(), Status> {
+        if address == 0 {
+            return Ok(());
+        }
+        let device = Memory::owner(address)
+            .filter(|d| *d < self.devices.len())
+            .ok_or(Status::INVALID_VALUE)?;
+        if self.write_memory(device).free(address) {
+            return Ok(());
+        }
+        report(&format!("free of {address:#x}, where no allocation starts"));
+        Err(Status::INVALID_VALUE)
+    }
+
+    /// Calls `f` with the region and offset behind a device address, or reports why there is none.
+    fn with<R>(
+        &self,
+        address: u64,
+        size: u64,
+        what: &str,
+        f: impl FnOnce(&Region, u64) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let device = Memory::owner(address).filter(|d| *d < self.devices.len());
+        let Some(device) = device else {
+            report(&format!(
+                "{what} at {address:#x}, which is no device address"
+            ));
+            return Err(Status::INVALID_VALUE);
+        };
+        let memory = self.read_memory(device);
+        match memory.find(address, size) {
+            Some(region) => f(region, address - region.base),
+            None => {
+                let why = match memory.missing(address) {
+                    Missing::Freed => "which was freed".to_string(),
+                    Missing::Device(other) => format!("which is memory of device {other}"),
+                    Missing::Nothing(nearest) => format!("out of bounds ({nearest})"),
+                };
+                report(&format!("{what} of {size} bytes at {address:#x}, {why}"));
+                Err(Status::INVALID_VALUE)
+            }
+        }
+    }
+
+    /// Copies bytes to a device.
+    pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Status> {
+        self.with(
+            address,
+            bytes.len() as u64,
+            "copy to device memory",
+            |region, offset| {
+                region.write(offset, bytes);
+                Ok(())
+            },
+        )
+    }
+
+    /// Copies bytes from a device.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Status> {
+        let unwritten = self.configuration.settings.checks.unwritten;
+        self.with(
+            address,
+            bytes.len() as u64,
+            "copy from device memory",
+            |region, offset| match region.read(offset, bytes) {
+                Some(at) if unwritten => {
+                    report(&format!(
+                        "copy from device memory never written, byte {} of {} at {address:#x}",
+                        at - offset,
+                        bytes.len()
+                    ));
+                    Err(Status::ILLEGAL_ADDRESS)
+                }
+                _ => Ok(()),
+            },
+        )
+    }
+
+    /// Copies from device to device, or within one.
+    pub fn copy(&self, to: u64, from: u64, size: u64) -> Result<(), Status> {
+        self.with(to, size, "copy to device memory", |target, at| {
+            self.with(from, size, "copy from device memory", |source, offset| {
+                target.copy_from(at, source, offset, size);
+                Ok(())
+            })
+        })
+    }
+
+    /// Fills memory with a repeated pattern.
+    pub fn fill(&self, address: u64, pattern: &[u8], count: u64) -> Result<(), Status> {
+        self.with(
+            address,
+            pattern.len() as u64 * count,
+            "memset",
+            |region, offset| {
+                for i in 0..count {
+                    region.write(offset + i * pattern.len() as u64, pattern);
+                }
+                Ok(())
+            },
+        )
+    }
+}

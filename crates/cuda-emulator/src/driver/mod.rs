@@ -1,0 +1,194 @@
+//! The driver's state, in safe Rust: devices, contexts, modules, streams, events. The C functions in
+//! [`crate::ffi`] check pointers and call this.
+//!
+//! Work is done when it is asked for: a stream is empty whenever a call returns.
+
+mod memory;
+mod modules;
+mod settings;
+mod status;
+mod streams;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::Instant;
+
+use crate::machine::decode::{Kernel, Program};
+use crate::machine::memory::Memory;
+
+pub use settings::Configuration;
+pub use status::Status;
+
+/// Threads of a block at most.
+pub const MAX_THREADS: u32 = 1024;
+/// Shared memory of a block without asking for more, and after asking.
+pub const SHARED_DEFAULT: u64 = 48 << 10;
+/// See [`SHARED_DEFAULT`].
+pub const SHARED_OPT_IN: u64 = 227 << 10;
+
+/// One emulated GPU.
+pub struct Device {
+    memory: RwLock<Memory>,
+    /// How often its primary context was retained.
+    retained: Mutex<u32>,
+}
+
+/// A kernel of a loaded module, on the module's device.
+#[derive(Clone)]
+pub struct Function {
+    /// What runs.
+    pub kernel: Arc<Kernel>,
+    /// Where it runs.
+    pub device: usize,
+    /// Dynamic shared memory it may be launched with.
+    pub dynamic_limit: u64,
+}
+
+struct Module {
+    device: usize,
+    program: Program,
+    globals: HashMap<String, (u64, u64)>,
+}
+
+/// Everything the process has.
+pub struct Driver {
+    /// From the environment.
+    pub configuration: Configuration,
+    devices: Vec<Device>,
+    next: AtomicU64,
+    modules: Mutex<HashMap<u64, Module>>,
+    functions: Mutex<HashMap<u64, Function>>,
+    streams: Mutex<HashMap<u64, usize>>,
+    events: Mutex<HashMap<u64, Option<Instant>>>,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The driver of this process.
+pub fn driver() -> &'static Driver {
+    static DRIVER: OnceLock<Driver> = OnceLock::new();
+    DRIVER.get_or_init(|| Driver::new(Configuration::from_environment()))
+}
+
+/// Says something to the user. A driver has no other way than standard error.
+pub fn report(message: &str) {
+    eprintln!("cuda-emulator: {message}");
+}
+
+impl Driver {
+    /// With devices whose memory is empty.
+    pub fn new(configuration: Configuration) -> Driver {
+        let device = |d| Device {
+            memory: RwLock::new(Memory::new(d, configuration.memory)),
+            retained: Mutex::new(0),
+        };
+        Driver {
+            devices: (0..configuration.devices).map(device).collect(),
+            configuration,
+            next: AtomicU64::new(1),
+            modules: Mutex::default(),
+            functions: Mutex::default(),
+            streams: Mutex::default(),
+            events: Mutex::default(),
+        }
+    }
+
+    fn handle(&self) -> u64 {
+        self.next.fetch_add(1, Relaxed) << 4
+    }
+
+    /// Number of devices.
+    pub fn count(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Checks a device's number.
+    pub fn device(&self, ordinal: i32) -> Result<usize, Status> {
+        usize::try_from(ordinal)
+            .ok()
+            .filter(|d| *d < self.devices.len())
+            .ok_or(Status::INVALID_DEVICE)
+    }
+
+    /// The device whose context is current in this thread.
+    pub fn current(&self) -> Result<usize, Status> {
+        CURRENT.get().ok_or(Status::INVALID_CONTEXT)
+    }
+
+    /// Makes a device's context current in this thread; `None` leaves the thread without.
+    pub fn set_current(&self, device: Option<usize>) {
+        CURRENT.set(device);
+    }
+
+    /// The device of the current context, for asking what is current.
+    pub fn peek_current(&self) -> Option<usize> {
+        CURRENT.get()
+    }
+
+    /// Retains a primary context.
+    pub fn retain(&self, device: usize) {
+        *lock(&self.devices[device].retained) += 1;
+    }
+
+    /// Releases a primary context; the last release reports what was not freed.
+    pub fn release(&self, device: usize) -> Result<(), Status> {
+        let mut retained = lock(&self.devices[device].retained);
+        *retained = retained.checked_sub(1).ok_or(Status::INVALID_CONTEXT)?;
+        if *retained == 0 {
+            self.report_leaks(device);
+        }
+        Ok(())
+    }
+
+    /// Allocations that nobody freed, module variables aside.
+    pub fn leaks(&self, device: usize) -> Vec<(u64, u64)> {
+        let modules = lock(&self.modules);
+        let owned: Vec<u64> = modules
+            .values()
+            .flat_map(|m| m.globals.values().map(|g| g.0))
+            .collect();
+        let all = self.read_memory(device).leaks();
+        all.into_iter()
+            .filter(|(base, _)| !owned.contains(base))
+            .collect()
+    }
+
+    /// Says which memory of a device was not freed.
+    pub fn report_leaks(&self, device: usize) {
+        let leaks = self.leaks(device);
+        if leaks.is_empty() {
+            return;
+        }
+        let bytes: u64 = leaks.iter().map(|l| l.1).sum();
+        report(&format!(
+            "leak: {} allocations of {bytes} bytes on device {device} were never freed, the first at {:#x} of {} bytes",
+            leaks.len(),
+            leaks[0].0,
+            leaks[0].1
+        ));
+    }
+
+    fn read_memory(&self, device: usize) -> RwLockReadGuard<'_, Memory> {
+        self.devices[device]
+            .memory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_memory(&self, device: usize) -> RwLockWriteGuard<'_, Memory> {
+        self.devices[device]
+            .memory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

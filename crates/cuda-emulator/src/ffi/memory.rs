@@ -1,0 +1,428 @@
+//! Memory: allocation, copies, fills.
+
+use std::ffi::{c_uint, c_void};
+
+use super::{CuDevicePtr, CuResult, Handle, code, id, put};
+use crate::driver::{Status, driver};
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Pinned host memory: address to its bytes.
+static PINNED: Mutex<Option<HashMap<usize, Box<[u64]>>>> = Mutex::new(None);
+
+/// Bytes at a pointer of the caller's.
+///
+/// # Safety
+///
+/// `data` is valid for reading `size` bytes, or `size` is zero.
+unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], Status> {
+    if size == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Status::INVALID_VALUE);
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
+}
+
+fn allocate(address: *mut CuDevicePtr, size: usize, device: Result<usize, Status>) -> CuResult {
+    code((|| {
+        let base = driver().allocate(device?, size as u64)?;
+        // SAFETY: the caller of the C function vouches for the pointer.
+        unsafe { put(address, base) }
+    })())
+}
+
+fn to_device(to: CuDevicePtr, from: *const c_void, size: usize) -> CuResult {
+    // SAFETY: the caller of the C function vouches for the pointer.
+    code(unsafe { bytes(from, size) }.and_then(|data| {
+        if size == 0 {
+            Ok(())
+        } else {
+            driver().write(to, data)
+        }
+    }))
+}
+
+fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize) -> CuResult {
+    if size == 0 {
+        return Status::SUCCESS.0;
+    }
+    if to.is_null() {
+        return Status::INVALID_VALUE.0;
+    }
+    // The caller's memory may never have been written, so it is filled from a buffer of ours.
+    let mut buffer = vec![0; size];
+    code(driver().read(from, &mut buffer).map(|()| {
+        // SAFETY: the caller of the C function vouches for `size` bytes at `to`.
+        unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size) };
+    }))
+}
+
+fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize) -> CuResult {
+    code(if size == 0 {
+        Ok(())
+    } else {
+        driver().copy(to, from, size as u64)
+    })
+}
+
+fn fill(address: CuDevicePtr, pattern: &[u8], count: usize) -> CuResult {
+    code(if count == 0 {
+        Ok(())
+    } else {
+        driver().fill(address, pattern, count as u64)
+    })
+}
+
+/// `cuMemAlloc_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemAlloc_v2(address: *mut CuDevicePtr, size: usize) -> CuResult {
+    allocate(address, size, driver().current())
+}
+
+/// `cuMemAllocAsync` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemAllocAsync(
+    address: *mut CuDevicePtr,
+    size: usize,
+    stream: Handle,
+) -> CuResult {
+    allocate(address, size, driver().stream_device(id(stream)))
+}
+
+/// `cuMemAllocManaged` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemAllocManaged(
+    address: *mut CuDevicePtr,
+    _size: usize,
+    _flags: c_uint,
+) -> CuResult {
+    let _ = address;
+    Status::NOT_SUPPORTED.0
+}
+
+/// `cuMemFree_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemFree_v2(address: CuDevicePtr) -> CuResult {
+    code(driver().free(address))
+}
+
+/// `cuMemFreeAsync` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemFreeAsync(address: CuDevicePtr, _stream: Handle) -> CuResult {
+    code(driver().free(address))
+}
+
+/// `cuMemGetInfo_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> CuResult {
+    code(driver().current().and_then(|d| {
+        let (free_bytes, total_bytes) = driver().memory_info(d);
+        // SAFETY: the caller vouches for the pointers.
+        unsafe { put(free, free_bytes as usize).and(put(total, total_bytes as usize)) }
+    }))
+}
+
+/// `cuMemHostAlloc` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemHostAlloc(
+    memory: *mut *mut c_void,
+    size: usize,
+    _flags: c_uint,
+) -> CuResult {
+    let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
+    let start = block.as_mut_ptr();
+    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
+    pinned.get_or_insert_default().insert(start as usize, block);
+    // SAFETY: the caller vouches for the pointer.
+    code(unsafe { put(memory, start.cast()) })
+}
+
+/// `cuMemAllocHost_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemAllocHost_v2(memory: *mut *mut c_void, size: usize) -> CuResult {
+    let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
+    let start = block.as_mut_ptr();
+    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
+    pinned.get_or_insert_default().insert(start as usize, block);
+    // SAFETY: the caller vouches for the pointer.
+    code(unsafe { put(memory, start.cast()) })
+}
+
+/// `cuMemFreeHost` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemFreeHost(memory: *mut c_void) -> CuResult {
+    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
+    code(
+        match pinned.get_or_insert_default().remove(&(memory as usize)) {
+            Some(_) => Ok(()),
+            None => Err(Status::INVALID_VALUE),
+        },
+    )
+}
+
+/// `cuMemHostRegister_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemHostRegister_v2(
+    _memory: *mut c_void,
+    _size: usize,
+    _flags: c_uint,
+) -> CuResult {
+    Status::SUCCESS.0
+}
+
+/// `cuMemHostUnregister` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemHostUnregister(_memory: *mut c_void) -> CuResult {
+    Status::SUCCESS.0
+}
+
+/// `cuMemcpyHtoD_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyHtoD_v2(
+    to: CuDevicePtr,
+    from: *const c_void,
+    size: usize,
+) -> CuResult {
+    to_device(to, from, size)
+}
+
+/// `cuMemcpyDtoH_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyDtoH_v2(
+    to: *mut c_void,
+    from: CuDevicePtr,
+    size: usize,
+) -> CuResult {
+    to_host(to, from, size)
+}
+
+/// `cuMemcpyDtoD_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyDtoD_v2(
+    to: CuDevicePtr,
+    from: CuDevicePtr,
+    size: usize,
+) -> CuResult {
+    within(to, from, size)
+}
+
+/// `cuMemcpyPeer` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyPeer(
+    to: CuDevicePtr,
+    _to_context: Handle,
+    from: CuDevicePtr,
+    _from_context: Handle,
+    size: usize,
+) -> CuResult {
+    within(to, from, size)
+}
+
+/// `cuMemsetD8_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD8_v2(address: CuDevicePtr, value: u8, count: usize) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
+
+/// `cuMemsetD16_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD16_v2(
+    address: CuDevicePtr,
+    value: u16,
+    count: usize,
+) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
+
+/// `cuMemsetD32_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD32_v2(
+    address: CuDevicePtr,
+    value: u32,
+    count: usize,
+) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
+
+/// `cuMemcpyHtoDAsync_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
+    to: CuDevicePtr,
+    from: *const c_void,
+    size: usize,
+    _stream: Handle,
+) -> CuResult {
+    to_device(to, from, size)
+}
+
+/// `cuMemcpyDtoHAsync_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
+    to: *mut c_void,
+    from: CuDevicePtr,
+    size: usize,
+    _stream: Handle,
+) -> CuResult {
+    to_host(to, from, size)
+}
+
+/// `cuMemcpyDtoDAsync_v2` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyDtoDAsync_v2(
+    to: CuDevicePtr,
+    from: CuDevicePtr,
+    size: usize,
+    _stream: Handle,
+) -> CuResult {
+    within(to, from, size)
+}
+
+/// `cuMemcpyPeerAsync` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpyPeerAsync(
+    to: CuDevicePtr,
+    _to_context: Handle,
+    from: CuDevicePtr,
+    _from_context: Handle,
+    size: usize,
+    _stream: Handle,
+) -> CuResult {
+    within(to, from, size)
+}
+
+/// `cuMemsetD8Async` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD8Async(
+    address: CuDevicePtr,
+    value: u8,
+    count: usize,
+    _stream: Handle,
+) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
+
+/// `cuMemsetD16Async` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD16Async(
+    address: CuDevicePtr,
+    value: u16,
+    count: usize,
+    _stream: Handle,
+) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
+
+/// `cuMemsetD32Async` of the CUDA driver API.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemsetD32Async(
+    address: CuDevicePtr,
+    value: u32,
+    count: usize,
+    _stream: Handle,
+) -> CuResult {
+    fill(address, &value.to_le_bytes(), count)
+}
