@@ -359,16 +359,7 @@ impl Network {
             }
             done(&shape.name, Direction::Forward);
         }
-        match values.as_slice() {
-            [logits] => Ok(logits.clone()),
-            many => {
-                let here: Vec<_> = many
-                    .iter()
-                    .map(|v| self.transfer.send(v, &self.devices[0]))
-                    .collect::<Result<_>>()?;
-                Tensor::cat(&here, 1)
-            }
-        }
+        self.gather(&values, 0)
     }
 
     /// Every tower's share on the device of `place`, joined along channels. Only the others' move.

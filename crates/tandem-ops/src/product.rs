@@ -168,7 +168,6 @@ impl<T: Real> WithSimd for Product<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         for p in 0..self.panels.count() {
             let (column, width, real) = self.panels.span(p);
             let right = &self.right[column * self.depth..(column + width) * self.depth];
@@ -189,11 +188,7 @@ impl<T: Real> WithSimd for Product<'_, T> {
                     start,
                     finish: self.finish,
                 };
-                if width == lanes {
-                    tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
-                } else {
-                    tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
-                }
+                tile(simd, (rows, width), left, right, runs, store);
             }
         }
     }
@@ -230,9 +225,27 @@ pub struct Store<'a, T> {
     pub finish: Finish,
 }
 
-/// The outer-product kernel for a tile of `rows` rows and `V` vectors of columns.
+/// The outer-product kernel for a tile of `rows` rows over a panel that is `width` columns wide, one
+/// vector or two.
 #[inline(always)]
-pub fn tile_of_rows<S: Simd, T: Real, const V: usize>(
+pub fn tile<S: Simd, T: Real>(
+    simd: S,
+    (rows, width): (usize, usize),
+    left: &[T],
+    right: &[T],
+    runs: Runs,
+    store: Store<'_, T>,
+) {
+    if width == size_of::<T::Vector<S>>() / size_of::<T>() {
+        tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
+    } else {
+        tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
+    }
+}
+
+/// The kernel for a tile of `rows` rows and `V` vectors of columns.
+#[inline(always)]
+fn tile_of_rows<S: Simd, T: Real, const V: usize>(
     simd: S,
     rows: usize,
     left: &[T],
@@ -243,7 +256,7 @@ pub fn tile_of_rows<S: Simd, T: Real, const V: usize>(
     macro_rules! by_rows {
         ($($n:literal)*) => {
             match rows {
-                $($n => tile::<S, T, $n, V>(simd, left, right, runs, store),)*
+                $($n => tile_of::<S, T, $n, V>(simd, left, right, runs, store),)*
                 _ => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
             }
         };
@@ -256,7 +269,7 @@ pub fn tile_of_rows<S: Simd, T: Real, const V: usize>(
 }
 
 #[inline(always)]
-fn tile<S: Simd, T: Real, const R: usize, const V: usize>(
+fn tile_of<S: Simd, T: Real, const R: usize, const V: usize>(
     simd: S,
     left: &[T],
     right: &[T],

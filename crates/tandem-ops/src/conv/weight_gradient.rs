@@ -10,7 +10,7 @@
 
 use super::{Geometry, masked, part};
 use crate::planes::Planes;
-use crate::product::{Finish, Panels, Runs, Start, Store, Tiles, pack_tiles, tile_of_rows};
+use crate::product::{Finish, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -198,7 +198,6 @@ impl<'a, T: Real, I: Iterator<Item = &'a [T]> + Clone> WithSimd for SumTaps<'_, 
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         let area = self.planes.area();
         let pixels = self.out.0 * self.out.1;
         let pitch = self.blocks.padded();
@@ -226,11 +225,7 @@ impl<'a, T: Real, I: Iterator<Item = &'a [T]> + Clone> WithSimd for SumTaps<'_, 
                         start: Start::Accumulate,
                         finish: Finish::Nothing,
                     };
-                    if width == lanes {
-                        tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
-                    } else {
-                        tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
-                    }
+                    tile(simd, (rows, width), left, right, runs, store);
                 }
             }
         }

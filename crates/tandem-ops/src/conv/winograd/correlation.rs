@@ -7,7 +7,7 @@
 use super::{INPUT, Kernels, POINTS, Pieces};
 use crate::conv::{Geometry, masked, part};
 use crate::planes::Planes;
-use crate::product::{Finish, Panels, Runs, Start, Store, tile_of_rows};
+use crate::product::{Finish, Panels, Runs, Start, Store, tile};
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -303,7 +303,6 @@ impl<T: Real> WithSimd for PointsOfARow<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         let panels = Panels::new::<T>(self.cells.len());
         let pitch = self.transform(simd, panels);
         let Kernels { tiles, depth, .. } = *self.kernels;
@@ -323,11 +322,7 @@ impl<T: Real> WithSimd for PointsOfARow<'_, T> {
                         finish: Finish::Nothing,
                     };
                     let runs = Runs::one(depth);
-                    if width == lanes {
-                        tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
-                    } else {
-                        tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
-                    }
+                    tile(simd, (rows, width), left, right, runs, store);
                 }
             }
         }

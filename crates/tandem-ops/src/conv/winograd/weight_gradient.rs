@@ -10,9 +10,7 @@ use super::{INPUT, POINTS, Pieces, from_domain};
 use crate::conv::weight_gradient::{interleave, sum_pictures, sum_rows};
 use crate::conv::{Geometry, masked, part};
 use crate::planes::Planes;
-use crate::product::{
-    Finish, MAX_ROWS, Panels, Runs, Start, Store, Tiles, pack_tiles, tile_of_rows,
-};
+use crate::product::{Finish, MAX_ROWS, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -328,7 +326,6 @@ impl<T: Real> WithSimd for SumCells<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         let (pitch, rows, runs) = (self.panels.padded(), self.rows, self.runs);
         for p in 0..self.panels.count() {
             let (first, width, _) = self.panels.span(p);
@@ -340,11 +337,7 @@ impl<T: Real> WithSimd for SumCells<'_, T> {
                 start: Start::Accumulate,
                 finish: Finish::Nothing,
             };
-            if width == lanes {
-                tile_of_rows::<S, T, 1>(simd, rows, self.left, right, runs, store);
-            } else {
-                tile_of_rows::<S, T, 2>(simd, rows, self.left, right, runs, store);
-            }
+            tile(simd, (rows, width), self.left, right, runs, store);
         }
     }
 }
