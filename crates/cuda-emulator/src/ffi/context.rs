@@ -94,6 +94,21 @@ pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> CuResult {
     code(unsafe { put(version, 13000) })
 }
 
+/// `cuGetExportTable` of the CUDA driver API: there are no such tables. NVRTC asks for one, and
+/// without this function calls nothing at all.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGetExportTable(
+    table: *mut *const c_void,
+    _id: *const c_void,
+) -> CuResult {
+    // SAFETY: the caller vouches for the pointer.
+    code(unsafe { put(table, std::ptr::null()).and(Err(Status::NOT_SUPPORTED)) })
+}
+
 /// `cuGetErrorName` of the CUDA driver API.
 ///
 /// # Safety

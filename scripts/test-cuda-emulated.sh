@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs the CUDA path on a machine without a GPU: an unchanged build with `--features cuda` loads
+# crates/cuda-emulator in place of NVIDIA's driver and cuBLAS. Called by .ci/run.
+#
+#     scripts/test-cuda-emulated.sh                # all of it
+#     scripts/test-cuda-emulated.sh cargo test …   # one command in the same surroundings
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# Candle's own kernels are compiled for this; 8-bit floats, which the emulator lacks, begin at 89.
+export CUDA_COMPUTE_CAP=80
+eval "$(scripts/cuda-toolkit.sh)"
+
+target=${CARGO_TARGET_DIR:-$PWD/target}
+emulator=$target/cuda-emulator
+cargo build --release --locked -p cuda-emulator
+"$target/release/cuda-emulator-links" "$emulator"
+scripts/nvcc-without-quantised.sh --install "$target/nvcc"
+export NVCC=$target/nvcc/bin/nvcc
+export LIBRARY_PATH=$emulator:$LIBRARY_PATH LD_LIBRARY_PATH=$emulator:$LD_LIBRARY_PATH
+export CUDA_EMULATOR_DEVICES=${CUDA_EMULATOR_DEVICES:-2}
+
+if [ $# -gt 0 ]; then
+    exec "$@"
+fi
+
+cargo test --locked -p tandem-ops --features tandem-ops/cuda
+cargo test --locked -p tandem-alexnet --features tandem-alexnet/cuda
