@@ -1,6 +1,8 @@
 //! What lies on which device and what moves between devices.
 
-use super::Shapes;
+use tandem_ops::conv::WORKSPACE;
+
+use super::{LayerShape, Shapes};
 use crate::placement::Placement;
 
 /// One tower's share of a layer's output, read by another tower. The gradient goes back the same
@@ -26,6 +28,37 @@ pub struct Holding {
     pub activation_bytes: u64,
     /// That arrive from other places for one picture, forward.
     pub received_bytes: u64,
+    /// Of the largest layer's input and output together for one picture: gradients on their way.
+    pub passing_bytes: u64,
+    /// Of the input of the convolution that unfolds most, for one picture.
+    pub unfolded_bytes: u64,
+}
+
+impl Holding {
+    /// Memory that a training step of `batch` pictures needs here, in f32: weights, velocities and
+    /// gradients; every layer's output, kept for the way back, with what arrived from other places
+    /// twice, as it came and joined; the gradients in flight; the unfolded input of a convolution,
+    /// which has a bound. The device's own share (its context, cuBLAS) comes on top.
+    pub fn training_bytes(&self, batch: u64) -> u64 {
+        let kept = self.activation_bytes + 2 * self.received_bytes + self.passing_bytes;
+        let unfolded = self.unfolded_bytes.saturating_mul(batch);
+        (12 * self.parameters)
+            .saturating_add(kept.saturating_mul(batch))
+            .saturating_add(unfolded.min(self.unfolded_bytes.max(WORKSPACE as u64)))
+    }
+
+    /// The largest batch whose training step needs at most `bytes` here; 0 where none does.
+    pub fn largest_batch(&self, bytes: u64) -> u64 {
+        let (mut fits, mut too_many) = (0, bytes + 1);
+        while too_many - fits > 1 {
+            let middle = fits + (too_many - fits) / 2;
+            match self.training_bytes(middle) <= bytes {
+                true => fits = middle,
+                false => too_many = middle,
+            }
+        }
+        fits
+    }
 }
 
 impl Shapes {
@@ -54,6 +87,13 @@ impl Shapes {
         }
         for layer in &self.layers {
             let towers = layer.towers as u64;
+            let here = towers.min(placement.places() as u64);
+            let passing = (4 * layer.input.values() as u64 + layer.activation_bytes()) / here;
+            let unfolded = unfolded_bytes(layer) / here;
+            for holding in &mut holdings {
+                holding.passing_bytes = holding.passing_bytes.max(passing);
+                holding.unfolded_bytes = holding.unfolded_bytes.max(unfolded);
+            }
             for tower in 0..layer.towers {
                 let holding = &mut holdings[placement.place_of(tower)];
                 holding.parameters += layer.parameters / towers;
@@ -76,5 +116,34 @@ impl Shapes {
             .iter()
             .map(|holding| holding.received_bytes)
             .sum()
+    }
+}
+
+/// Bytes of a convolution's input for one picture when each output has its own window beside it.
+fn unfolded_bytes(layer: &LayerShape) -> u64 {
+    match layer.weight.as_deref() {
+        Some(&[_, channels, height, width]) => {
+            let windows = layer.output.height * layer.output.width;
+            let groups = (layer.input.channels / channels).max(1);
+            4 * (groups * channels * height * width * windows) as u64
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Spec;
+
+    #[test]
+    fn the_largest_batch_that_fits_is_the_last_that_does() {
+        let shapes = Shapes::of(&Spec::preset("alexnet").unwrap()).unwrap();
+        for holding in shapes.holdings(&"cuda:0,cuda:1".parse().unwrap()) {
+            let batch = holding.largest_batch(8 << 30);
+            assert!(holding.training_bytes(batch) <= 8 << 30);
+            assert!(holding.training_bytes(batch + 1) > 8 << 30);
+            assert_eq!(holding.largest_batch(1 << 20), 0);
+        }
     }
 }
