@@ -13,6 +13,7 @@ use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_alexnet::transfer::Transfer;
 use tandem_data::{DataError, Part};
 
 use crate::args::{Global, Train};
@@ -31,6 +32,9 @@ const LEFT_OUT: &str = "left-out.txt";
 /// What helps a run that diverged. To resume it would only repeat it.
 const LOWER_RATE: &str =
     "start again with a lower rate (--set rate.initial=...), or look at the pictures";
+
+const THROUGH_THE_HOST: &str = "GPUs here do not hand tensors to each other faithfully: they go \
+                                through the host's memory, which is slower (`tandem doctor`)";
 
 /// A run about to begin or to go on.
 struct Plan {
@@ -161,6 +165,9 @@ impl Plan {
         let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)
             .map_err(|error| stopped(error, &trainer))?;
         reports.line(&title);
+        if trainer.network().transfer() == Transfer::Host {
+            reports.line(THROUGH_THE_HOST);
+        }
         match resumed_at {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
             None => reports.line(&format!("begins in {}", out.display())),
