@@ -11,6 +11,13 @@ impl Driver {
         self.read_memory(device).info()
     }
 
+    /// The device whose memory an address is in.
+    pub fn owner(&self, address: u64) -> Result<usize, Status> {
+        Memory::owner(address)
+            .filter(|d| *d < self.devices.len())
+            .ok_or(Status::INVALID_VALUE)
+    }
+
     /// New memory on a device.
     pub fn allocate(&self, device: usize, size: u64) -> Result<u64, Status> {
         if size == 0 {
@@ -26,9 +33,7 @@ impl Driver {
         if address == 0 {
             return Ok(());
         }
-        let device = Memory::owner(address)
-            .filter(|d| *d < self.devices.len())
-            .ok_or(Status::INVALID_VALUE)?;
+        let device = self.owner(address)?;
         if self.write_memory(device).free(address) {
             return Ok(());
         }
@@ -44,8 +49,7 @@ impl Driver {
         what: &str,
         f: impl FnOnce(&Region, u64) -> Result<R, Status>,
     ) -> Result<R, Status> {
-        let device = Memory::owner(address).filter(|d| *d < self.devices.len());
-        let Some(device) = device else {
+        let Ok(device) = self.owner(address) else {
             report(&format!(
                 "{what} at {address:#x}, which is no device address"
             ));

@@ -8,6 +8,7 @@ mod modules;
 mod settings;
 mod status;
 mod streams;
+mod trace;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -15,13 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
-use std::time::Instant;
 
 use crate::machine::decode::{Kernel, Program};
 use crate::machine::memory::Memory;
 
 pub use settings::Configuration;
 pub use status::Status;
+pub use trace::Call;
 
 /// Threads of a block at most.
 pub const MAX_THREADS: u32 = 1024;
@@ -58,12 +59,13 @@ struct Module {
 pub struct Driver {
     /// From the environment.
     pub configuration: Configuration,
+    trace: trace::Trace,
     devices: Vec<Device>,
     next: AtomicU64,
     modules: Mutex<HashMap<u64, Module>>,
     functions: Mutex<HashMap<u64, Function>>,
     streams: Mutex<HashMap<u64, usize>>,
-    events: Mutex<HashMap<u64, Option<Instant>>>,
+    events: Mutex<HashMap<u64, Option<streams::Recorded>>>,
 }
 
 thread_local! {
@@ -93,6 +95,7 @@ impl Driver {
             retained: Mutex::new(0),
         };
         Driver {
+            trace: trace::Trace::open(configuration.trace.as_deref()),
             devices: (0..configuration.devices).map(device).collect(),
             configuration,
             next: AtomicU64::new(1),

@@ -8,7 +8,8 @@ use crate::machine::launch::{Geometry, launch};
 use crate::ptx::{self, Initial, Space};
 
 use super::{
-    Driver, Function, MAX_THREADS, Module, SHARED_DEFAULT, SHARED_OPT_IN, Status, lock, report,
+    Call, Driver, Function, MAX_THREADS, Module, SHARED_DEFAULT, SHARED_OPT_IN, Status, lock,
+    report,
 };
 
 impl Driver {
@@ -149,6 +150,7 @@ impl Driver {
             ));
             return Err(Status::INVALID_VALUE);
         }
+        self.trace(Call::Launch(*device, &kernel.name));
         let memory = self.read_memory(*device);
         launch(
             kernel,

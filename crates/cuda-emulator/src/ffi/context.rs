@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use super::{CuDevice, CuDevicePtr, CuResult, Handle, code, handle, id, put, put_if_wanted};
-use crate::driver::{Status, driver};
+use crate::driver::{Call, Status, driver};
 
 /// A device's primary context is this plus the device's number, times sixteen.
 const CONTEXT: u64 = 0xc0;
@@ -409,7 +409,11 @@ pub unsafe extern "C" fn cuCtxGetDevice(device: *mut CuDevice) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxSynchronize() -> CuResult {
-    code(driver().current().map(|_| ()))
+    code(
+        driver()
+            .current()
+            .map(|d| driver().trace(Call::Synchronize(d))),
+    )
 }
 
 /// `cuCtxSetFlags` of the CUDA driver API.
@@ -580,6 +584,7 @@ pub unsafe extern "C" fn cuMemAllocFromPoolAsync(
     code((|| {
         let device = device_of(pool, POOL)?;
         let base = driver().allocate(device, size as u64)?;
+        driver().trace(Call::Allocate(device, size));
         unsafe { put(address, base) }
     })())
 }
