@@ -48,14 +48,28 @@ fn a_device_cannot_touch_the_other_s_memory_but_copies_between_them_work() {
     unsafe {
         let (from, to) = (app.contexts[0], app.contexts[1]);
         ok(cuMemcpyPeerAsync(there, to, here, from, 12, null_mut()));
-        let mut can = -1;
-        ok(cuDeviceCanAccessPeer(&mut can, 0, 1));
-        assert_eq!(can, 0);
     }
     assert_eq!(app.download::<f32>(there, 3), Ok(vec![1.0, 2.0, 3.0]));
     unsafe {
         ok(cuMemFree_v2(here));
         ok(cuMemFree_v2(there));
+    }
+}
+
+#[test]
+fn peer_access_is_enabled_once() {
+    let app = App::start();
+    let mut can = [-1, -1];
+    unsafe {
+        ok(cuDeviceCanAccessPeer(&mut can[0], 0, 1));
+        ok(cuDeviceCanAccessPeer(&mut can[1], 1, 1));
+        assert_eq!(can, [1, 0]);
+        ok(cuCtxEnablePeerAccess(app.contexts[1], 0));
+        let again = cuCtxEnablePeerAccess(app.contexts[1], 0);
+        assert_eq!(error_name(again), "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED");
+        ok(cuCtxDisablePeerAccess(app.contexts[1]));
+        let again = cuCtxDisablePeerAccess(app.contexts[1]);
+        assert_eq!(error_name(again), "CUDA_ERROR_PEER_ACCESS_NOT_ENABLED");
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::machine::memory::{Memory, Missing};
 use crate::machine::region::Region;
 
-use super::{Driver, Status, report};
+use super::{Driver, Peer, Status, report};
 
 impl Driver {
     /// Free and total bytes of a device.
@@ -23,7 +23,7 @@ impl Driver {
         if size == 0 {
             return Err(Status::INVALID_VALUE);
         }
-        self.write_memory(device)
+        self.write_memory(self.alive(device)?)
             .allocate(size)
             .ok_or(Status::OUT_OF_MEMORY)
     }
@@ -33,7 +33,7 @@ impl Driver {
         if address == 0 {
             return Ok(());
         }
-        let device = self.owner(address)?;
+        let device = self.alive(self.owner(address)?)?;
         if self.write_memory(device).free(address) {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl Driver {
             ));
             return Err(Status::INVALID_VALUE);
         };
-        let memory = self.read_memory(device);
+        let memory = self.read_memory(self.alive(device)?);
         match memory.find(address, size) {
             Some(region) => f(region, address - region.base),
             None => {
@@ -106,9 +106,16 @@ impl Driver {
 
     /// Copies from device to device, or within one.
     pub fn copy(&self, to: u64, from: u64, size: u64) -> Result<(), Status> {
+        let between_devices = Memory::owner(to) != Memory::owner(from);
         self.with(to, size, "copy to device memory", |target, at| {
             self.with(from, size, "copy from device memory", |source, offset| {
-                target.copy_from(at, source, offset, size);
+                match self.configuration.injected.peer {
+                    Peer::Refused if between_devices => {
+                        return Err(Status::PEER_ACCESS_UNSUPPORTED);
+                    }
+                    Peer::Corrupt if between_devices => target.write(at, &vec![0; size as usize]),
+                    _ => target.copy_from(at, source, offset, size),
+                }
                 Ok(())
             })
         })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::machine::launch::{Checks, Settings};
 
+use super::inject::Injected;
 use super::report;
 
 /// The emulator's settings.
@@ -17,6 +18,8 @@ pub struct Configuration {
     pub settings: Settings,
     /// `CUDA_EMULATOR_TRACE`: where to write what was asked of the devices.
     pub trace: Option<PathBuf>,
+    /// `CUDA_EMULATOR_FAULTS`.
+    pub injected: Injected,
 }
 
 impl Default for Configuration {
@@ -30,6 +33,7 @@ impl Default for Configuration {
             memory: 8 << 30,
             settings: Settings { seed: 0, checks },
             trace: None,
+            injected: Injected::default(),
         }
     }
 }
@@ -63,6 +67,9 @@ impl Configuration {
         configuration.settings.seed = number("CUDA_EMULATOR_SEED", 0)?;
         if configuration.devices > 16 {
             return Err("CUDA_EMULATOR_DEVICES is at most 16".into());
+        }
+        if let Some(list) = read("CUDA_EMULATOR_FAULTS") {
+            configuration.injected = Injected::parse(&list)?;
         }
         configuration.trace = read("CUDA_EMULATOR_TRACE").map(PathBuf::from);
         if let Some(list) = read("CUDA_EMULATOR_CHECKS") {

@@ -33,10 +33,8 @@ impl Driver {
         if stream <= 2 {
             return self.current();
         }
-        lock(&self.streams)
-            .get(&stream)
-            .copied()
-            .ok_or(Status::INVALID_HANDLE)
+        let streams = lock(&self.streams);
+        self.alive(*streams.get(&stream).ok_or(Status::INVALID_HANDLE)?)
     }
 
     /// A new event.

@@ -35,18 +35,9 @@ pub fn error_name(status: i32) -> String {
 
 impl App {
     pub fn start() -> App {
-        App::start_with(&[])
-    }
-
-    /// With more in the environment; the first start in a process decides.
-    pub fn start_with(variables: &[(&str, &str)]) -> App {
         static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            for (name, value) in [&[("CUDA_EMULATOR_DEVICES", "2")], variables].concat() {
-                // SAFETY: it happens once, before any other thread of this test reads the environment.
-                unsafe { std::env::set_var(name, value) };
-            }
-        });
+        // SAFETY: it happens once, before any other thread of this test reads the environment.
+        ONCE.call_once(|| unsafe { std::env::set_var("CUDA_EMULATOR_DEVICES", "2") });
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut contexts = [null_mut(); 2];
         unsafe {
