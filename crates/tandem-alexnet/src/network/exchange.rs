@@ -1,0 +1,33 @@
+//! Activations from all towers to one, and their gradient from one to all.
+
+use candle_core::{Result, Tensor};
+
+use super::Network;
+
+impl Network {
+    /// Every tower's share on the device of `place`, joined along channels. Only the others' move.
+    pub(super) fn gather(&self, values: &[Tensor], place: usize) -> Result<Tensor> {
+        let device = &self.devices[place];
+        match values {
+            [one] => self.transfer.send(one, device),
+            many => {
+                let here: Vec<_> = many
+                    .iter()
+                    .map(|v| self.transfer.send(v, device))
+                    .collect::<Result<_>>()?;
+                Tensor::cat(&here, 1)
+            }
+        }
+    }
+
+    /// Equal parts along channels, each on the device of its tower.
+    pub(super) fn scatter(&self, whole: &Tensor, parts: usize) -> Result<Vec<Tensor>> {
+        let width = whole.dim(1)? / parts;
+        (0..parts)
+            .map(|part| {
+                let part_here = whole.narrow(1, part * width, width)?.contiguous()?;
+                self.transfer.send(&part_here, &self.devices[part])
+            })
+            .collect()
+    }
+}
