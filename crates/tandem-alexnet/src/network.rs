@@ -21,6 +21,7 @@ pub use gradients::Gradients;
 use tandem_ops::softmax_nll::SoftmaxNll;
 
 use crate::error::NetworkError;
+use crate::input::Input;
 use crate::parameters::{self, Parameter};
 use crate::placement::Placement;
 use crate::shapes::Shapes;
@@ -105,6 +106,11 @@ impl Network {
         Self::new(spec, placement, &values)
     }
 
+    /// The device of each place.
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -119,25 +125,25 @@ impl Network {
     }
 
     /// Logits `(N, classes)` of pictures `(N, C, crop, crop)`, without a trace of how.
-    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.run(x, pass, |_| (), &mut |_, _| ())
+    pub fn forward(&self, x: impl Into<Input>, pass: Pass) -> Result<Tensor> {
+        self.run(&x.into(), pass, |_| (), &mut |_, _| ())
     }
 
     /// Loss and gradients of a batch: pictures `(N, C, crop, crop)`, labels u32 `(N,)`.
-    pub fn gradients(&self, x: &Tensor, labels: &Tensor, pass: Pass) -> Result<Outcome> {
+    pub fn gradients(&self, x: impl Into<Input>, labels: &Tensor, pass: Pass) -> Result<Outcome> {
         self.gradients_watched(x, labels, pass, &mut |_, _| ())
     }
 
     /// The same, telling `done` of each layer on the way, and of the loss.
     pub fn gradients_watched(
         &self,
-        x: &Tensor,
+        x: impl Into<Input>,
         labels: &Tensor,
         pass: Pass,
         done: LayerDone<'_>,
     ) -> Result<Outcome> {
         let mut tape = Vec::new();
-        let logits = self.run(x, pass, |trace| tape.push(trace), done)?;
+        let logits = self.run(&x.into(), pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
         let labels = &labels.to_device(logits.device())?;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;

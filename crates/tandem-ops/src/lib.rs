@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod activation;
+pub mod augment;
 pub mod avg_pool;
 pub mod conv;
 #[cfg(feature = "cuda")]

@@ -1,10 +1,19 @@
-//! Activations from all towers to one, and their gradient from one to all.
+//! Pictures to every tower, activations from all towers to one, and their gradient from one to all.
 
 use candle_core::{Result, Tensor};
 
 use super::Network;
+use crate::input::Input;
 
 impl Network {
+    /// The pictures on the device of each of the first `places`: every tower sees the whole.
+    pub(super) fn show(&self, x: &Input, places: usize) -> Result<Vec<Tensor>> {
+        let devices = self.devices[..places].iter();
+        devices
+            .map(|device| self.transfer.send(x.nearest(device), device))
+            .collect()
+    }
+
     /// Every tower's share on the device of `place`, joined along channels. Only the others' move.
     pub(super) fn gather(&self, values: &[Tensor], place: usize) -> Result<Tensor> {
         let device = &self.devices[place];

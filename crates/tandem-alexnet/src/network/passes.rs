@@ -3,6 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::{Direction, Gradients, LayerDone, Network, Pass};
+use crate::input::Input;
+use crate::shapes::LayerShape;
 use crate::spec::{Layer, Sees};
 use crate::step::{Applied, Operation};
 
@@ -24,27 +26,27 @@ impl Network {
     /// Logits of `x`; each layer's work is handed to `record`.
     pub(super) fn run(
         &self,
-        x: &Tensor,
+        x: &Input,
         pass: Pass,
         mut record: impl FnMut(Trace),
         done: LayerDone<'_>,
     ) -> Result<Tensor> {
-        let mut values = vec![x.to_device(&self.devices[0])?];
+        let shares = |shape: &LayerShape| match self.splits(shape.towers) {
+            true => shape.towers,
+            false => 1,
+        };
+        let mut values = self.show(x, self.shapes.layers.first().map_or(1, shares))?;
         let mut parameter = 0;
         for (index, layer) in self.spec.layers.iter().enumerate() {
             let shape = &self.shapes.layers[index];
-            let shares = if self.splits(shape.towers) {
-                shape.towers
-            } else {
-                1
-            };
+            let shares = shares(shape);
             let weighted = layer.name().is_some();
             let sees = match layer {
                 Layer::Convolution(layer) => layer.sees,
                 Layer::Linear(layer) => layer.sees,
                 _ => Sees::Own,
             };
-            let joins = weighted && (sees == Sees::Both || values.len() != shares);
+            let joins = index > 0 && weighted && (sees == Sees::Both || values.len() != shares);
             let mut outputs = Vec::with_capacity(shares);
             for share in 0..shares {
                 let x = if joins {

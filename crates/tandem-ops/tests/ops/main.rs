@@ -4,6 +4,7 @@
 //! `fixtures/` was made by PyTorch: each file holds inputs, outputs and gradients, and in its
 //! metadata the parameters.
 
+mod augment;
 mod avg_pool;
 mod common;
 mod conv;
