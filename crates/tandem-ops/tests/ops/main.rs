@@ -14,5 +14,7 @@ mod lrn;
 mod max_pool;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+#[cfg(feature = "cuda")]
+mod recorded;
 mod sgd;
 mod softmax_nll;
