@@ -23,5 +23,7 @@ if [ $# -gt 0 ]; then
     exec "$@"
 fi
 
+# The kernels pass, and copies with a mistake in them are caught.
+cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
 cargo test --locked -p tandem-ops --features tandem-ops/cuda
 cargo test --locked -p tandem-alexnet --features tandem-alexnet/cuda
