@@ -16,6 +16,7 @@ pub mod dropout;
 pub mod error;
 pub mod linear;
 pub mod lrn;
+pub mod lrn_max_pool;
 pub mod max_pool;
 mod planes;
 mod product;
