@@ -1,6 +1,6 @@
 //! The way through the layers and back.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{Direction, Gradients, LayerDone, Network, Pass};
 use crate::spec::{Layer, Sees};
@@ -29,7 +29,8 @@ impl Network {
         mut record: impl FnMut(Trace),
         done: LayerDone<'_>,
     ) -> Result<Tensor> {
-        let mut values = vec![x.to_device(&self.devices[0])?];
+        let dtype = self.precision.dtype();
+        let mut values = vec![x.to_device(&self.devices[0])?.to_dtype(dtype)?];
         let mut parameter = 0;
         for (index, layer) in self.spec.layers.iter().enumerate() {
             let shape = &self.shapes.layers[index];
@@ -58,8 +59,8 @@ impl Network {
                 for operation in operations {
                     let (weight, bias) = match weighted {
                         true => (
-                            Some(self.slabs[parameter][share].get(0)?),
-                            Some(self.slabs[parameter + 1][share].get(0)?),
+                            Some(self.shares[parameter][share].weight.clone()),
+                            Some(self.shares[parameter + 1][share].weight.clone()),
                         ),
                         false => (None, None),
                     };
@@ -83,7 +84,7 @@ impl Network {
             }
             done(&shape.name, Direction::Forward);
         }
-        self.gather(&values, 0)
+        self.gather(&values, 0)?.to_dtype(DType::F32)
     }
 
     /// From the gradient of the logits those of the parameters.
@@ -94,7 +95,7 @@ impl Network {
         done: LayerDone<'_>,
     ) -> Result<Gradients> {
         let mut gradients: Vec<Vec<Option<Tensor>>> = self
-            .slabs
+            .shares
             .iter()
             .map(|shares| vec![None; shares.len()])
             .collect();
