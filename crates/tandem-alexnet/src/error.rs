@@ -152,6 +152,10 @@ pub enum PlacementError {
         device: String,
         source: Box<candle_core::Error>,
     },
+    #[error(
+        "the CPU computes in f32: say cuda:0, or one for each tower, for precision=bf16, or else precision=f32"
+    )]
+    Precision,
 }
 
 /// A configuration that is refused.

@@ -9,7 +9,6 @@ use tandem_alexnet::config::{Colour, TrainConfig};
 use tandem_alexnet::evaluation::evaluate;
 use tandem_alexnet::input::Feed;
 use tandem_alexnet::network::Network;
-use tandem_alexnet::placement::Placement;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
 use tandem_data::{
@@ -125,8 +124,8 @@ fn ten_views_have_the_loss_of_the_cpu() {
 #[test]
 fn the_loader_is_asked_for_what_all_devices_take() {
     let preprocess = Preprocess {
-        side: 4,
-        channels: 3,
+        side: 32,
+        channels: 1,
     };
     for (devices, form) in [
         ("cpu", Form::Values),
@@ -134,8 +133,8 @@ fn the_loader_is_asked_for_what_all_devices_take() {
         ("cuda:0,cuda:0", Form::Bytes),
         ("cuda:0,cpu", Form::Values),
     ] {
-        let devices = devices.parse::<Placement>().unwrap().open().unwrap();
-        let feed = Feed::new(&devices, preprocess, 3, &Normalise::Torchvision).unwrap();
+        let network = Network::initial(&spec(), &devices.parse().unwrap(), 0).unwrap();
+        let feed = Feed::new(&network, preprocess, &Normalise::Torchvision).unwrap();
         assert_eq!(feed.form(), form);
     }
 }

@@ -9,8 +9,8 @@ use crate::placement::Placement;
 pub struct Crossing {
     pub from_tower: usize,
     pub to_tower: usize,
-    /// For one picture, forward, in f32.
-    pub bytes: u64,
+    /// For one picture, forward.
+    pub values: u64,
 }
 
 /// What one place of a [`Placement`] holds.
@@ -22,10 +22,10 @@ pub struct Holding {
     pub towers: Vec<usize>,
     pub parameters: u64,
     pub multiply_adds: u64,
-    /// Of all layers' outputs for one picture.
-    pub activation_bytes: u64,
-    /// That arrive from other places for one picture, forward.
-    pub received_bytes: u64,
+    /// Values of all layers' outputs for one picture.
+    pub activations: u64,
+    /// Values that arrive from other places for one picture, forward.
+    pub received: u64,
 }
 
 impl Shapes {
@@ -58,23 +58,23 @@ impl Shapes {
                 let holding = &mut holdings[placement.place_of(tower)];
                 holding.parameters += layer.parameters / towers;
                 holding.multiply_adds += layer.multiply_adds / towers;
-                holding.activation_bytes += layer.activation_bytes() / towers;
+                holding.activations += layer.activations() / towers;
             }
             for crossing in &layer.crossings {
                 let to = placement.place_of(crossing.to_tower);
                 if to != placement.place_of(crossing.from_tower) {
-                    holdings[to].received_bytes += crossing.bytes;
+                    holdings[to].received += crossing.values;
                 }
             }
         }
         holdings
     }
 
-    /// Bytes that pass between places for one picture, forward; the backward pass moves as many.
-    pub fn crossing_bytes(&self, placement: &Placement) -> u64 {
+    /// Values that pass between places for one picture, forward; the backward pass moves as many.
+    pub fn crossing(&self, placement: &Placement) -> u64 {
         self.holdings(placement)
             .iter()
-            .map(|holding| holding.received_bytes)
+            .map(|holding| holding.received)
             .sum()
     }
 }
