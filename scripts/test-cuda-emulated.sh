@@ -23,5 +23,7 @@ if [ $# -gt 0 ]; then
     exec "$@"
 fi
 
-cargo test --locked -p tandem-ops --features tandem-ops/cuda
-cargo test --locked -p tandem-alexnet --features tandem-alexnet/cuda
+# One build of everything: other packages or features would compile candle again.
+cargo test --locked --features tandem-tests/cuda \
+    -p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests \
+    --lib --test ops --test two_tower --test gpus

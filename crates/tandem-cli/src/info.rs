@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tandem_alexnet::placement::Placement;
+use tandem_alexnet::placement::{DeviceName, Placement};
 use tandem_alexnet::precision::Precision;
-use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
+use tandem_alexnet::shapes::{Holding, LayerShape, Shape, Shapes};
 use tandem_alexnet::spec::Spec;
 
 use crate::args::Info;
@@ -134,6 +134,7 @@ impl<'a> Network<'a> {
             ("multiply-adds", Align::Right),
             ("activations", Align::Right),
             ("received", Align::Right),
+            ("training", Align::Right),
         ];
         let rows: Vec<Vec<String>> = self
             .shapes
@@ -142,15 +143,20 @@ impl<'a> Network<'a> {
             .map(|held| {
                 let towers: Vec<String> = held.towers.iter().map(usize::to_string).collect();
                 vec![
-                    held.device,
+                    held.device.clone(),
                     towers.join(", "),
                     grouped(held.parameters),
                     count(held.multiply_adds.saturating_mul(self.batch)),
                     self.bytes(held.activations.saturating_mul(self.batch)),
                     self.bytes(held.received.saturating_mul(self.batch)),
+                    self.training(&held).map_or_else(String::new, bytes),
                 ]
             })
             .collect();
+        let training = match self.on_gpus() {
+            true => "Training is the memory of a step, without what the driver and cuBLAS hold.\n",
+            false => "",
+        };
         let last = match self.crossing_bytes() {
             0 => "Nothing crosses between devices.".to_owned(),
             crossing => format!(
@@ -159,10 +165,21 @@ impl<'a> Network<'a> {
             ),
         };
         format!(
-            "A batch of {}, forward:\n{}{last}\n",
+            "A batch of {}, forward:\n{}{training}{last}\n",
             self.batch,
             table(&head, &rows)
         )
+    }
+
+    /// Memory of a training step, where it is known beforehand: on a GPU.
+    fn training(&self, held: &Holding) -> Option<u64> {
+        self.on_gpus()
+            .then(|| held.training_bytes(self.batch, self.precision))
+    }
+
+    fn on_gpus(&self) -> bool {
+        let devices = self.placement.devices();
+        devices.iter().all(|device| *device != DeviceName::Cpu)
     }
 
     fn crossing_bytes(&self) -> u64 {
@@ -183,6 +200,7 @@ impl<'a> Network<'a> {
             .into_iter()
             .map(|held| {
                 json!({
+                    "training_bytes": self.training(&held),
                     "device": held.device,
                     "towers": held.towers,
                     "parameters": held.parameters,

@@ -14,6 +14,7 @@ pub mod conv;
 pub mod cuda;
 pub mod dropout;
 pub mod error;
+pub mod fault;
 pub mod linear;
 pub mod lrn;
 pub mod lrn_max_pool;

@@ -1,6 +1,8 @@
 //! A machine to run one kernel on.
 #![allow(dead_code)]
 
+pub mod app;
+
 use std::collections::HashMap;
 
 use cuda_emulator::checks::Fault;

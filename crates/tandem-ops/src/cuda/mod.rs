@@ -10,6 +10,7 @@ mod cache;
 mod compile;
 pub(crate) mod conv;
 pub mod device;
+pub mod driver;
 pub(crate) mod dropout;
 mod element;
 #[allow(

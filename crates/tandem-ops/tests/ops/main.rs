@@ -17,5 +17,7 @@ mod max_pool;
 mod naive;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+#[cfg(feature = "cuda")]
+mod recorded;
 mod sgd;
 mod softmax_nll;
