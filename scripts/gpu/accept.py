@@ -19,6 +19,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -155,6 +156,12 @@ def libraries():
     print(":".join(dict.fromkeys(found)))
 
 
+def unpack():
+    """The programs, out of their archive."""
+    with tarfile.open(HERE / "programs.tar.xz") as programs:
+        programs.extractall(options.work)
+
+
 # ---- Checks ----
 
 
@@ -252,7 +259,7 @@ def traces():
 
 def bench(*arguments):
     """`tandem bench` on the first GPU; a measurement, or what it failed with."""
-    command = [str(HERE / "bin" / "tandem"), "bench", "--devices", "cuda:0", "--json", *map(str, arguments)]
+    command = [str(options.work / "bin" / "tandem"), "bench", "--devices", "cuda:0", "--json", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         words = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
@@ -334,7 +341,7 @@ def compare():
     for mode in ["train", "infer"]:
         for batch, precision in itertools.product(batches, ["f32", "tf32", "bf16"]):
             since = time.monotonic()
-            row = bench("--model", model, "--mode", mode, "--batch", batch, "--dtype", precision, *steps)
+            row = bench("--model", model, "--mode", mode, "--batch", batch, "--precision", precision, *steps)
             note({"system": "Tandem", "mode": mode, "batch": batch, "precision": precision, **row}, since)
         peer = [sys.executable, HERE / "pytorch_peer.py", "--mode", mode, "--batch", ",".join(map(str, batches)), *steps]
         if options.emulated:
@@ -507,7 +514,7 @@ def report():
 
 
 arguments = argparse.ArgumentParser(description=__doc__)
-commands = [machine, libraries, results, pictures, traces, kernels, compare, report]
+commands = [machine, libraries, unpack, results, pictures, traces, kernels, compare, report]
 arguments.add_argument("command", choices=[command.__name__ for command in commands])
 arguments.add_argument("--work", type=Path, help="where the parts leave what they found")
 arguments.add_argument("--out", type=Path, help="where the report goes")

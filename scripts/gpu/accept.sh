@@ -66,6 +66,7 @@ finish() {
 
 part machine 60 "${ask[@]}" machine || finish
 part libraries 60 "${ask[@]}" libraries || finish
+part unpack 60 "${ask[@]}" unpack || finish
 found=$(cat "$work/libraries.log")
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$found"
 gpus=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["gpus"])' "$work/machine.json")
@@ -75,7 +76,7 @@ skip=()
 if [ "$gpus" -lt 2 ]; then
     skip=(--skip two_gpus)
 fi
-for program in "$here"/tests/*/*; do
+for program in "$work"/tests/*/*; do
     package=$(basename "$(dirname "$program")")
     part "$package-$(basename "$program")" 150 \
         env -C "$here/crates/$package" CARGO_MANIFEST_DIR="$here/crates/$package" \
@@ -91,7 +92,7 @@ if [ "$gpus" -ge 2 ]; then
 fi
 "${ask[@]}" pictures --count $((32 * steps))
 for devices in "${placements[@]}"; do
-    part "train-$devices" 60 "$here/bin/tandem" train --quiet --model mini --batch 32 --epochs 1 \
+    part "train-$devices" 60 "$work/bin/tandem" train --quiet --model mini --batch 32 --epochs 1 \
         --seed 1 --data "$work/pictures" --devices "$devices" --out "$work/run-$devices"
 done
 part traces 30 "${ask[@]}" traces --allowed 1e-4
