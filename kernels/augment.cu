@@ -1,17 +1,17 @@
 // Pictures as bytes into what the network sees (Section 4.1 of the paper): crop, mirror, colour shift,
 // and the mean subtracted.
 //
-//     y[n, c, i, j] = x[n, top + i, left + j', c] + shift[n, c] - mean[c, top + i, left + j']
+//     y[n, c, i, j] = x[n', top + i, left + j', c] + shift[n, c] - mean[c, top + i, left + j']
 //     or              (x[...] + shift[n, c]) * scale[c] + offset[c]        (torchvision's constants)
-//     j' = j, or crop - 1 - j where picture n is mirrored
+//     n' = n / views;  j' = j, or crop - 1 - j where view n is mirrored
 //
 // The mean is taken at the picture's own place, before the mirror, as cuda-convnet and Caffe do.
 //
-// Layout: x u8 (pictures, side, side, channels); places u32 (pictures, 3): top, left, mirrored or 0;
-// shifts f32 (pictures, 3); mean f32 (channels, side, side); affine f32 (channels, 2);
-// y (pictures, channels, crop, crop), channels at most 3. A thread owns one pixel of the crop, all
-// its channels, and visits every gridDim.y-th picture. Neighbouring threads own neighbouring pixels,
-// so a warp reads one run of bytes and writes one run a channel. Blocks: 256 threads.
+// Layout: x u8 (outputs / views, side, side, channels); places u32 (outputs, 3): top, left, mirrored
+// or 0; shifts f32 (outputs, 3); mean f32 (channels, side, side); affine f32 (channels, 2): scale,
+// offset; y (outputs, channels, crop, crop), channels at most 3. A thread owns one pixel of the crop,
+// all its channels, and visits every gridDim.y-th output. Neighbouring threads own neighbouring
+// pixels, so a warp reads one run of bytes and writes one run a channel. Blocks: 256 threads.
 //
 // The arithmetic is rounded step by step, without fused multiply-add: the values of the CPU, bit for
 // bit. Shared memory: none. Deterministic: no value depends on another.
@@ -21,14 +21,14 @@ template <typename T, bool MEAN>
 __device__ __forceinline__ void augment(const u8 *__restrict__ x, const u32 *__restrict__ places,
                                         const float *__restrict__ shifts,
                                         const float *__restrict__ constants, T *__restrict__ y,
-                                        u32 pictures, u32 side, u32 channels, u32 crop) {
+                                        u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {
     u32 pixel = blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= crop * crop) return;
     u32 i = pixel / crop, j = pixel - i * crop;
-    for (u32 n = blockIdx.y; n < pictures; n += gridDim.y) {
+    for (u32 n = blockIdx.y; n < outputs; n += gridDim.y) {
         u32 top = places[n * 3], left = places[n * 3 + 1], mirrored = places[n * 3 + 2];
         u32 at = (top + i) * side + left + (mirrored ? crop - 1 - j : j);
-        const u8 *from = x + (static_cast<size_t>(n) * side * side + at) * channels;
+        const u8 *from = x + (static_cast<size_t>(n / views) * side * side + at) * channels;
         for (u32 c = 0; c < channels; c++) {
             float value = __fadd_rn(static_cast<float>(from[c]), shifts[n * 3 + c]);
             if (MEAN)
@@ -43,12 +43,12 @@ __device__ __forceinline__ void augment(const u8 *__restrict__ x, const u32 *__r
 #define AUGMENT(T, SUFFIX)                                                                         \
     extern "C" __global__ void __launch_bounds__(256) augment_mean_##SUFFIX(                       \
         const u8 *x, const u32 *places, const float *shifts, const float *mean, T *y,              \
-        u32 pictures, u32 side, u32 channels, u32 crop) {                                          \
-        augment<T, true>(x, places, shifts, mean, y, pictures, side, channels, crop);              \
+        u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {                                \
+        augment<T, true>(x, places, shifts, mean, y, outputs, views, side, channels, crop);        \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) augment_affine_##SUFFIX(                     \
         const u8 *x, const u32 *places, const float *shifts, const float *affine, T *y,            \
-        u32 pictures, u32 side, u32 channels, u32 crop) {                                          \
-        augment<T, false>(x, places, shifts, affine, y, pictures, side, channels, crop);           \
+        u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {                                \
+        augment<T, false>(x, places, shifts, affine, y, outputs, views, side, channels, crop);     \
     }
 FOR_EACH_TYPE(AUGMENT)

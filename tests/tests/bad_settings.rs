@@ -120,13 +120,17 @@ fn what_cannot_be_parsed_is_wrong_usage() {
     }
 }
 
+#[cfg(not(feature = "cuda"))]
 #[test]
-fn a_device_that_is_not_there_leaves_no_run_behind() {
+fn a_gpu_asked_of_a_build_without_cuda_is_answered_with_how_to_build_it() {
     let place = place!(16);
     place.refuses(
         1,
         "train --model tiny.toml --data fashion --devices cuda:99 --out run".split(' '),
-        &["cannot open cuda:99"],
+        &[
+            "cuda:99 is not for this build, which computes on the CPU only",
+            "--features cuda",
+        ],
     );
 }
 

@@ -2,126 +2,11 @@
 
 mod rig;
 
-use std::ffi::{CStr, CString, c_void};
-use std::ptr::{null, null_mut};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::ptr::null_mut;
 
 use cuda_emulator::driver::driver;
-use cuda_emulator::ffi::{Handle, blas::*, context::*, memory::*, module::*, random::*, stream::*};
-use rig::Plain;
-
-/// Tests share the process's driver; one runs at a time, so that each sees its own leaks.
-static TURN: Mutex<()> = Mutex::new(());
-
-struct App {
-    contexts: [Handle; 2],
-    _turn: MutexGuard<'static, ()>,
-}
-
-fn ok(status: i32) {
-    assert_eq!(status, 0, "{}", error_name(status));
-}
-
-fn error_name(status: i32) -> String {
-    let mut name = null();
-    unsafe {
-        cuGetErrorName(status, &mut name);
-        if name.is_null() {
-            status.to_string()
-        } else {
-            CStr::from_ptr(name).to_string_lossy().into_owned()
-        }
-    }
-}
-
-impl App {
-    fn start() -> App {
-        static ONCE: Once = Once::new();
-        // SAFETY: it happens once, before any other thread of this test reads the environment.
-        ONCE.call_once(|| unsafe { std::env::set_var("CUDA_EMULATOR_DEVICES", "2") });
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut contexts = [null_mut(); 2];
-        unsafe {
-            ok(cuInit(0));
-            for (d, context) in contexts.iter_mut().enumerate() {
-                let mut device = -1;
-                ok(cuDeviceGet(&mut device, d as i32));
-                ok(cuDevicePrimaryCtxRetain(context, device));
-            }
-        }
-        let app = App {
-            contexts,
-            _turn: turn,
-        };
-        app.on(0);
-        app
-    }
-
-    fn on(&self, device: usize) {
-        unsafe { ok(cuCtxSetCurrent(self.contexts[device])) };
-    }
-
-    fn upload<T: Plain>(&self, values: &[T]) -> u64 {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.bytes()).collect();
-        let mut address = 0;
-        unsafe {
-            ok(cuMemAlloc_v2(&mut address, bytes.len()));
-            ok(cuMemcpyHtoD_v2(address, bytes.as_ptr().cast(), bytes.len()));
-        }
-        address
-    }
-
-    fn download<T: Plain>(&self, address: u64, count: usize) -> Result<Vec<T>, String> {
-        let mut bytes = vec![0u8; count * size_of::<T>()];
-        match unsafe { cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len()) } {
-            0 => Ok(bytes.chunks(size_of::<T>()).map(T::from_bytes).collect()),
-            status => Err(error_name(status)),
-        }
-    }
-
-    fn kernel(&self, file: &str, name: &str) -> Handle {
-        let (text, name) = (
-            CString::new(rig::text(file)).unwrap(),
-            CString::new(name).unwrap(),
-        );
-        let (mut module, mut function) = (null_mut(), null_mut());
-        unsafe {
-            ok(cuModuleLoadData(&mut module, text.as_ptr().cast()));
-            ok(cuModuleGetFunction(&mut function, module, name.as_ptr()));
-        }
-        function
-    }
-
-    fn launch(&self, function: Handle, blocks: u32, threads: u32, arguments: &mut [u64]) -> i32 {
-        let mut pointers: Vec<*mut c_void> = arguments
-            .iter_mut()
-            .map(|a| (a as *mut u64).cast())
-            .collect();
-        unsafe {
-            cuLaunchKernel(
-                function,
-                blocks,
-                1,
-                1,
-                threads,
-                1,
-                1,
-                0,
-                null_mut(),
-                pointers.as_mut_ptr(),
-                null_mut(),
-            )
-        }
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        for device in 0..2 {
-            unsafe { cuDevicePrimaryCtxRelease_v2(device) };
-        }
-    }
-}
+use cuda_emulator::ffi::{blas::*, context::*, memory::*, module::*, random::*, stream::*};
+use rig::app::{App, error_name, ok};
 
 #[test]
 fn an_application_adds_two_vectors() {
@@ -163,14 +48,28 @@ fn a_device_cannot_touch_the_other_s_memory_but_copies_between_them_work() {
     unsafe {
         let (from, to) = (app.contexts[0], app.contexts[1]);
         ok(cuMemcpyPeerAsync(there, to, here, from, 12, null_mut()));
-        let mut can = -1;
-        ok(cuDeviceCanAccessPeer(&mut can, 0, 1));
-        assert_eq!(can, 0);
     }
     assert_eq!(app.download::<f32>(there, 3), Ok(vec![1.0, 2.0, 3.0]));
     unsafe {
         ok(cuMemFree_v2(here));
         ok(cuMemFree_v2(there));
+    }
+}
+
+#[test]
+fn peer_access_is_enabled_once() {
+    let app = App::start();
+    let mut can = [-1, -1];
+    unsafe {
+        ok(cuDeviceCanAccessPeer(&mut can[0], 0, 1));
+        ok(cuDeviceCanAccessPeer(&mut can[1], 1, 1));
+        assert_eq!(can, [1, 0]);
+        ok(cuCtxEnablePeerAccess(app.contexts[1], 0));
+        let again = cuCtxEnablePeerAccess(app.contexts[1], 0);
+        assert_eq!(error_name(again), "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED");
+        ok(cuCtxDisablePeerAccess(app.contexts[1]));
+        let again = cuCtxDisablePeerAccess(app.contexts[1]);
+        assert_eq!(error_name(again), "CUDA_ERROR_PEER_ACCESS_NOT_ENABLED");
     }
 }
 

@@ -147,11 +147,18 @@ pub enum PlacementError {
     UnknownDevice { name: String, hint: String },
     #[error("{devices} devices for {towers} towers: give one device for all towers, or {towers}")]
     Count { devices: usize, towers: usize },
-    #[error("cannot open {device}: {source}")]
-    Open {
-        device: String,
-        source: Box<candle_core::Error>,
-    },
+    #[error(
+        "the CPU computes in f32: say cuda:0, or one for each tower, for precision=bf16, or else precision=f32"
+    )]
+    Precision,
+    #[error(
+        "{device} is not for this build, which computes on the CPU only: build it with `cargo build --release \
+         --features cuda`, or say --devices cpu"
+    )]
+    NotInThisBuild { device: String },
+    #[cfg(feature = "cuda")]
+    #[error("{0}")]
+    Open(#[from] tandem_ops::cuda::driver::OpenError),
 }
 
 /// A configuration that is refused.

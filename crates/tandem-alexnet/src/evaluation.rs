@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use serde::Serialize;
-use tandem_data::{Batch, Loader, LoaderOptions, Normalise, Pictures, Views};
+use tandem_data::{Loader, LoaderOptions, Normalise, Pictures, Views};
 use tandem_ops::softmax_nll::softmax;
 
 use crate::error::NetworkError;
+use crate::input::{Feed, Input};
 use crate::network::{Network, Pass};
 
 /// What `tandem eval` prints.
@@ -23,6 +24,7 @@ pub struct Evaluation {
 }
 
 /// Measures `network` on every picture. With ten views their softmax is averaged (Section 4.1).
+/// Pictures come in the form that suits the network's devices, whatever `options` say.
 pub fn evaluate(
     network: &Network,
     pictures: &Arc<Pictures>,
@@ -31,11 +33,17 @@ pub fn evaluate(
     options: LoaderOptions,
 ) -> Result<Evaluation, NetworkError> {
     let crop = network.spec().input.crop;
+    let feed = Feed::new(network, pictures.preprocess(), normalise)?;
+    let options = LoaderOptions {
+        form: feed.form(),
+        ..options
+    };
     let loader = Loader::test(pictures.clone(), crop, normalise.clone(), views, options);
     let (mut first, mut fifth, mut loss, mut images) = (0usize, 0usize, 0f64, 0usize);
     for batch in loader {
         let batch = batch?;
-        let probabilities = view_means(&probabilities(network, &batch)?, batch.labels.len());
+        let probabilities = probabilities(network, feed.input(batch.images)?)?;
+        let probabilities = view_means(&probabilities, batch.labels.len());
         for (row, label) in probabilities.iter().zip(&batch.labels) {
             let right = row[*label as usize];
             // Ties count against the network: a constant answer must not look right.
@@ -55,10 +63,12 @@ pub fn evaluate(
     })
 }
 
-/// Softmax of a batch, one row for each of its views.
-pub fn probabilities(network: &Network, batch: &Batch) -> Result<Vec<Vec<f32>>, NetworkError> {
-    let x = Tensor::from_slice(&batch.images, &batch.shape[..], &candle_core::Device::Cpu)?;
-    let logits = network.forward(&x, Pass::Test)?;
+/// Softmax of pictures `(N, C, crop, crop)`, one row for each.
+pub fn probabilities(
+    network: &Network,
+    x: impl Into<Input>,
+) -> Result<Vec<Vec<f32>>, NetworkError> {
+    let logits = network.forward(x, Pass::Test)?;
     Ok(softmax(&logits)?.to_dtype(DType::F32)?.to_vec2()?)
 }
 

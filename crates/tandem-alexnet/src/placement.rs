@@ -86,28 +86,37 @@ impl Placement {
     }
 }
 
-impl DeviceName {
-    fn open(self) -> Result<candle_core::Device, PlacementError> {
-        match self {
-            DeviceName::Cpu => Ok(candle_core::Device::Cpu),
-            DeviceName::Cuda(ordinal) => {
-                open_cuda(ordinal).map_err(|source| PlacementError::Open {
-                    device: self.to_string(),
-                    source: Box::new(source),
-                })
-            }
-        }
+impl Placement {
+    /// Bytes free on the GPU of each place, with the device open; none for a CPU. Two places on one
+    /// GPU share what is free.
+    pub fn free_memory(&self) -> Result<Vec<Option<u64>>, PlacementError> {
+        self.open()?.iter().map(free_memory).collect()
     }
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(ordinal: usize) -> candle_core::Result<candle_core::Device> {
-    tandem_ops::cuda::device::open(ordinal)
+fn free_memory(device: &candle_core::Device) -> Result<Option<u64>, PlacementError> {
+    let gpu = tandem_ops::cuda::driver::gpu(device)?;
+    Ok(gpu.map(|gpu| gpu.free as u64))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(ordinal: usize) -> candle_core::Result<candle_core::Device> {
-    candle_core::Device::new_cuda(ordinal)
+fn free_memory(_device: &candle_core::Device) -> Result<Option<u64>, PlacementError> {
+    Ok(None)
+}
+
+impl DeviceName {
+    fn open(self) -> Result<candle_core::Device, PlacementError> {
+        match self {
+            DeviceName::Cpu => Ok(candle_core::Device::Cpu),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(ordinal) => Ok(tandem_ops::cuda::device::open(ordinal)?),
+            #[cfg(not(feature = "cuda"))]
+            DeviceName::Cuda(_) => Err(PlacementError::NotInThisBuild {
+                device: self.to_string(),
+            }),
+        }
+    }
 }
 
 impl fmt::Display for DeviceName {

@@ -18,6 +18,7 @@ use crate::checkpoint::{Checkpoint, DataIdentity, Position, Rank, RunDirectory, 
 use crate::config::{Colour, SgdRule as ConfiguredRule, TrainConfig};
 use crate::error::{RunError, TrainError};
 use crate::evaluation::{Evaluation, evaluate};
+use crate::input::Feed;
 use crate::metrics::Metrics;
 use crate::network::{Gradients, Network, Pass};
 use crate::schedule::{Schedule, Verdict};
@@ -53,6 +54,7 @@ pub struct Trainer {
     metrics: Metrics,
     augment: Augment,
     normalise: Normalise,
+    feed: Feed,
     mean: Option<Tensor>,
 }
 
@@ -102,7 +104,8 @@ impl Trainer {
             Some(checkpoint) => {
                 checkpoint.check(&spec, &data.identity())?;
                 let Checkpoint { weights, state } = checkpoint;
-                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?;
+                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?
+                    .in_precision(config.precision)?;
                 network.set(&weights.parameters, Some(&state.velocities))?;
                 let metrics = Metrics::resume(run.path(), state.position.step)?;
                 (
@@ -113,11 +116,13 @@ impl Trainer {
                 )
             }
             None => {
-                let network = Network::initial(&spec, &config.devices, config.seed)?;
+                let network = Network::initial(&spec, &config.devices, config.seed)?
+                    .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;
                 (network, schedule, Position::default(), metrics)
             }
         };
+        let feed = Feed::new(&network, data.train.preprocess(), &normalise)?;
         Ok(Self {
             config,
             data,
@@ -128,6 +133,7 @@ impl Trainer {
             metrics,
             augment,
             normalise,
+            feed,
             mean,
         })
     }
@@ -226,14 +232,14 @@ impl Trainer {
             let Some(batch) = loader.next() else { break };
             let batch = batch?;
             let n = batch.labels.len();
-            let x = Tensor::from_vec(batch.images, &batch.shape[..], &Device::Cpu)?;
+            let x = self.feed.input(batch.images)?;
             let labels = Tensor::from_vec(batch.labels, n, &Device::Cpu)?;
             let pass = Pass::Train {
                 seed: self.config.seed,
                 step: self.position.step,
                 part,
             };
-            let outcome = self.network.gradients(&x, &labels, pass)?;
+            let outcome = self.network.gradients(x, &labels, pass)?;
             loss += outcome.loss.to_dtype(DType::F64)?.to_scalar::<f64>()? * n as f64;
             images += n;
             parts += 1;
@@ -391,6 +397,7 @@ impl Trainer {
             threads: self.config.loader_threads,
             prefetch: 2 * self.config.loader_threads.max(1),
             seed: self.config.seed,
+            form: self.feed.form(),
         }
     }
 }

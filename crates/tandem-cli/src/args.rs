@@ -70,6 +70,7 @@ Examples:
   tandem train
   tandem train --epochs 20 --seed 7 --out runs/seed-7
   tandem train --model alexnet --data ~/pictures --batch 128 --devices cpu,cpu
+  tandem train --model alexnet --data ~/pictures --devices cuda:0,cuda:1 --set precision=bf16
   tandem train --set rate.initial=0.02 --set sgd.weight_decay=0.001
   tandem train --resume runs/seed-7")]
 pub struct Train {
@@ -146,6 +147,22 @@ pub enum Views {
     Ten,
 }
 
+/// Numbers a network computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    F32,
+    Bf16,
+}
+
+impl From<Precision> for tandem_alexnet::precision::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// Name what is in pictures
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -209,6 +226,9 @@ pub struct Bench {
     /// Element type of the modes that time single operations; f32 alone on the CPU
     #[arg(long, value_enum, default_value_t = ElementType::F32, value_name = "TYPE")]
     pub dtype: ElementType,
+    /// Numbers of activations and gradients in train and infer; bf16 is for GPUs
+    #[arg(long, value_enum, default_value_t = Precision::F32, value_name = "f32|bf16", hide_possible_values = true)]
+    pub precision: Precision,
     /// The pictures of `--mode data`
     #[arg(long, default_value = "builtin", value_name = "SPEC")]
     pub data: String,
@@ -302,6 +322,9 @@ pub struct Info {
     /// Where the towers live: one device for all, or one a tower; they need not exist here
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
+    /// Numbers of activations; bf16 is for GPUs
+    #[arg(long, value_enum, default_value_t = Precision::F32, value_name = "f32|bf16", hide_possible_values = true)]
+    pub precision: Precision,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cuda;
+mod gpus;
 mod processor;
 
 use std::env;
@@ -15,7 +16,7 @@ use crate::args::Doctor;
 use crate::output::print;
 
 pub fn run(args: &Doctor) -> Result<()> {
-    let findings = Findings::of(&Machine::this());
+    let findings = Findings::of(&Machine::this(), gpus::Gpus::met());
     let text = if args.json {
         serde_json::to_string(&findings)? + "\n"
     } else {
@@ -66,6 +67,7 @@ struct Findings {
     version: &'static str,
     processor: processor::Processor,
     cuda: cuda::Cuda,
+    gpus: gpus::Gpus,
     cache: cache::Cache,
     missing: Vec<Missing>,
 }
@@ -87,13 +89,14 @@ impl Missing {
 }
 
 impl Findings {
-    fn of(machine: &Machine) -> Self {
+    fn of(machine: &Machine, gpus: gpus::Gpus) -> Self {
         let cuda = cuda::Cuda::of(machine);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             processor: processor::Processor::of(machine),
             missing: cuda.missing(),
             cuda,
+            gpus,
             cache: cache::Cache::of(machine),
         }
     }
@@ -103,6 +106,7 @@ impl Findings {
         let sections = [
             ("Processor", self.processor.lines()),
             ("CUDA", self.cuda.lines()),
+            ("GPUs as this build meets them", self.gpus.lines()),
             ("Hugging Face", self.cache.lines()),
         ];
         for (title, lines) in sections {
@@ -147,7 +151,7 @@ mod tests {
     #[test]
     fn a_bare_machine_is_described_without_a_failure() {
         let (_folder, machine) = machine(&[], |_| None);
-        let findings = Findings::of(&machine);
+        let findings = Findings::of(&machine, gpus::Gpus::default());
         let text = findings.text();
         assert!(text.contains("Missing: an NVIDIA GPU"), "{text}");
         let json = serde_json::to_value(&findings).unwrap();
@@ -160,7 +164,7 @@ mod tests {
         let token =
             |name: &str| (name == "HF_TOKEN").then(|| OsString::from("hf_not_a_real_token"));
         let (_folder, machine) = machine(&[], token);
-        let findings = Findings::of(&machine);
+        let findings = Findings::of(&machine, gpus::Gpus::default());
         let json = serde_json::to_string(&findings).unwrap();
         for text in [findings.text(), json] {
             assert!(

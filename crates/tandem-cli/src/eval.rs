@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
-use tandem_data::{LoaderOptions, Part};
+use tandem_data::{Form, LoaderOptions, Part};
 
 use crate::args::{Eval, Views};
 use crate::failure::Failure;
@@ -58,6 +58,7 @@ pub fn run(args: &Eval) -> Result<()> {
         threads,
         prefetch: threads,
         seed: 0,
+        form: Form::Values,
     };
     let evaluation = evaluate(&network, &pictures, &normalise, views, options)?;
     let text = if args.json {

@@ -32,6 +32,10 @@ impl Failure {
         }
     }
 
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What was typed wrong and what to type instead; exit code 2.
     pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {

@@ -18,6 +18,7 @@ mod completions;
 mod doctor;
 mod eval;
 mod failure;
+mod gpu;
 mod info;
 mod memory;
 mod network;
@@ -68,9 +69,15 @@ fn run() -> Result<ExitCode> {
 fn obey(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Train(args) => return train::run(args, &cli.global),
-        Command::Eval(args) => eval::run(args)?,
-        Command::Predict(args) => predict::run(args)?,
-        Command::Bench(args) => bench::run(args)?,
+        Command::Eval(args) => {
+            eval::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
+        }
+        Command::Predict(args) => {
+            predict::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
+        }
+        Command::Bench(args) => {
+            bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
+        }
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
 use serde::Serialize;
 use tandem_alexnet::evaluation::probabilities;
-use tandem_data::{Batch, View, decode, view};
+use tandem_data::{View, decode, view};
 
 use crate::args::Predict;
 use crate::network::Trained;
@@ -56,13 +57,10 @@ fn look(trained: &Trained, picture: &Path) -> Result<Vec<f32>> {
     } = trained;
     let crop = network.spec().input.crop;
     let pixels = preprocess.apply(&decode(picture)?);
-    let batch = Batch {
-        images: view(&pixels, *preprocess, crop, View::Centre, normalise)?,
-        shape: [1, preprocess.channels, crop, crop],
-        labels: Vec::new(),
-        indices: Vec::new(),
-    };
-    let mut rows = probabilities(network, &batch)?;
+    let values = view(&pixels, *preprocess, crop, View::Centre, normalise)?;
+    let shape = (1, preprocess.channels, crop, crop);
+    let x = Tensor::from_vec(values, shape, &Device::Cpu)?;
+    let mut rows = probabilities(network, &x)?;
     rows.pop().context("the network gave no scores")
 }
 

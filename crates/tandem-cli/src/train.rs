@@ -13,10 +13,12 @@ use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_alexnet::transfer::Transfer;
 use tandem_data::{DataError, Part};
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
+use crate::gpu::Work;
 use crate::output::{print, typed};
 use crate::pictures::{left_out, prepare};
 use crate::report::run::Reports;
@@ -31,6 +33,9 @@ const LEFT_OUT: &str = "left-out.txt";
 const LOWER_RATE: &str =
     "start again with a lower rate (--set rate.initial=...), or look at the pictures";
 
+const THROUGH_THE_HOST: &str = "GPUs here do not hand tensors to each other faithfully: they go \
+                                through the host's memory, which is slower (`tandem doctor`)";
+
 /// A run about to begin or to go on.
 struct Plan {
     config: TrainConfig,
@@ -39,6 +44,8 @@ struct Plan {
     spec: Spec,
     run: RunDirectory,
     checkpoint: Option<Checkpoint>,
+    /// Bytes free on the GPU of each place before the run.
+    free: Vec<Option<u64>>,
 }
 
 pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
@@ -55,7 +62,7 @@ impl Plan {
     fn new(args: &Train) -> Result<Self> {
         let mut config = settings::resolve(args)?;
         let (data, spec) = read(&config)?;
-        config.devices.open()?;
+        let free = config.devices.free_memory()?;
         config.data = from_anywhere(config.data);
         let run = match &args.out {
             Some(out) => RunDirectory::create(out, &config)?,
@@ -67,6 +74,7 @@ impl Plan {
             spec,
             run,
             checkpoint: None,
+            free,
         })
     }
 
@@ -89,12 +97,14 @@ impl Plan {
             )),
             _ => error,
         })?;
+        let free = config.devices.free_memory()?;
         Ok(Self {
             config,
             data,
             spec,
             run,
             checkpoint,
+            free,
         })
     }
 
@@ -143,11 +153,22 @@ impl Plan {
             .as_ref()
             .map(|checkpoint| checkpoint.weights.step);
         let epochs = self.config.epochs;
-        let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)?;
+        let work = Work {
+            shapes: Shapes::of(&self.spec)?,
+            devices: self.config.devices.clone(),
+            precision: self.config.precision,
+            batch: self.config.batch,
+            free: self.free,
+        };
+        let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)
+            .map_err(|error| work.explain(error.into()))?;
 
         let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)
             .map_err(|error| stopped(error, &trainer))?;
         reports.line(&title);
+        if trainer.network().transfer() == Transfer::Host {
+            reports.line(THROUGH_THE_HOST);
+        }
         match resumed_at {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
             None => reports.line(&format!("begins in {}", out.display())),
@@ -175,7 +196,7 @@ impl Plan {
             Some(error) => Err(error),
             None => ended.map_err(Into::into),
         };
-        let ended = ended.map_err(|error| stopped(error, &trainer))?;
+        let ended = ended.map_err(|error| stopped(work.explain(error), &trainer))?;
         reports.draw(trainer.network())?;
         conclude(ended, &out, trainer.step(), &reports, &stop)
     }
@@ -227,7 +248,12 @@ fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
     };
     // The library's errors of files end in advice; those of reports do not.
     let advice = error.downcast_ref::<io::Error>().map_or("", advice);
-    let hint = hint + advice;
+    let hint = match error.downcast_ref::<Failure>().and_then(Failure::hint) {
+        // A GPU's fault: without a checkpoint there is nothing to go on from.
+        Some(help) if run.saved().is_none() => help.to_owned(),
+        Some(help) => format!("{hint}; {help}"),
+        None => hint + advice,
+    };
     let what = format!("the run in {} stopped", run.path().display());
     error.context(Failure::failed(what, hint))
 }

@@ -4,23 +4,27 @@
 //!
 //! [`open`] (files to a [`Dataset`]) → [`Pictures::prepare`] (decode, shorter side to `side`, centre
 //! `side × side`, training mean and colour covariance) → [`Loader`] (threads, prefetch, seeded order;
-//! crop, mirror, colour, mean) → [`Batch`] of `f32`, (N, C, H, W).
+//! crop, mirror, colour, mean) → [`Batch`] of `f32`, (N, C, crop, crop), or of bytes and draws for a
+//! GPU that crops, mirrors, colours and normalises itself.
 //!
 //! Every random choice is a pure function of (seed, epoch, picture, purpose): a run is the same for
 //! any number of threads, and can start again at any batch of any epoch.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use tandem_data::{Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Views};
+//! use tandem_data::{
+//!     Form, Images, Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Views,
+//! };
 //!
 //! let test = tandem_data::open("builtin", Part::Test)?;
 //! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
 //! let normalise = Normalise::Mean(pictures.mean().into());
-//! let options = LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0 };
+//! let options =
+//!     LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0, form: Form::Values };
 //! let mut loader = Loader::test(pictures, 28, normalise, Views::Centre, options);
 //! assert_eq!(loader.batches(), 8);
 //! let batch = loader.next().expect("a first batch")?;
-//! assert_eq!(batch.shape, [128, 1, 28, 28]);
+//! assert!(matches!(batch.images, Images::Values { shape: [128, 1, 28, 28], .. }));
 //! # Ok::<(), tandem_data::DataError>(())
 //! ```
 
@@ -54,5 +58,5 @@ pub use normalise::Normalise;
 pub use picture::{Picture, decode};
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
-pub use recipe::{Batch, Views};
+pub use recipe::{Batch, Form, Images, Views};
 pub use view::{View, ten_views, view};

@@ -21,7 +21,10 @@ pub enum Normalise {
 }
 
 impl Normalise {
-    pub(crate) fn check(&self, preprocess: Preprocess) -> Result<(), DataError> {
+    /// # Errors
+    ///
+    /// [`DataError::Mean`] if a mean is not of pictures of `preprocess`.
+    pub fn check(&self, preprocess: Preprocess) -> Result<(), DataError> {
         match self {
             Self::Mean(mean) if mean.len() != preprocess.len() => Err(DataError::Mean {
                 found: mean.len(),
@@ -32,8 +35,10 @@ impl Normalise {
         }
     }
 
-    /// `(x − mean) / deviation` of torchvision as `x · scale + offset`, for x from 0 to 255.
-    pub(crate) fn torchvision(channel: usize, channels: usize) -> (f32, f32) {
+    /// `(x − mean) / deviation` of torchvision as `x · scale + offset`, for x from 0 to 255: the two of
+    /// one of `channels` channels, 1 or 3.
+    #[must_use]
+    pub fn torchvision(channel: usize, channels: usize) -> (f32, f32) {
         let (mean, std) = if channels == 1 {
             (
                 TORCHVISION_MEAN.iter().sum::<f32>() / 3.0,

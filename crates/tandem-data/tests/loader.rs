@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use common::Made;
 use tandem_data::{
-    Augment, Batch, Colour, DataError, Loader, LoaderOptions, Mirror, Normalise, Pictures,
-    Preprocess, Views, ten_views, view,
+    Augment, Batch, Colour, DataError, Form, Images, Loader, LoaderOptions, Mirror, Normalise,
+    Pictures, Preprocess, Views, ten_views, view,
 };
 
 const SIX: Preprocess = Preprocess {
@@ -21,6 +21,7 @@ fn options(threads: usize) -> LoaderOptions {
         threads,
         prefetch: 3,
         seed: 5,
+        form: Form::Values,
     }
 }
 
@@ -44,12 +45,19 @@ fn train(pictures: &Arc<Pictures>, threads: usize, epoch: u64, first: usize) -> 
     loader.map(Result::unwrap).collect()
 }
 
+fn values(batch: &Batch) -> (&[f32], [usize; 4]) {
+    match &batch.images {
+        Images::Values { values, shape } => (values, *shape),
+        Images::Bytes { .. } => panic!("values were asked for"),
+    }
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_batches() {
     let pictures = pictures(100);
     let one = train(&pictures, 1, 3, 0);
     assert_eq!(one.len(), 7);
-    assert_eq!(one[6].shape, [4, 3, 4, 4]);
+    assert_eq!(values(&one[6]).1, [4, 3, 4, 4]);
     assert_eq!(one, train(&pictures, 2, 3, 0));
     assert_eq!(one, train(&pictures, 5, 3, 0));
     assert_ne!(one, train(&pictures, 1, 4, 0));
@@ -68,7 +76,8 @@ fn an_epoch_can_start_at_any_batch() {
 fn an_epoch_holds_every_picture_once_with_its_label() {
     let mut seen: Vec<usize> = Vec::new();
     for batch in train(&pictures(100), 3, 0, 0) {
-        assert_eq!(batch.images.len(), batch.shape.iter().product());
+        let (values, shape) = values(&batch);
+        assert_eq!(values.len(), shape.iter().product());
         for (index, label) in batch.indices.iter().zip(&batch.labels) {
             assert_eq!(*label as usize, index % 2);
         }
@@ -87,7 +96,7 @@ fn a_training_picture_is_its_draw_by_the_definition() {
         for (n, &index) in batch.indices.iter().enumerate() {
             let draw = augment.draw(5, 2, index, side, pictures.colour_basis());
             let bytes = pictures.picture(index).unwrap();
-            for (at, got) in batch.images[n * 48..(n + 1) * 48].iter().enumerate() {
+            for (at, got) in values(&batch).0[n * 48..(n + 1) * 48].iter().enumerate() {
                 let (c, y, x) = (at / 16, at / crop % crop, at % crop);
                 let x = if draw.mirror == Mirror::On {
                     crop - 1 - x
@@ -116,17 +125,65 @@ fn ten_views_run_fastest_and_are_those_of_a_single_picture() {
     );
     let batches: Vec<Batch> = loader.map(Result::unwrap).collect();
     assert_eq!(
-        (batches[0].shape, batches[1].shape),
+        (values(&batches[0]).1, values(&batches[1]).1),
         ([160, 3, 4, 4], [40, 3, 4, 4])
     );
     assert_eq!(batches[1].indices, [16, 17, 18, 19]);
     for (v, got) in ten_views()
         .into_iter()
-        .zip(batches[1].images[480..].chunks(48))
+        .zip(values(&batches[1]).0[480..].chunks(48))
     {
         let bytes = pictures.picture(17).unwrap();
         assert_eq!(got, view(&bytes, SIX, 4, v, &normalise).unwrap());
     }
+}
+
+/// The draws of the batch are those of the pictures in it, and the bytes the pictures' own.
+#[test]
+fn bytes_come_with_the_draws_of_their_pictures() {
+    let pictures = pictures(40);
+    let augment = augment(&pictures);
+    let options = LoaderOptions {
+        form: Form::Bytes,
+        ..options(2)
+    };
+    let loader = Loader::train(pictures.clone(), augment.clone(), options, 2, 0);
+    let in_values = train(&pictures, 1, 2, 0);
+    for (batch, other) in loader.map(Result::unwrap).zip(in_values) {
+        assert_eq!(
+            (&batch.labels, &batch.indices),
+            (&other.labels, &other.indices)
+        );
+        let Images::Bytes {
+            bytes,
+            shape,
+            draws,
+        } = batch.images
+        else {
+            panic!("bytes were asked for");
+        };
+        assert_eq!(shape, [batch.indices.len(), 6, 6, 3]);
+        let each = batch.indices.iter().zip(bytes.chunks(108)).zip(&draws);
+        assert_eq!(each.len(), shape[0]);
+        for ((&index, bytes), draw) in each {
+            assert_eq!(bytes, &*pictures.picture(index).unwrap());
+            let want = augment.draw(5, 2, index, 6, pictures.colour_basis());
+            assert_eq!(*draw, want);
+        }
+    }
+    let normalise = augment.normalise.clone();
+    let mut loader = Loader::test(pictures.clone(), 4, normalise, Views::Ten, options);
+    let batch = loader.nth(2).unwrap().unwrap();
+    let Images::Bytes { shape, draws, .. } = batch.images else {
+        panic!("bytes were asked for");
+    };
+    assert_eq!((shape, draws.len()), ([8, 6, 6, 3], 80));
+    let places: Vec<_> = draws[70..]
+        .iter()
+        .map(|draw| (draw.top, draw.left))
+        .collect();
+    let five = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)];
+    assert_eq!(places, [five, five].concat());
 }
 
 #[test]

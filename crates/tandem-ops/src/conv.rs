@@ -19,6 +19,9 @@ use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor};
 
+/// Bytes that an unfolded input may take on a GPU. A picture larger than that is unfolded alone.
+pub const WORKSPACE: usize = 256 << 20;
+
 /// A convolution's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {

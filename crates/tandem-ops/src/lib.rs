@@ -7,12 +7,14 @@
 #![deny(unsafe_code)]
 
 pub mod activation;
+pub mod augment;
 pub mod avg_pool;
 pub mod conv;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod dropout;
 pub mod error;
+pub mod fault;
 pub mod linear;
 pub mod lrn;
 pub mod lrn_max_pool;

@@ -3,7 +3,7 @@
 use crate::machine::memory::{Memory, Missing};
 use crate::machine::region::Region;
 
-use super::{Driver, Status, report};
+use super::{Driver, Peer, Status, report};
 
 impl Driver {
     /// Free and total bytes of a device.
@@ -11,12 +11,19 @@ impl Driver {
         self.read_memory(device).info()
     }
 
+    /// The device whose memory an address is in.
+    pub fn owner(&self, address: u64) -> Result<usize, Status> {
+        Memory::owner(address)
+            .filter(|d| *d < self.devices.len())
+            .ok_or(Status::INVALID_VALUE)
+    }
+
     /// New memory on a device.
     pub fn allocate(&self, device: usize, size: u64) -> Result<u64, Status> {
         if size == 0 {
             return Err(Status::INVALID_VALUE);
         }
-        self.write_memory(device)
+        self.write_memory(self.alive(device)?)
             .allocate(size)
             .ok_or(Status::OUT_OF_MEMORY)
     }
@@ -26,9 +33,7 @@ impl Driver {
         if address == 0 {
             return Ok(());
         }
-        let device = Memory::owner(address)
-            .filter(|d| *d < self.devices.len())
-            .ok_or(Status::INVALID_VALUE)?;
+        let device = self.alive(self.owner(address)?)?;
         if self.write_memory(device).free(address) {
             return Ok(());
         }
@@ -44,14 +49,13 @@ impl Driver {
         what: &str,
         f: impl FnOnce(&Region, u64) -> Result<R, Status>,
     ) -> Result<R, Status> {
-        let device = Memory::owner(address).filter(|d| *d < self.devices.len());
-        let Some(device) = device else {
+        let Ok(device) = self.owner(address) else {
             report(&format!(
                 "{what} at {address:#x}, which is no device address"
             ));
             return Err(Status::INVALID_VALUE);
         };
-        let memory = self.read_memory(device);
+        let memory = self.read_memory(self.alive(device)?);
         match memory.find(address, size) {
             Some(region) => f(region, address - region.base),
             None => {
@@ -102,9 +106,16 @@ impl Driver {
 
     /// Copies from device to device, or within one.
     pub fn copy(&self, to: u64, from: u64, size: u64) -> Result<(), Status> {
+        let between_devices = Memory::owner(to) != Memory::owner(from);
         self.with(to, size, "copy to device memory", |target, at| {
             self.with(from, size, "copy from device memory", |source, offset| {
-                target.copy_from(at, source, offset, size);
+                match self.configuration.injected.peer {
+                    Peer::Refused if between_devices => {
+                        return Err(Status::PEER_ACCESS_UNSUPPORTED);
+                    }
+                    Peer::Corrupt if between_devices => target.write(at, &vec![0; size as usize]),
+                    _ => target.copy_from(at, source, offset, size),
+                }
                 Ok(())
             })
         })

@@ -3,25 +3,28 @@
 //!
 //! Work is done when it is asked for: a stream is empty whenever a call returns.
 
+mod inject;
 mod memory;
 mod modules;
 mod settings;
 mod status;
 mod streams;
+mod trace;
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
-use std::time::Instant;
 
 use crate::machine::decode::{Kernel, Program};
 use crate::machine::memory::Memory;
 
+pub use inject::{Injected, Peer};
 pub use settings::Configuration;
 pub use status::Status;
+pub use trace::Call;
 
 /// Threads of a block at most.
 pub const MAX_THREADS: u32 = 1024;
@@ -35,6 +38,9 @@ pub struct Device {
     memory: RwLock<Memory>,
     /// How often its primary context was retained.
     retained: Mutex<u32>,
+    /// Devices whose memory it may reach.
+    peers: Mutex<HashSet<usize>>,
+    lost: AtomicBool,
 }
 
 /// A kernel of a loaded module, on the module's device.
@@ -58,12 +64,14 @@ struct Module {
 pub struct Driver {
     /// From the environment.
     pub configuration: Configuration,
+    trace: trace::Trace,
     devices: Vec<Device>,
     next: AtomicU64,
+    launches: AtomicU64,
     modules: Mutex<HashMap<u64, Module>>,
     functions: Mutex<HashMap<u64, Function>>,
     streams: Mutex<HashMap<u64, usize>>,
-    events: Mutex<HashMap<u64, Option<Instant>>>,
+    events: Mutex<HashMap<u64, Option<streams::Recorded>>>,
 }
 
 thread_local! {
@@ -91,11 +99,15 @@ impl Driver {
         let device = |d| Device {
             memory: RwLock::new(Memory::new(d, configuration.memory)),
             retained: Mutex::new(0),
+            peers: Mutex::default(),
+            lost: AtomicBool::new(false),
         };
         Driver {
+            trace: trace::Trace::open(configuration.trace.as_deref()),
             devices: (0..configuration.devices).map(device).collect(),
             configuration,
             next: AtomicU64::new(1),
+            launches: AtomicU64::new(0),
             modules: Mutex::default(),
             functions: Mutex::default(),
             streams: Mutex::default(),
@@ -122,7 +134,7 @@ impl Driver {
 
     /// The device whose context is current in this thread.
     pub fn current(&self) -> Result<usize, Status> {
-        CURRENT.get().ok_or(Status::INVALID_CONTEXT)
+        self.alive(CURRENT.get().ok_or(Status::INVALID_CONTEXT)?)
     }
 
     /// Makes a device's context current in this thread; `None` leaves the thread without.
@@ -133,6 +145,27 @@ impl Driver {
     /// The device of the current context, for asking what is current.
     pub fn peek_current(&self) -> Option<usize> {
         CURRENT.get()
+    }
+
+    /// Lets kernels of the current device reach a peer's memory. To the emulator that stays an error: Tandem's
+    /// towers meet in copies only.
+    pub fn enable_peer(&self, peer: usize) -> Result<(), Status> {
+        let device = self.current()?;
+        if !self.can_access_peer(device, peer) {
+            return Err(Status::PEER_ACCESS_UNSUPPORTED);
+        }
+        match lock(&self.devices[device].peers).insert(peer) {
+            true => Ok(()),
+            false => Err(Status::PEER_ACCESS_ALREADY_ENABLED),
+        }
+    }
+
+    /// Undoes [`Driver::enable_peer`].
+    pub fn disable_peer(&self, peer: usize) -> Result<(), Status> {
+        match lock(&self.devices[self.current()?].peers).remove(&peer) {
+            true => Ok(()),
+            false => Err(Status::PEER_ACCESS_NOT_ENABLED),
+        }
     }
 
     /// Retains a primary context.

@@ -8,7 +8,8 @@ use crate::machine::launch::{Geometry, launch};
 use crate::ptx::{self, Initial, Space};
 
 use super::{
-    Driver, Function, MAX_THREADS, Module, SHARED_DEFAULT, SHARED_OPT_IN, Status, lock, report,
+    Call, Driver, Function, MAX_THREADS, Module, SHARED_DEFAULT, SHARED_OPT_IN, Status, lock,
+    report,
 };
 
 impl Driver {
@@ -19,6 +20,10 @@ impl Driver {
             Status::INVALID_PTX
         };
         let parsed = ptx::parse(text).map_err(invalid)?;
+        let newest = self.configuration.injected.newest_ptx();
+        if newest.is_some_and(|newest| parsed.version > newest) {
+            return Err(Status::UNSUPPORTED_PTX_VERSION);
+        }
         let mut globals = HashMap::new();
         for variable in parsed
             .variables
@@ -149,6 +154,8 @@ impl Driver {
             ));
             return Err(Status::INVALID_VALUE);
         }
+        self.survive_launch(*device)?;
+        self.trace(Call::Launch(*device, &kernel.name));
         let memory = self.read_memory(*device);
         launch(
             kernel,

@@ -1,11 +1,14 @@
 //! What the environment asks for.
 
+use std::path::PathBuf;
+
 use crate::machine::launch::{Checks, Settings};
 
+use super::inject::Injected;
 use super::report;
 
 /// The emulator's settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     /// `CUDA_EMULATOR_DEVICES`, 1 unless given.
     pub devices: usize,
@@ -13,6 +16,10 @@ pub struct Configuration {
     pub memory: u64,
     /// `CUDA_EMULATOR_SEED` and `CUDA_EMULATOR_CHECKS`.
     pub settings: Settings,
+    /// `CUDA_EMULATOR_TRACE`: where to write what was asked of the devices.
+    pub trace: Option<PathBuf>,
+    /// `CUDA_EMULATOR_FAULTS`.
+    pub injected: Injected,
 }
 
 impl Default for Configuration {
@@ -25,6 +32,8 @@ impl Default for Configuration {
             devices: 1,
             memory: 8 << 30,
             settings: Settings { seed: 0, checks },
+            trace: None,
+            injected: Injected::default(),
         }
     }
 }
@@ -59,6 +68,10 @@ impl Configuration {
         if configuration.devices > 16 {
             return Err("CUDA_EMULATOR_DEVICES is at most 16".into());
         }
+        if let Some(list) = read("CUDA_EMULATOR_FAULTS") {
+            configuration.injected = Injected::parse(&list)?;
+        }
+        configuration.trace = read("CUDA_EMULATOR_TRACE").map(PathBuf::from);
         if let Some(list) = read("CUDA_EMULATOR_CHECKS") {
             let mut checks = Checks {
                 races: false,

@@ -4,6 +4,14 @@ use std::time::Instant;
 
 use super::{Driver, Status, lock};
 
+/// Where and when an event was recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded {
+    /// Of the stream it was put into.
+    pub device: usize,
+    at: Instant,
+}
+
 impl Driver {
     /// A new stream on the current device.
     pub fn create_stream(&self) -> Result<u64, Status> {
@@ -25,10 +33,8 @@ impl Driver {
         if stream <= 2 {
             return self.current();
         }
-        lock(&self.streams)
-            .get(&stream)
-            .copied()
-            .ok_or(Status::INVALID_HANDLE)
+        let streams = lock(&self.streams);
+        self.alive(*streams.get(&stream).ok_or(Status::INVALID_HANDLE)?)
     }
 
     /// A new event.
@@ -47,17 +53,18 @@ impl Driver {
     }
 
     /// Records an event: everything before it is done already.
-    pub fn record_event(&self, event: u64) -> Result<(), Status> {
+    pub fn record_event(&self, event: u64, device: usize) -> Result<(), Status> {
         let mut events = lock(&self.events);
-        *events.get_mut(&event).ok_or(Status::INVALID_HANDLE)? = Some(Instant::now());
+        let at = Instant::now();
+        *events.get_mut(&event).ok_or(Status::INVALID_HANDLE)? = Some(Recorded { device, at });
         Ok(())
     }
 
-    /// Whether an event exists.
-    pub fn check_event(&self, event: u64) -> Result<(), Status> {
+    /// Where an event was last recorded, if it was.
+    pub fn check_event(&self, event: u64) -> Result<Option<Recorded>, Status> {
         lock(&self.events)
             .get(&event)
-            .map(|_| ())
+            .copied()
             .ok_or(Status::INVALID_HANDLE)
     }
 
@@ -66,7 +73,7 @@ impl Driver {
         let events = lock(&self.events);
         match (events.get(&start), events.get(&end)) {
             (Some(Some(start)), Some(Some(end))) => {
-                Ok(end.saturating_duration_since(*start).as_secs_f32() * 1e3)
+                Ok(end.at.saturating_duration_since(start.at).as_secs_f32() * 1e3)
             }
             _ => Err(Status::INVALID_HANDLE),
         }

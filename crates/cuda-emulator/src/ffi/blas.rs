@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use super::multiply::{Matrix, multiply};
 use super::{CuDevicePtr, Handle, handle, put};
-use crate::driver::{Status, driver, report};
+use crate::driver::{Call, Status, driver, report};
 
 /// `cublasStatus_t`.
 pub type BlasStatus = c_int;
@@ -161,6 +161,7 @@ fn product<T: Number>(
         return INVALID_VALUE;
     }
     let run = || -> Result<(), Status> {
+        driver().trace(Call::Product(driver().owner(c.address)?, [m, n, k, batch]));
         for i in 0..batch {
             let left = a.read::<T>(i, a_rows, a_columns)?;
             let right = b.read::<T>(i, b_rows, b_columns)?;

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use super::{CuDevice, CuDevicePtr, CuResult, Handle, code, handle, id, put, put_if_wanted};
-use crate::driver::{Status, driver};
+use crate::driver::{Call, Status, driver};
 
 /// A device's primary context is this plus the device's number, times sixteen.
 const CONTEXT: u64 = 0xc0;
@@ -91,7 +91,12 @@ pub unsafe extern "C" fn cuInit(flags: c_uint) -> CuResult {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> CuResult {
     // SAFETY: the caller vouches for the pointer.
-    code(unsafe { put(version, 13000) })
+    code(unsafe {
+        put(
+            version,
+            driver().configuration.injected.driver.unwrap_or(13000) as c_int,
+        )
+    })
 }
 
 /// `cuGetExportTable` of the CUDA driver API: there are no such tables. NVRTC asks for one, and
@@ -288,7 +293,7 @@ pub unsafe extern "C" fn cuDevicePrimaryCtxRelease_v2(device: CuDevice) -> CuRes
     code(driver().device(device).and_then(|d| driver().release(d)))
 }
 
-/// `cuDeviceCanAccessPeer`: never, so that every copy between devices is asked for.
+/// `cuDeviceCanAccessPeer` of the CUDA driver API.
 ///
 /// # Safety
 ///
@@ -299,13 +304,11 @@ pub unsafe extern "C" fn cuDeviceCanAccessPeer(
     device: CuDevice,
     peer: CuDevice,
 ) -> CuResult {
-    // SAFETY: the caller vouches for the pointer.
-    code(
-        driver()
-            .device(device)
-            .and(driver().device(peer))
-            .and_then(|_| unsafe { put(can, 0) }),
-    )
+    code((|| {
+        let (device, peer) = (driver().device(device)?, driver().device(peer)?);
+        // SAFETY: the caller vouches for the pointer.
+        unsafe { put(can, driver().can_access_peer(device, peer).into()) }
+    })())
 }
 
 /// `cuCtxEnablePeerAccess` of the CUDA driver API.
@@ -314,8 +317,8 @@ pub unsafe extern "C" fn cuDeviceCanAccessPeer(
 ///
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuCtxEnablePeerAccess(_peer: Handle, _flags: c_uint) -> CuResult {
-    Status::NOT_SUPPORTED.0
+pub unsafe extern "C" fn cuCtxEnablePeerAccess(peer: Handle, _flags: c_uint) -> CuResult {
+    code(device_of(peer, CONTEXT).and_then(|p| driver().enable_peer(p)))
 }
 
 /// `cuCtxDisablePeerAccess` of the CUDA driver API.
@@ -324,8 +327,8 @@ pub unsafe extern "C" fn cuCtxEnablePeerAccess(_peer: Handle, _flags: c_uint) ->
 ///
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuCtxDisablePeerAccess(_peer: Handle) -> CuResult {
-    Status::NOT_SUPPORTED.0
+pub unsafe extern "C" fn cuCtxDisablePeerAccess(peer: Handle) -> CuResult {
+    code(device_of(peer, CONTEXT).and_then(|p| driver().disable_peer(p)))
 }
 
 /// `cuCtxGetCurrent` of the CUDA driver API.
@@ -409,7 +412,11 @@ pub unsafe extern "C" fn cuCtxGetDevice(device: *mut CuDevice) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxSynchronize() -> CuResult {
-    code(driver().current().map(|_| ()))
+    code(
+        driver()
+            .current()
+            .map(|d| driver().trace(Call::Synchronize(d))),
+    )
 }
 
 /// `cuCtxSetFlags` of the CUDA driver API.
@@ -580,6 +587,7 @@ pub unsafe extern "C" fn cuMemAllocFromPoolAsync(
     code((|| {
         let device = device_of(pool, POOL)?;
         let base = driver().allocate(device, size as u64)?;
+        driver().trace(Call::Allocate(device, size));
         unsafe { put(address, base) }
     })())
 }

@@ -3,13 +3,33 @@
 use std::ffi::{c_uint, c_void};
 
 use super::{CuDevicePtr, CuResult, Handle, code, id, put};
-use crate::driver::{Status, driver};
+use crate::driver::{Call, Status, driver};
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Pinned host memory: address to its bytes.
-static PINNED: Mutex<Option<HashMap<usize, Box<[u64]>>>> = Mutex::new(None);
+static PINNED: Mutex<BTreeMap<usize, Box<[u64]>>> = Mutex::new(BTreeMap::new());
+
+/// What the host does until a copy is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Waits,
+    GoesOn,
+}
+
+fn is_pinned(memory: *const c_void) -> bool {
+    let pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let at_or_before = pinned.range(..=memory as usize).next_back();
+    at_or_before
+        .is_some_and(|(start, block)| (memory as usize) < start + size_of_val::<[u64]>(block))
+}
+
+fn wait_if(host: Host, device: usize) {
+    if host == Host::Waits {
+        driver().trace(Call::Synchronize(device));
+    }
+}
 
 /// Bytes at a pointer of the caller's.
 ///
@@ -29,52 +49,86 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], Status
 
 fn allocate(address: *mut CuDevicePtr, size: usize, device: Result<usize, Status>) -> CuResult {
     code((|| {
-        let base = driver().allocate(device?, size as u64)?;
+        let device = device?;
+        let base = driver().allocate(device, size as u64)?;
+        driver().trace(Call::Allocate(device, size));
         // SAFETY: the caller of the C function vouches for the pointer.
         unsafe { put(address, base) }
     })())
 }
 
-fn to_device(to: CuDevicePtr, from: *const c_void, size: usize) -> CuResult {
-    // SAFETY: the caller of the C function vouches for the pointer.
-    code(unsafe { bytes(from, size) }.and_then(|data| {
-        if size == 0 {
-            Ok(())
-        } else {
-            driver().write(to, data)
-        }
-    }))
+fn free(address: CuDevicePtr, host: Host) -> CuResult {
+    if address == 0 {
+        return Status::SUCCESS.0;
+    }
+    code((|| {
+        driver().free(address)?;
+        let device = driver().owner(address)?;
+        driver().trace(Call::Free(device));
+        wait_if(host, device);
+        Ok(())
+    })())
 }
 
-fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize) -> CuResult {
+fn to_device(to: CuDevicePtr, from: *const c_void, size: usize, host: Host) -> CuResult {
+    if size == 0 {
+        return Status::SUCCESS.0;
+    }
+    code((|| {
+        // SAFETY: the caller of the C function vouches for the pointer.
+        driver().write(to, unsafe { bytes(from, size) }?)?;
+        let device = driver().owner(to)?;
+        driver().trace(Call::CopyToDevice(device, size));
+        wait_if(host, device);
+        Ok(())
+    })())
+}
+
+fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize, host: Host) -> CuResult {
     if size == 0 {
         return Status::SUCCESS.0;
     }
     if to.is_null() {
         return Status::INVALID_VALUE.0;
     }
-    // The caller's memory may never have been written, so it is filled from a buffer of ours.
-    let mut buffer = vec![0; size];
-    code(driver().read(from, &mut buffer).map(|()| {
+    code((|| {
+        // The caller's memory may never have been written, so it is filled from a buffer of ours.
+        let mut buffer = vec![0; size];
+        driver().read(from, &mut buffer)?;
         // SAFETY: the caller of the C function vouches for `size` bytes at `to`.
         unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size) };
-    }))
+        let device = driver().owner(from)?;
+        driver().trace(Call::CopyToHost(device, size));
+        // A GPU copies by itself to pinned memory only.
+        wait_if(if is_pinned(to) { host } else { Host::Waits }, device);
+        Ok(())
+    })())
 }
 
 fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize) -> CuResult {
-    code(if size == 0 {
+    if size == 0 {
+        return Status::SUCCESS.0;
+    }
+    code((|| {
+        driver().copy(to, from, size as u64)?;
+        driver().trace(match (driver().owner(from)?, driver().owner(to)?) {
+            (source, target) if source == target => Call::Copy(source, size),
+            (source, target) => Call::CopyPeer(source, target, size),
+        });
         Ok(())
-    } else {
-        driver().copy(to, from, size as u64)
-    })
+    })())
 }
 
 fn fill(address: CuDevicePtr, pattern: &[u8], count: usize) -> CuResult {
-    code(if count == 0 {
+    if count == 0 {
+        return Status::SUCCESS.0;
+    }
+    code((|| {
+        driver().fill(address, pattern, count as u64)?;
+        let device = driver().owner(address)?;
+        driver().trace(Call::Set(device, pattern.len() * count));
         Ok(())
-    } else {
-        driver().fill(address, pattern, count as u64)
-    })
+    })())
 }
 
 /// `cuMemAlloc_v2` of the CUDA driver API.
@@ -123,7 +177,7 @@ pub unsafe extern "C" fn cuMemAllocManaged(
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFree_v2(address: CuDevicePtr) -> CuResult {
-    code(driver().free(address))
+    free(address, Host::Waits)
 }
 
 /// `cuMemFreeAsync` of the CUDA driver API.
@@ -133,7 +187,7 @@ pub unsafe extern "C" fn cuMemFree_v2(address: CuDevicePtr) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFreeAsync(address: CuDevicePtr, _stream: Handle) -> CuResult {
-    code(driver().free(address))
+    free(address, Host::GoesOn)
 }
 
 /// `cuMemGetInfo_v2` of the CUDA driver API.
@@ -164,7 +218,7 @@ pub unsafe extern "C" fn cuMemHostAlloc(
     let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
     let start = block.as_mut_ptr();
     let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    pinned.get_or_insert_default().insert(start as usize, block);
+    pinned.insert(start as usize, block);
     // SAFETY: the caller vouches for the pointer.
     code(unsafe { put(memory, start.cast()) })
 }
@@ -179,7 +233,7 @@ pub unsafe extern "C" fn cuMemAllocHost_v2(memory: *mut *mut c_void, size: usize
     let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
     let start = block.as_mut_ptr();
     let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    pinned.get_or_insert_default().insert(start as usize, block);
+    pinned.insert(start as usize, block);
     // SAFETY: the caller vouches for the pointer.
     code(unsafe { put(memory, start.cast()) })
 }
@@ -192,12 +246,10 @@ pub unsafe extern "C" fn cuMemAllocHost_v2(memory: *mut *mut c_void, size: usize
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFreeHost(memory: *mut c_void) -> CuResult {
     let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    code(
-        match pinned.get_or_insert_default().remove(&(memory as usize)) {
-            Some(_) => Ok(()),
-            None => Err(Status::INVALID_VALUE),
-        },
-    )
+    code(match pinned.remove(&(memory as usize)) {
+        Some(_) => Ok(()),
+        None => Err(Status::INVALID_VALUE),
+    })
 }
 
 /// `cuMemHostRegister_v2` of the CUDA driver API.
@@ -235,7 +287,7 @@ pub unsafe extern "C" fn cuMemcpyHtoD_v2(
     from: *const c_void,
     size: usize,
 ) -> CuResult {
-    to_device(to, from, size)
+    to_device(to, from, size, Host::Waits)
 }
 
 /// `cuMemcpyDtoH_v2` of the CUDA driver API.
@@ -249,7 +301,7 @@ pub unsafe extern "C" fn cuMemcpyDtoH_v2(
     from: CuDevicePtr,
     size: usize,
 ) -> CuResult {
-    to_host(to, from, size)
+    to_host(to, from, size, Host::Waits)
 }
 
 /// `cuMemcpyDtoD_v2` of the CUDA driver API.
@@ -332,7 +384,7 @@ pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
     size: usize,
     _stream: Handle,
 ) -> CuResult {
-    to_device(to, from, size)
+    to_device(to, from, size, Host::GoesOn)
 }
 
 /// `cuMemcpyDtoHAsync_v2` of the CUDA driver API.
@@ -347,7 +399,7 @@ pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
     size: usize,
     _stream: Handle,
 ) -> CuResult {
-    to_host(to, from, size)
+    to_host(to, from, size, Host::GoesOn)
 }
 
 /// `cuMemcpyDtoDAsync_v2` of the CUDA driver API.

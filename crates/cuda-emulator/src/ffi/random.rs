@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_uint, c_ulonglong};
 use std::sync::{Mutex, PoisonError};
 
 use super::{CuDevicePtr, Handle, handle, id, put};
-use crate::driver::driver;
+use crate::driver::{Call, driver};
 
 /// `curandStatus_t`.
 pub type RandStatus = c_int;
@@ -55,11 +55,13 @@ fn with(generator: Handle, f: impl FnOnce(&mut Generator) -> RandStatus) -> Rand
         .map_or(NOT_INITIALIZED, f)
 }
 
-fn fill(to: CuDevicePtr, bytes: Vec<u8>) -> RandStatus {
-    if driver().write(to, &bytes).is_ok() {
-        SUCCESS
-    } else {
-        LAUNCH_FAILURE
+fn fill(name: &str, to: CuDevicePtr, bytes: Vec<u8>) -> RandStatus {
+    match (driver().write(to, &bytes), driver().owner(to)) {
+        (Ok(()), Ok(device)) => {
+            driver().trace(Call::Launch(device, name));
+            SUCCESS
+        }
+        _ => LAUNCH_FAILURE,
     }
 }
 
@@ -123,6 +125,7 @@ pub extern "C" fn curandSetGeneratorOffset(generator: Handle, offset: c_ulonglon
 pub extern "C" fn curandGenerate(generator: Handle, to: CuDevicePtr, count: usize) -> RandStatus {
     with(generator, |g| {
         fill(
+            "curandGenerate",
             to,
             (0..count)
                 .flat_map(|_| (g.next() as c_uint).to_le_bytes())
@@ -141,6 +144,7 @@ pub extern "C" fn curandGenerateUniform(
     with(generator, |g| {
         let single = |g: &mut Generator| ((g.next() >> 40) + 1) as f32 / (1 << 24) as f32;
         fill(
+            "curandGenerateUniform",
             to,
             (0..count).flat_map(|_| single(g).to_le_bytes()).collect(),
         )
@@ -156,6 +160,7 @@ pub extern "C" fn curandGenerateUniformDouble(
 ) -> RandStatus {
     with(generator, |g| {
         fill(
+            "curandGenerateUniformDouble",
             to,
             (0..count).flat_map(|_| g.uniform().to_le_bytes()).collect(),
         )
@@ -177,6 +182,7 @@ pub extern "C" fn curandGenerateNormal(
     with(generator, |g| {
         let pairs = (0..count / 2).flat_map(|_| g.normals());
         fill(
+            "curandGenerateNormal",
             to,
             pairs
                 .flat_map(|v| (v as f32 * deviation + mean).to_le_bytes())
@@ -200,6 +206,7 @@ pub extern "C" fn curandGenerateNormalDouble(
     with(generator, |g| {
         let pairs = (0..count / 2).flat_map(|_| g.normals());
         fill(
+            "curandGenerateNormalDouble",
             to,
             pairs
                 .flat_map(|v| (v * deviation + mean).to_le_bytes())

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use super::{CuDevicePtr, CuResult, Handle, code, handle, id, put};
-use crate::driver::{Status, driver};
+use crate::driver::{Call, Status, driver};
 
 /// `cuStreamCreate` of the CUDA driver API.
 ///
@@ -52,7 +52,11 @@ pub unsafe extern "C" fn cuStreamDestroy_v2(stream: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamSynchronize(stream: Handle) -> CuResult {
-    code(driver().stream_device(id(stream)).map(|_| ()))
+    code(
+        driver()
+            .stream_device(id(stream))
+            .map(|d| driver().trace(Call::Synchronize(d))),
+    )
 }
 
 /// `cuStreamQuery` of the CUDA driver API.
@@ -76,11 +80,12 @@ pub unsafe extern "C" fn cuStreamWaitEvent(
     event: Handle,
     _flags: c_uint,
 ) -> CuResult {
-    code(
-        driver()
-            .stream_device(id(stream))
-            .and(driver().check_event(id(event))),
-    )
+    code((|| {
+        let device = driver().stream_device(id(stream))?;
+        driver().check_event(id(event))?;
+        driver().trace(Call::Wait(device));
+        Ok(())
+    })())
 }
 
 /// `cuStreamIsCapturing` of the CUDA driver API.
@@ -161,8 +166,13 @@ pub unsafe extern "C" fn cuEventDestroy_v2(event: Handle) -> CuResult {
 ///
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuEventRecord(event: Handle, _stream: Handle) -> CuResult {
-    code(driver().record_event(id(event)))
+pub unsafe extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> CuResult {
+    code((|| {
+        let device = driver().stream_device(id(stream))?;
+        driver().record_event(id(event), device)?;
+        driver().trace(Call::Record(device));
+        Ok(())
+    })())
 }
 
 /// `cuEventSynchronize` of the CUDA driver API.
@@ -172,7 +182,12 @@ pub unsafe extern "C" fn cuEventRecord(event: Handle, _stream: Handle) -> CuResu
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CuResult {
-    code(driver().check_event(id(event)))
+    code(driver().check_event(id(event)).map(|recorded| {
+        // An event that was never recorded holds nobody up.
+        if let Some(recorded) = recorded {
+            driver().trace(Call::Synchronize(recorded.device));
+        }
+    }))
 }
 
 /// `cuEventQuery` of the CUDA driver API.
@@ -182,7 +197,7 @@ pub unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventQuery(event: Handle) -> CuResult {
-    code(driver().check_event(id(event)))
+    code(driver().check_event(id(event)).map(|_| ()))
 }
 
 /// `cuEventElapsedTime` of the CUDA driver API.

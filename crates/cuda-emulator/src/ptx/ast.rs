@@ -219,6 +219,8 @@ pub struct Function {
 /// A PTX file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Module {
+    /// From `.version`, major and minor.
+    pub version: (u32, u32),
     /// From `.target`, such as `sm_80`.
     pub target: String,
     /// Variables outside functions.

@@ -124,7 +124,14 @@ impl Parser {
         while self.peek().is_some() {
             let word = self.word()?;
             match word.as_str() {
-                ".version" => self.skip_line(),
+                ".version" => {
+                    let major = self.integer()? as u32;
+                    let minor = self.word()?;
+                    let Ok(minor) = minor.trim_start_matches('.').parse() else {
+                        return self.fail("`.version` needs a number such as 8.0");
+                    };
+                    module.version = (major, minor);
+                }
                 ".target" => {
                     module.target = self.word()?;
                     self.skip_line();

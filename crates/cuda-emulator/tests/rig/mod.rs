@@ -1,6 +1,9 @@
 //! A machine to run one kernel on.
 #![allow(dead_code)]
 
+pub mod app;
+pub mod nvrtc;
+
 use std::collections::HashMap;
 
 use cuda_emulator::checks::Fault;

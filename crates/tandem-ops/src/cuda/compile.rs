@@ -96,7 +96,7 @@ pub(super) fn module(kernels: Kernels, capability: u32) -> Result<Module, OpErro
         source: format!("#line 1 \"prelude.cuh\"\n{PRELUDE}#line 1 \"{name}.cu\"\n{text}"),
         options: vec!["--std=c++17".to_owned()],
         architecture: format!("compute_{target}"),
-        compiler: compiler.version,
+        compiler: compiler.version.to_string(),
     };
     let ptx = Cache::of_user().get(&key, || compile(&key, text))?;
     Ok(Module {

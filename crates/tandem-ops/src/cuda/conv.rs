@@ -11,14 +11,11 @@ use super::launch::{Argument, Buffer, Grid, launch, multiply};
 use super::linear::{Placed, total};
 use super::pooling::over_planes;
 use super::product::Product;
-use crate::conv::Geometry;
+use crate::conv::{Geometry, WORKSPACE};
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::{CudaDevice, CudaStorage, Result};
 
 const OP: &str = "conv2d";
-
-/// Bytes an unfolded part may take. A picture larger than that is a part of its own.
-const WORKSPACE: usize = 256 << 20;
 
 /// Pictures whose gradients a block adds up for the bias; the sums are added in order.
 const PART: usize = 4;

@@ -1,6 +1,8 @@
 //! A GPU opened as a training step wants it, and tensors from one GPU to another.
 
+use super::driver::{self, OpenError};
 use super::launch;
+use candle_core::cuda_backend::WrapErr;
 use candle_core::{CudaDevice, Device, Result, Tensor};
 
 /// Opens GPU `ordinal` with one stream of its own, whichever thread uses it.
@@ -9,11 +11,21 @@ use candle_core::{CudaDevice, Device, Result, Tensor};
 /// another are then not ordered. Here all work of a device is in one queue, so cudarc need not
 /// record events for each use of each tensor; [`send`] orders the one thing that crosses queues.
 /// Freed memory stays with the device for the next step.
-pub fn open(ordinal: usize) -> Result<Device> {
-    let device = CudaDevice::new_with_stream(ordinal)?;
-    launch::order_by_stream_alone(&device);
-    launch::keep_freed_memory(&device)?;
-    Ok(Device::Cuda(device))
+pub fn open(ordinal: usize) -> std::result::Result<Device, OpenError> {
+    let count = driver::count()?;
+    if ordinal >= count {
+        return Err(OpenError::NoSuchGpu { ordinal, count });
+    }
+    let open = || -> Result<Device> {
+        let device = CudaDevice::new_with_stream(ordinal)?;
+        launch::order_by_stream_alone(&device);
+        launch::keep_freed_memory(&device)?;
+        Ok(Device::Cuda(device))
+    };
+    open().map_err(|cause| OpenError::Failed {
+        ordinal,
+        cause: cause.to_string(),
+    })
 }
 
 /// How tensors go from one GPU to another.
@@ -36,8 +48,7 @@ pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
             // The receiver waits for the sender, and has queued the copy on its own stream. Unless
             // the sender waits for that copy in turn, the memory of a tensor dropped after this
             // call could be given out and overwritten while it is still being read.
-            let wait = from.cuda_stream().join(&onto.cuda_stream());
-            wait.map_err(candle_core::Error::wrap)?;
+            from.cuda_stream().join(&onto.cuda_stream()).w()?;
             Ok(sent)
         }
         (Device::Cuda(_), Device::Cuda(_), Route::Host) if !tensor.device().same_device(to) => {

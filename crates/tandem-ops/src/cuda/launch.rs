@@ -1,5 +1,6 @@
 //! The only unsafe code of this crate: memory that is not yet written, kernel launches, matrix
-//! products by cuBLAS, two questions to NVRTC, and two settings of a device.
+//! products by cuBLAS, a few questions to the driver and NVRTC, and two settings of
+//! a device.
 //!
 //! What can go wrong in C and what is done about it here:
 //!
@@ -13,6 +14,7 @@
 //! - Fresh memory is not initialised. [`Buffer`] hands it out for kernels that write every element.
 
 use super::compile::{self, Kernels, Module};
+use super::driver::Version;
 use super::element::Element;
 use super::product::Product;
 use super::signature::Kind;
@@ -21,7 +23,7 @@ use crate::error::OpError;
 use candle_core::cuda_backend::cudarc::cublas::sys as blas;
 use candle_core::cuda_backend::cudarc::driver::sys as driver;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, LaunchArgs,
+    CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, DriverError, LaunchArgs,
     LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::cudarc::{cublas, nvrtc};
@@ -200,9 +202,17 @@ fn loaded(device: &CudaDevice, kernels: Kernels) -> Result<Arc<Module>> {
     Ok(module)
 }
 
+/// The version of CUDA that the driver serves: 13000 for 13.0.
+pub(super) fn driver_version() -> std::result::Result<u32, DriverError> {
+    let mut version = 0;
+    // SAFETY: it writes one integer through the pointer, which outlives the call.
+    unsafe { driver::cuDriverGetVersion(&raw mut version) }.result()?;
+    Ok(version.unsigned_abs())
+}
+
 /// NVRTC: its version, and the compute capabilities it compiles for.
 pub(super) struct Compiler {
-    pub version: String,
+    pub version: Version,
     pub capabilities: Vec<u32>,
 }
 
@@ -224,7 +234,10 @@ pub(super) fn compiler() -> std::result::Result<Compiler, String> {
         .result()
         .map_err(fail)?;
     Ok(Compiler {
-        version: format!("{major}.{minor}"),
+        version: Version {
+            major: major.unsigned_abs(),
+            minor: minor.unsigned_abs(),
+        },
         capabilities: capabilities.into_iter().map(i32::unsigned_abs).collect(),
     })
 }

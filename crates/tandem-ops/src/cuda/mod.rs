@@ -4,11 +4,13 @@
 //! [`launch`] is the only place with unsafe code, and each other file is the host side of one
 //! operation: it checks shapes, sizes the grid and launches.
 
+pub(crate) mod augment;
 pub(crate) mod avg_pool;
 mod cache;
 mod compile;
 pub(crate) mod conv;
 pub mod device;
+pub mod driver;
 pub(crate) mod dropout;
 mod element;
 #[allow(

@@ -4,6 +4,7 @@
 //! `fixtures/` was made by PyTorch: each file holds inputs, outputs and gradients, and in its
 //! metadata the parameters.
 
+mod augment;
 mod avg_pool;
 mod common;
 mod conv;
@@ -16,5 +17,7 @@ mod max_pool;
 mod naive;
 #[cfg(feature = "cuda")]
 mod on_cuda;
+#[cfg(feature = "cuda")]
+mod recorded;
 mod sgd;
 mod softmax_nll;

@@ -1,6 +1,7 @@
 //! Every operation on a GPU (or the emulator) against itself on the CPU, in f32, f16 and bf16.
 
 use crate::common::{assert_near, gpu, noise, values};
+use crate::recorded::record;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Result, Tensor};
 use tandem_ops::Activation;
 use tandem_ops::avg_pool::AvgPool2d;
@@ -42,7 +43,9 @@ fn same(what: &str, inputs: &[&Tensor], sum: f64, f: impl Fn(&[Tensor]) -> Resul
                 "{what} {name}"
             );
             let near = rounding * sum.sqrt();
-            let what = format!("{what} {name} {dtype:?}");
+            let what = format!("{what} {name}");
+            record(&what, got, near, 2.0 * rounding);
+            let what = format!("{what} {dtype:?}");
             assert_near(&what, &values(got), &values(want), near, 2.0 * rounding);
         }
     }
@@ -112,6 +115,13 @@ fn max_pooling_with_ties_and_not_a_number() {
                     .map(|v| if v.is_nan() { u64::MAX } else { v.to_bits() })
                     .collect::<Vec<_>>()
             };
+            record("max pooling y", &y, 0.0, 0.0);
+            record(
+                "max pooling dx",
+                &dx,
+                0.0,
+                if dtype == DType::F32 { 0.0 } else { 8e-3 },
+            );
             assert_eq!(numbers(&y), numbers(&want), "{kernel:?} {dtype:?}");
             match dtype {
                 // The sums are taken in the CPU's order.
@@ -207,6 +217,7 @@ fn a_step_of_sgd_has_the_cpus_bits() {
         let (g, g_cuda) = both(&noise(12, &[3, 111]), DType::BF16);
         cpu.inplace_op2(&g, &sgd).unwrap();
         cuda.inplace_op2(&g_cuda, &sgd).unwrap();
+        record("sgd weights and velocities", &cuda, 0.0, 0.0);
         assert_eq!(values(&cuda), values(&cpu));
     }
 }

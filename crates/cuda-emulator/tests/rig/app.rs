@@ -1,0 +1,129 @@
+//! An application: it knows the C functions only.
+
+use std::ffi::{CStr, CString, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use cuda_emulator::ffi::{Handle, context::*, memory::*, module::*};
+
+use super::Plain;
+
+/// Tests share the process's driver; one runs at a time, so that each sees its own leaks.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// An application on two devices.
+pub struct App {
+    pub contexts: [Handle; 2],
+    _turn: MutexGuard<'static, ()>,
+}
+
+pub fn ok(status: i32) {
+    assert_eq!(status, 0, "{}", error_name(status));
+}
+
+pub fn error_name(status: i32) -> String {
+    let mut name = null();
+    unsafe {
+        cuGetErrorName(status, &mut name);
+        if name.is_null() {
+            status.to_string()
+        } else {
+            CStr::from_ptr(name).to_string_lossy().into_owned()
+        }
+    }
+}
+
+impl App {
+    pub fn start() -> App {
+        static ONCE: Once = Once::new();
+        // SAFETY: it happens once, before any other thread of this test reads the environment.
+        ONCE.call_once(|| unsafe { std::env::set_var("CUDA_EMULATOR_DEVICES", "2") });
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = [null_mut(); 2];
+        unsafe {
+            ok(cuInit(0));
+            for (d, context) in contexts.iter_mut().enumerate() {
+                let mut device = -1;
+                ok(cuDeviceGet(&mut device, d as i32));
+                ok(cuDevicePrimaryCtxRetain(context, device));
+            }
+        }
+        let app = App {
+            contexts,
+            _turn: turn,
+        };
+        app.on(0);
+        app
+    }
+
+    pub fn on(&self, device: usize) {
+        unsafe { ok(cuCtxSetCurrent(self.contexts[device])) };
+    }
+
+    pub fn upload<T: Plain>(&self, values: &[T]) -> u64 {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.bytes()).collect();
+        let mut address = 0;
+        unsafe {
+            ok(cuMemAlloc_v2(&mut address, bytes.len()));
+            ok(cuMemcpyHtoD_v2(address, bytes.as_ptr().cast(), bytes.len()));
+        }
+        address
+    }
+
+    pub fn download<T: Plain>(&self, address: u64, count: usize) -> Result<Vec<T>, String> {
+        let mut bytes = vec![0u8; count * size_of::<T>()];
+        match unsafe { cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len()) } {
+            0 => Ok(bytes.chunks(size_of::<T>()).map(T::from_bytes).collect()),
+            status => Err(error_name(status)),
+        }
+    }
+
+    pub fn kernel(&self, file: &str, name: &str) -> Handle {
+        let (text, name) = (
+            CString::new(super::text(file)).unwrap(),
+            CString::new(name).unwrap(),
+        );
+        let (mut module, mut function) = (null_mut(), null_mut());
+        unsafe {
+            ok(cuModuleLoadData(&mut module, text.as_ptr().cast()));
+            ok(cuModuleGetFunction(&mut function, module, name.as_ptr()));
+        }
+        function
+    }
+
+    pub fn launch(
+        &self,
+        function: Handle,
+        blocks: u32,
+        threads: u32,
+        arguments: &mut [u64],
+    ) -> i32 {
+        let mut pointers: Vec<*mut c_void> = arguments
+            .iter_mut()
+            .map(|a| (a as *mut u64).cast())
+            .collect();
+        unsafe {
+            cuLaunchKernel(
+                function,
+                blocks,
+                1,
+                1,
+                threads,
+                1,
+                1,
+                0,
+                null_mut(),
+                pointers.as_mut_ptr(),
+                null_mut(),
+            )
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        for device in 0..2 {
+            unsafe { cuDevicePrimaryCtxRelease_v2(device) };
+        }
+    }
+}

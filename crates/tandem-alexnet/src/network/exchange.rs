@@ -1,0 +1,45 @@
+//! Pictures to every tower, activations from all towers to one, and their gradient from one to all.
+
+use candle_core::{Result, Tensor};
+
+use super::Network;
+use crate::input::Input;
+
+impl Network {
+    /// The pictures on the device of each of the first `places`: every tower sees the whole.
+    pub(super) fn show(&self, x: &Input, places: usize) -> Result<Vec<Tensor>> {
+        let devices = self.devices[..places].iter();
+        devices
+            .map(|device| {
+                let x = self.transfer.send(x.nearest(device), device)?;
+                x.to_dtype(self.precision.dtype())
+            })
+            .collect()
+    }
+
+    /// Every tower's share on the device of `place`, joined along channels. Only the others' move.
+    pub(super) fn gather(&self, values: &[Tensor], place: usize) -> Result<Tensor> {
+        let device = &self.devices[place];
+        match values {
+            [one] => self.transfer.send(one, device),
+            many => {
+                let here: Vec<_> = many
+                    .iter()
+                    .map(|v| self.transfer.send(v, device))
+                    .collect::<Result<_>>()?;
+                Tensor::cat(&here, 1)
+            }
+        }
+    }
+
+    /// Equal parts along channels, each on the device of its tower.
+    pub(super) fn scatter(&self, whole: &Tensor, parts: usize) -> Result<Vec<Tensor>> {
+        let width = whole.dim(1)? / parts;
+        (0..parts)
+            .map(|part| {
+                let part_here = whole.narrow(1, part * width, width)?.contiguous()?;
+                self.transfer.send(&part_here, &self.devices[part])
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,41 @@
+//! Gradients of the parameters.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Result, Tensor};
+
+use super::Network;
+use crate::parameters::Parameter;
+
+/// A gradient for each share of each parameter, in the order of [`parameters::of`].
+pub struct Gradients(pub(super) Vec<Vec<Tensor>>);
+
+impl Gradients {
+    /// Adds another batch's gradients, for an update over several batches.
+    pub fn plus(self, other: Self) -> Result<Self> {
+        let pairs = self.0.into_iter().zip(other.0);
+        let sums = pairs.map(|(a, b)| a.iter().zip(&b).map(|(a, b)| a + b).collect());
+        Ok(Self(sums.collect::<Result<_>>()?))
+    }
+
+    /// Every gradient times `factor`, in f32: sums of many batches follow.
+    pub fn scale(self, factor: f64) -> Result<Self> {
+        let scale = |gradient: &Tensor| gradient.to_dtype(DType::F32)? * factor;
+        let scaled = self
+            .0
+            .iter()
+            .map(|shares| shares.iter().map(scale).collect());
+        Ok(Self(scaled.collect::<Result<_>>()?))
+    }
+}
+
+impl Network {
+    /// Joins gradients into canonical tensors, f32 on the CPU.
+    pub fn canonical_gradients(&self, gradients: &Gradients) -> Result<BTreeMap<String, Tensor>> {
+        let join = |(parameter, shares): (&Parameter, &Vec<Tensor>)| {
+            let whole = parameter.join(shares)?.to_dtype(DType::F32)?;
+            Ok((parameter.name.clone(), whole))
+        };
+        self.parameters.iter().zip(&gradients.0).map(join).collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! The way through the layers and back.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::{Direction, Gradients, LayerDone, Network, Pass};
+use crate::input::Input;
+use crate::shapes::LayerShape;
+use crate::spec::{Layer, Sees};
+use crate::step::{Applied, Operation};
+
+/// What one share of one layer did, for the way back.
+pub(super) struct Trace {
+    applied: Vec<Applied>,
+    /// Its index in the spec.
+    layer: usize,
+    /// Index of its weight; the bias follows.
+    parameter: Option<usize>,
+    share: usize,
+    /// Shares it read.
+    sources: usize,
+    /// Whether it read them all joined, rather than its own.
+    joins: bool,
+}
+
+impl Network {
+    /// Logits of `x`; each layer's work is handed to `record`.
+    pub(super) fn run(
+        &self,
+        x: &Input,
+        pass: Pass,
+        mut record: impl FnMut(Trace),
+        done: LayerDone<'_>,
+    ) -> Result<Tensor> {
+        let shares = |shape: &LayerShape| match self.splits(shape.towers) {
+            true => shape.towers,
+            false => 1,
+        };
+        let mut values = self.show(x, self.shapes.layers.first().map_or(1, shares))?;
+        let mut parameter = 0;
+        for (index, layer) in self.spec.layers.iter().enumerate() {
+            let shape = &self.shapes.layers[index];
+            let shares = shares(shape);
+            let weighted = layer.name().is_some();
+            let sees = match layer {
+                Layer::Convolution(layer) => layer.sees,
+                Layer::Linear(layer) => layer.sees,
+                _ => Sees::Own,
+            };
+            let joins = index > 0 && weighted && (sees == Sees::Both || values.len() != shares);
+            let mut outputs = Vec::with_capacity(shares);
+            for share in 0..shares {
+                let x = if joins {
+                    self.gather(&values, share)?
+                } else {
+                    values[share].clone()
+                };
+                let operations = Operation::of_layer(layer, shape, index, shares, share, pass)?;
+                let mut applied = Vec::with_capacity(operations.len());
+                let mut value = x;
+                for operation in operations {
+                    let (weight, bias) = match weighted {
+                        true => (
+                            Some(self.shares[parameter][share].weight.clone()),
+                            Some(self.shares[parameter + 1][share].weight.clone()),
+                        ),
+                        false => (None, None),
+                    };
+                    let step = operation.apply(value, weight, bias)?;
+                    value = step.y.clone();
+                    applied.push(step);
+                }
+                outputs.push(value);
+                record(Trace {
+                    applied,
+                    layer: index,
+                    parameter: weighted.then_some(parameter),
+                    share,
+                    sources: if joins { values.len() } else { 1 },
+                    joins,
+                });
+            }
+            values = outputs;
+            if weighted {
+                parameter += 2;
+            }
+            done(&shape.name, Direction::Forward);
+        }
+        self.gather(&values, 0)?.to_dtype(DType::F32)
+    }
+
+    /// From the gradient of the logits those of the parameters.
+    pub(super) fn backward(
+        &self,
+        mut tape: Vec<Trace>,
+        dlogits: Tensor,
+        done: LayerDone<'_>,
+    ) -> Result<Gradients> {
+        let mut gradients: Vec<Vec<Option<Tensor>>> = self
+            .shares
+            .iter()
+            .map(|shares| vec![None; shares.len()])
+            .collect();
+        let shares = tape.last().map_or(1, |trace| trace.share + 1);
+        let mut incoming = match shares {
+            1 => vec![dlogits],
+            many => self.scatter(&dlogits, many)?,
+        };
+        while let Some(shares) = tape.last().map(|trace| trace.share + 1) {
+            let first = tape.len() == shares;
+            let layer: Vec<Trace> = tape.drain(tape.len() - shares..).collect();
+            let index = layer[0].layer;
+            let mut outgoing: Vec<Option<Tensor>> = Vec::new();
+            for (trace, mut gradient) in layer.into_iter().zip(incoming) {
+                let Trace {
+                    applied,
+                    layer: _,
+                    parameter,
+                    share,
+                    sources,
+                    joins,
+                } = trace;
+                let mut applied = applied;
+                let mut input = None;
+                while let Some(step) = applied.pop() {
+                    let wanted = !(first && applied.is_empty());
+                    let back = step.backward(&gradient, wanted)?;
+                    if let (Some(parameter), Some((dw, db))) = (parameter, back.parameters) {
+                        gradients[parameter][share] = Some(dw);
+                        gradients[parameter + 1][share] = Some(db);
+                    }
+                    match back.input {
+                        Some(dx) => {
+                            gradient = dx.clone();
+                            input = Some(dx);
+                        }
+                        None => input = None,
+                    }
+                }
+                let Some(dx) = input else { continue };
+                if !joins {
+                    outgoing.push(Some(dx));
+                    continue;
+                }
+                // This share read every source: each gets its part of the gradient, summed over
+                // the shares in their order.
+                let parts = match sources {
+                    1 => vec![self.transfer.send(&dx, &self.devices[0])?],
+                    many => self.scatter(&dx, many)?,
+                };
+                outgoing.resize(sources, None);
+                for (sum, part) in outgoing.iter_mut().zip(parts) {
+                    *sum = Some(match sum.take() {
+                        Some(sum) => (sum + part)?,
+                        None => part,
+                    });
+                }
+            }
+            incoming = outgoing.into_iter().flatten().collect();
+            done(&self.shapes.layers[index].name, Direction::Backward);
+        }
+        let complete = gradients
+            .into_iter()
+            .zip(&self.parameters)
+            .map(|(shares, parameter)| {
+                let shares: Option<Vec<Tensor>> = shares.into_iter().collect();
+                shares.ok_or_else(|| {
+                    candle_core::Error::msg(format!("no gradient reached {}", parameter.name))
+                })
+            });
+        Ok(Gradients(complete.collect::<Result<_>>()?))
+    }
+}

@@ -1,0 +1,74 @@
+//! Errors that a GPU made, told apart from those of inputs.
+
+use candle_core::Error;
+#[cfg(feature = "cuda")]
+use {
+    crate::cuda::driver::name, candle_core::cuda_backend::CudaError,
+    candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t as Blas,
+    candle_core::cuda_backend::cudarc::driver::sys::CUresult as Code,
+};
+
+/// What became of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its memory does not suffice.
+    OutOfMemory,
+    /// It no longer does what it is asked, and will not before the program starts anew.
+    Lost { code: String },
+}
+
+impl Fault {
+    /// The fault behind an error of an operation, where it is one; never in a build without CUDA.
+    pub fn of(error: &Error) -> Option<Self> {
+        match error {
+            #[cfg(feature = "cuda")]
+            Error::Cuda(inner) => Self::of_cuda(inner.downcast_ref()?),
+            Error::Context { inner, .. }
+            | Error::WithPath { inner, .. }
+            | Error::WithBacktrace { inner, .. } => Self::of(inner),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn of_cuda(error: &CudaError) -> Option<Self> {
+        match error {
+            CudaError::Cuda(error) | CudaError::Load { cuda: error, .. } => Some(match error.0 {
+                Code::CUDA_ERROR_OUT_OF_MEMORY => Self::OutOfMemory,
+                _ => Self::Lost { code: name(*error) },
+            }),
+            CudaError::Cublas(error) => match error.0 {
+                Blas::CUBLAS_STATUS_ALLOC_FAILED => Some(Self::OutOfMemory),
+                Blas::CUBLAS_STATUS_EXECUTION_FAILED | Blas::CUBLAS_STATUS_INTERNAL_ERROR => {
+                    Some(Self::Lost {
+                        code: format!("{:?}", error.0),
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_inputs_is_no_fault_of_the_gpu() {
+        assert_eq!(Fault::of(&Error::msg("a shape").context("conv2")), None);
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn memory_and_a_lost_gpu_are_told_apart_behind_any_context() {
+        use candle_core::cuda_backend::cudarc::driver::DriverError;
+        let cuda = |code| Error::from(CudaError::Cuda(DriverError(code))).context("conv2");
+        let full = Fault::of(&cuda(Code::CUDA_ERROR_OUT_OF_MEMORY));
+        assert_eq!(full, Some(Fault::OutOfMemory));
+        let lost = Fault::of(&cuda(Code::CUDA_ERROR_LAUNCH_FAILED));
+        let code = "CUDA_ERROR_LAUNCH_FAILED".to_owned();
+        assert_eq!(lost, Some(Fault::Lost { code }));
+    }
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Makes the folder that accept.sh checks and measures Tandem with, on a machine that has a GPU and
+# neither Rust nor a network:
+#
+#     scripts/gpu/build.sh                                  # here; target/gpu-acceptance
+#     gpu-acceptance/accept.sh --out results                # there
+#
+# In it: the release command and the test programs with the cuda feature, stripped and packed; the
+# fixtures; what the emulator gave for every operation; PyTorch's peer. 60 MiB at most. The toolkit is
+# that of scripts/cuda-toolkit.sh; the machine must have libraries of its major version, which
+# PyTorch's wheels bring along. A different CUDA is built with by CUDA_HOME=...
+#
+# For every GPU of compute capability 8.0 and up: our kernels are compiled on the machine for its
+# GPU, and candle's travel as PTX for 8.0, which the driver compiles. Not 9.0: candle's build makes
+# "9.0a" of it, whose PTX runs on a 9.0 and on nothing else; and the emulator could not run it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+folder=$target/gpu-acceptance
+export CUDA_COMPUTE_CAP=80
+eval "$(scripts/cuda-toolkit.sh)"
+
+say() { echo "gpu/build: $*" >&2; }
+
+# Place in the folder and file, tab between, of each program in cargo's messages.
+programs() {
+    python3 -c '
+import json, os, sys
+for message in map(json.loads, sys.stdin):
+    if not message.get("executable"):
+        continue
+    target, test = message["target"], message["profile"]["test"]
+    package = os.path.basename(os.path.dirname(message["manifest_path"]))
+    if not test:
+        print("bin/" + target["name"], message["executable"], sep="\t")
+    elif package != "tandem-cli":
+        name = "unit" if "lib" in target["kind"] else target["name"]
+        print(f"tests/{package}/{name}", message["executable"], sep="\t")'
+}
+
+say "building (candle's own kernels take ten minutes, once)"
+# In a folder of its own: scripts/test-cuda-emulated.sh builds candle's kernels without some.
+messages=$(CARGO_TARGET_DIR=$target/gpu cargo build --release --locked --bins --tests \
+    -p tandem-ops -p tandem-alexnet -p tandem-cli --features tandem-cli/cuda \
+    --message-format json-render-diagnostics)
+
+fresh=$folder.new
+rm -rf "$fresh"
+mkdir -p "$fresh/crates" "$fresh/pictures"
+programs <<<"$messages" | while IFS=$'\t' read -r place program; do
+    mkdir -p "$(dirname "$fresh/$place")"
+    strip -o "$fresh/$place" "$program"
+done
+for crate in tandem-ops tandem-alexnet; do
+    for part in tests/fixtures tests/snapshots src/snapshots; do
+        [ ! -d "crates/$crate/$part" ] || (cd crates && cp -r --parents "$crate/$part" "$fresh/crates")
+    done
+done
+cp data/fashion-mnist-small/*.gz "$fresh/pictures"
+cp scripts/gpu/accept.sh scripts/gpu/accept.py scripts/pytorch_peer.py "$fresh"
+
+say "running every operation under the emulator, for its results"
+results=$fresh/emulated-results.jsonl
+CARGO_MANIFEST_DIR=$PWD/crates/tandem-ops TANDEM_RESULTS=$results \
+    scripts/test-cuda-emulated.sh "$fresh/tests/tandem-ops/ops" on_cuda
+gzip -9 --no-name "$results"
+
+# What accept.sh says of the build, and looks for on the machine.
+needed=$(readelf -d "$fresh/bin/tandem" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+{
+    echo "commit: $(git describe --always --dirty --abbrev=12)"
+    echo "cuda: $(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
+    echo "rustc: $(rustc --version)"
+    echo "glibc: $(find "$fresh/bin" "$fresh/tests" -type f -exec readelf -V {} + |
+        grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)"
+    # libcuda is the driver's own.
+    echo "libraries: $(grep -E '^lib(nv|cu)' <<<"$needed" | grep -v '^libcuda\.so' | xargs)"
+} | python3 -c '
+import json, sys
+facts = dict(line.strip().split(": ", 1) for line in sys.stdin)
+facts["libraries"] = facts["libraries"].split()
+print(json.dumps(facts, indent=1))' >"$fresh/build.json"
+
+# Each program holds candle's kernels: a window wider than a program stores them once.
+tar -C "$fresh" -c bin tests | xz --lzma2=preset=6,dict=96MiB >"$fresh/programs.tar.xz"
+rm -rf "$folder" "$fresh/bin" "$fresh/tests"
+mv "$fresh" "$folder"
+size=$(du -sb "$folder" | cut -f 1)
+say "$folder: $((size / 1048576)) MiB"
+if [ "$size" -gt $((60 * 1048576)) ]; then
+    du -ab "$folder" | sort -n | tail -n 12 >&2
+    say "that is above 60 MiB, which is what can be carried to the machines it is for"
+    exit 1
+fi
