@@ -339,3 +339,63 @@ fn backward(
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Activation;
+    use crate::conv::Conv2d;
+    use crate::cuda::device;
+    use candle_core::{CustomOp3, DType, Device, Result, Tensor};
+
+    fn flat(tensor: &Tensor) -> Vec<f32> {
+        let run = || -> Result<_> {
+            let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+            tensor.flatten_all()?.to_vec1()
+        };
+        run().unwrap()
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_give_what_the_whole_gives() {
+        let op = Conv2d::new((2, 1), (1, 1), 2, Activation::Relu).unwrap();
+        let noise = |shape: &[usize]| Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap();
+        let (x, w, b) = (noise(&[7, 4, 5, 4]), noise(&[6, 2, 3, 3]), noise(&[6]));
+        let y = op.forward(&x, &w, &b).unwrap();
+        let dy = noise(y.dims());
+        let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &dy).unwrap();
+        let want = [y.clone(), dx.unwrap(), dw.unwrap(), db.unwrap()];
+        let gpu = device::open(0).unwrap();
+        let [x, w, b, y, dy] = [x, w, b, y, dy].map(|t| t.to_device(&gpu).unwrap());
+        let (dx, dw, db) = op.gradients(&x, &w, &y, &dy).unwrap();
+        let alone = op.input_gradient(x.shape(), &w, &y, &dy).unwrap();
+        assert_eq!(flat(&alone), flat(&dx));
+        let (dw_alone, db_alone) = op.weight_gradient(&x, w.shape(), &y, &dy).unwrap();
+        assert_eq!((flat(&dw_alone), flat(&db_alone)), (flat(&dw), flat(&db)));
+        let got = [op.forward(&x, &w, &b).unwrap(), dx, dw, db];
+        for (got, want) in got.iter().zip(&want) {
+            for (got, want) in flat(got).into_iter().zip(flat(want)) {
+                assert!(
+                    (got - want).abs() <= 1e-4 + 1e-5 * want.abs(),
+                    "{got} {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_gradient_in_16_bits_does_not_stop_growing() {
+        // A part has 32 pictures and adds 1; in bf16, 256 + 1 is 256.
+        let (parts, part) = (300, 32);
+        let gpu = device::open(0).unwrap();
+        let x: Vec<f32> = (0..parts * part)
+            .map(|n| if n % part == 0 { 1.0 } else { 0.0 })
+            .collect();
+        let x = Tensor::from_vec(x, (parts * part, 1, 1, 1), &gpu).unwrap();
+        let x = x.to_dtype(DType::BF16).unwrap();
+        let dy = x.ones_like().unwrap();
+        let op = Conv2d::new((1, 1), (0, 0), 1, Activation::None).unwrap();
+        let shape = (1, 1, 1, 1).into();
+        let (dw, _) = op.weight_gradient(&x, &shape, &dy, &dy).unwrap();
+        assert_eq!(flat(&dw), [300.0]);
+    }
+}
