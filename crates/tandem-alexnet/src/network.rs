@@ -181,9 +181,10 @@ impl Network {
         done: LayerDone<'_>,
     ) -> Result<Outcome> {
         let mut tape = Vec::new();
+        // Before the layers: a copy from the host may wait for what is queued.
+        let labels = &labels.to_device(&self.devices[0])?;
         let logits = self.run(&x.into(), pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
-        let labels = &labels.to_device(logits.device())?;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;
         let loss = self.readback.scalar(loss)?;
         let (dlogits, _) = nll.bwd(&logits, labels, loss.tensor(), &self.one)?;
