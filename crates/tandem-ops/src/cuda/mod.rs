@@ -24,6 +24,7 @@ pub(crate) mod lrn_max_pool;
 pub(crate) mod max_pool;
 mod pooling;
 mod product;
+pub(crate) mod readback;
 pub(crate) mod sgd;
 mod signature;
 pub(crate) mod softmax_nll;
