@@ -26,4 +26,4 @@ fi
 # One build of everything: other packages or features would compile candle again.
 cargo test --locked --features tandem-tests/cuda \
     -p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests \
-    --lib --test ops --test two_tower --test gpus
+    --lib --test ops --test two_tower --test on_gpu --test gpus
