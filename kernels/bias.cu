@@ -16,7 +16,9 @@
 //
 // Shared memory: gather, a float a thread, for the block's sum. Deterministic: a thread sums in
 // order, a block by a fixed tree, the parts in order; no atomics. NaN stays NaN in the ReLU.
-// Share of the copy bandwidth: not yet measured.
+// These are their own naive versions: a thread an element, or the block that a sum needs.
+// Must move: each argument once, y of rows twice.
+// Share of the copy bandwidth: not yet measured on a GPU.
 
 __device__ __forceinline__ float activate(float value, int relu) {
     return relu && value < 0.0f ? 0.0f : value;
@@ -28,6 +30,7 @@ __device__ __forceinline__ void spread(const T *__restrict__ m, const T *__restr
                                        int relu) {
     u32 p = blockIdx.x * blockDim.x + threadIdx.x;
     if (p >= positions) return;
+#pragma unroll 4
     for (u32 plane = blockIdx.y; plane < pictures * outputs; plane += gridDim.y) {
         u32 n = plane / outputs, o = plane - n * outputs;
         float value = load(m, (static_cast<size_t>(o) * pictures + n) * positions + p);
@@ -54,13 +57,16 @@ __device__ __forceinline__ void gather(const T *__restrict__ y, const T *__restr
                                        int relu) {
     u32 o = blockIdx.x, first = blockIdx.y * part, last = min(first + part, pictures);
     float sum = 0.0f;
-    for (u32 n = first; n < last; n++) {
-        size_t from = (static_cast<size_t>(n) * outputs + o) * positions;
-        size_t to = (static_cast<size_t>(o) * pictures + n) * positions;
-        for (u32 p = threadIdx.x; p < positions; p += blockDim.x) {
-            float gradient = load(dy, from + p);
-            if (relu && !(load(y, from + p) > 0.0f)) gradient = 0.0f;
-            store(g, to + p, gradient);
+    size_t from = (static_cast<size_t>(first) * outputs + o) * positions;
+    size_t to = (static_cast<size_t>(o) * pictures + first) * positions;
+    size_t picture = static_cast<size_t>(outputs) * positions;
+    // The pictures of a part are asked for together.
+    for (u32 p = threadIdx.x; p < positions; p += blockDim.x) {
+#pragma unroll 4
+        for (u32 n = 0; n < last - first; n++) {
+            float gradient = load(dy, from + n * picture + p);
+            if (relu && !(load(y, from + n * picture + p) > 0.0f)) gradient = 0.0f;
+            store(g, to + static_cast<size_t>(n) * positions + p, gradient);
             sum += gradient;
         }
     }

@@ -5,33 +5,34 @@
 //
 // Layout: x, y, dy, dx (N, groups * channels, positions); positions = H * W lie side by side.
 //
-// A thread owns one position of one picture and walks along `chunk` channels of one group. The
-// window slides in its registers: each value is read from memory once, and once more at a seam
-// between chunks. Neighbouring threads own neighbouring positions, so every access of a warp is one
-// run of memory. Nothing is stored between forward and backward; backward computes the scale again
-// with a window of windows: the scale of channel j needs x to j + half, the gradient of channel c
-// the terms to c + half. Blocks: x over N * positions, y over groups * chunks; 256 threads.
+// A thread owns WIDTH positions of one picture side by side and walks along `chunk` channels of one
+// group, BATCH channels at a time: it asks for all values of a batch, and only then computes, so that
+// many loads are on their way. The window slides in registers: each value is read once, and again at
+// a seam between chunks. Nothing is stored between forward and backward; backward computes the scale
+// again with a window of windows: the scale of channel j needs x to j + 2, the gradient of channel c
+// the terms to c + 2.
+//
+// Neighbouring threads own neighbouring positions, so every access of a warp is one run of memory.
+// WIDTH is 2 where positions and addresses are even, else 1: the paper's maps of 55 x 55 and 27 x 27
+// begin at odd places. Blocks: 256 threads; the chunks of the same positions are neighbours in the
+// grid, so that what a seam reads twice is still in the second cache.
 //
 // beta = 0.75 takes no pow: s^-0.75 = r sqrt(r), r = 1 / sqrt(s), and s^-1.75 = s^-0.75 r^2.
 //
+// Must move: forward x and y, backward x, dy and dx, each once. With chunks of 32 channels or more
+// the first cache is asked for at most an eighth more forward, a quarter more backward.
 // Shared memory: none. Deterministic: each sum is taken in the order of the channels.
-// Share of the copy bandwidth: not yet measured.
+// Share of the copy bandwidth: not yet measured on a GPU.
 
 enum Power { THREE_QUARTERS, ANY };
 
-__device__ __forceinline__ float sqrt_approximately(float value) {
-    float root;
-    asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(value));
-    return root;
-}
+const int SIZE = 5, HALF = SIZE / 2;
 
 // power = s^-beta and next = s^(-beta-1).
 template <Power POWER>
 __device__ __forceinline__ void powers(float scale, float beta, float &power, float &next) {
     if (POWER == THREE_QUARTERS) {
-        float r = rsqrtf(scale);
-        power = r * sqrt_approximately(r);
-        next = power * r * r;
+        three_quarter_powers(scale, power, next);
     } else {
         power = powf(scale, -beta);
         next = power / scale;
@@ -45,128 +46,200 @@ struct Walk {
     bool inside;
 };
 
-__device__ __forceinline__ Walk walk(u32 pictures, int groups, int channels, u32 positions, int chunk) {
+// `positions` in units of WIDTH.
+template <int WIDTH>
+__device__ __forceinline__ Walk walk(u32 pictures, int groups, int channels, u32 positions,
+                                     int chunk) {
     Walk w;
-    u64 at = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x;
-    u32 picture = static_cast<u32>(at / positions);
-    u32 position = static_cast<u32>(at - static_cast<u64>(picture) * positions);
-    int chunks = (channels + chunk - 1) / chunk;
-    int group = static_cast<int>(blockIdx.y) / chunks;
-    w.first = (static_cast<int>(blockIdx.y) - group * chunks) * chunk;
+    u32 chunks = static_cast<u32>((channels + chunk - 1) / chunk);
+    u32 columns = groups * chunks;
+    u32 block = blockIdx.x / columns, column = blockIdx.x - block * columns;
+    u32 group = column / chunks;
+    u32 at = block * blockDim.x + threadIdx.x;
+    u32 picture = at / positions, position = at - picture * positions;
+    w.first = static_cast<int>(column - group * chunks) * chunk;
     w.end = min(w.first + chunk, channels);
-    w.base = (static_cast<size_t>(picture) * groups + group) * channels * positions + position;
+    w.base = ((static_cast<size_t>(picture) * groups + group) * channels * positions + position) *
+             WIDTH;
     w.inside = picture < pictures;
     return w;
 }
 
-template <typename T, int SIZE, Power POWER>
-__device__ __forceinline__ void forward(const T *__restrict__ x, T *__restrict__ y, u32 pictures,
-                                        int groups, int channels, u32 positions, int chunk, float k,
-                                        float alpha, float beta) {
-    const int HALF = SIZE / 2;
-    Walk w = walk(pictures, groups, channels, positions, chunk);
-    if (!w.inside) return;
-    x += w.base;
-    y += w.base;
-    // Channels c - HALF to c + HALF; zero outside the group.
-    float window[SIZE];
-#pragma unroll
-    for (int i = 1; i < SIZE; i++) {
-        int c = w.first - HALF + i - 1;
-        window[i] = c >= 0 && c < channels ? load(x, static_cast<size_t>(c) * positions) : 0.0f;
+// The channels of a group as a thread sees them: WIDTH values of each, `stride` elements apart.
+template <typename T, int WIDTH> struct Column {
+    T *first;
+    size_t stride;
+
+    __device__ __forceinline__ T *at(int c) const {
+        return first + static_cast<long long>(c) * static_cast<long long>(stride);
     }
-#pragma unroll 5
-    for (int c = w.first; c < w.end; c++) {
+};
+
+// BATCH channels from c on. WHOLE: all lie in the group; else those outside are zero.
+template <bool WHOLE, typename T, int BATCH, int WIDTH>
+__device__ __forceinline__ void fetch(const Column<const T, WIDTH> &x, int c, int channels,
+                                      float (*values)[WIDTH]) {
+    const T *from = x.at(c);
 #pragma unroll
-        for (int i = 0; i + 1 < SIZE; i++) window[i] = window[i + 1];
-        int ahead = c + HALF;
-        window[SIZE - 1] =
-            ahead < channels ? load(x, static_cast<size_t>(ahead) * positions) : 0.0f;
-        float sum = 0.0f;
+    for (int i = 0; i < BATCH; i++, from += x.stride) {
+        float(&here)[WIDTH] = values[i];
 #pragma unroll
-        for (int i = 0; i < SIZE; i++) sum += window[i] * window[i];
-        float power, next;
-        powers<POWER>(k + alpha * sum, beta, power, next);
-        store(y, static_cast<size_t>(c) * positions, window[HALF] * power);
+        for (int p = 0; p < WIDTH; p++) here[p] = 0.0f;
+        if (WHOLE || static_cast<u32>(c + i) < static_cast<u32>(channels)) load_pack(from, here);
     }
 }
 
-template <typename T, int SIZE, Power POWER>
+__device__ __forceinline__ float window_scale(float a, float b, float c, float d, float e, float k,
+                                              float alpha) {
+    return fmaf(alpha, fmaf(e, e, fmaf(d, d, fmaf(c, c, fmaf(b, b, a * a)))), k);
+}
+
+// What slides: the last values of a window become the first of the next.
+template <int COUNT, int BATCH, int WIDTH>
+__device__ __forceinline__ void slide(float (*values)[WIDTH]) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+#pragma unroll
+        for (int p = 0; p < WIDTH; p++) values[i][p] = values[BATCH + i][p];
+}
+
+struct Constants {
+    float k, alpha, beta;
+};
+
+// Channels c to c + BATCH - 1, of which those before `end` are written.
+template <bool WHOLE, typename T, int BATCH, int WIDTH, Power POWER>
+__device__ __forceinline__ void forward_batch(const Column<const T, WIDTH> &x,
+                                              const Column<T, WIDTH> &y, int c, int end,
+                                              int channels, Constants constants,
+                                              float (&window)[2 * HALF + BATCH][WIDTH]) {
+    fetch<WHOLE, T, BATCH, WIDTH>(x, c + HALF, channels, window + 2 * HALF);
+    T *to = y.at(c);
+#pragma unroll
+    for (int i = 0; i < BATCH; i++, to += y.stride) {
+        float out[WIDTH];
+#pragma unroll
+        for (int p = 0; p < WIDTH; p++) {
+            float power, next;
+            float scale = window_scale(window[i][p], window[i + 1][p], window[i + 2][p],
+                                       window[i + 3][p], window[i + 4][p], constants.k,
+                                       constants.alpha);
+            powers<POWER>(scale, constants.beta, power, next);
+            out[p] = window[i + HALF][p] * power;
+        }
+        if (WHOLE || c + i < end) store_pack(to, out);
+    }
+    slide<2 * HALF, BATCH>(window);
+}
+
+template <typename T, int BATCH, int WIDTH, Power POWER>
+__device__ __forceinline__ void forward(const T *__restrict__ x, T *__restrict__ y, u32 pictures,
+                                        int groups, int channels, u32 positions, int chunk,
+                                        Constants constants) {
+    Walk w = walk<WIDTH>(pictures, groups, channels, positions, chunk);
+    if (!w.inside) return;
+    size_t stride = static_cast<size_t>(positions) * WIDTH;
+    Column<const T, WIDTH> from = {x + w.base, stride};
+    Column<T, WIDTH> to = {y + w.base, stride};
+    // Channels c - HALF to c + BATCH + HALF - 1.
+    float window[2 * HALF + BATCH][WIDTH];
+    fetch<false, T, 2 * HALF, WIDTH>(from, w.first - HALF, channels, window);
+    int c = w.first;
+    for (; c + BATCH <= w.end && c + BATCH + HALF <= channels; c += BATCH)
+        forward_batch<true, T, BATCH, WIDTH, POWER>(from, to, c, w.end, channels, constants, window);
+    for (; c < w.end; c += BATCH)
+        forward_batch<false, T, BATCH, WIDTH, POWER>(from, to, c, w.end, channels, constants,
+                                                     window);
+}
+
+// What backward keeps while it works on channels j to j + BATCH - 1: x of j - HALF on, the terms
+// dy x s^(-beta-1) of j - 2 HALF on, and dy s^-beta of j - HALF on.
+template <int BATCH, int WIDTH> struct Windows {
+    float x[2 * HALF + BATCH][WIDTH];
+    float terms[2 * HALF + BATCH][WIDTH];
+    float direct[HALF + BATCH][WIDTH];
+};
+
+// The scales of channels j to j + BATCH - 1, and the gradients of those HALF before, of which the
+// ones from `first` to `end` are written.
+template <bool WHOLE, typename T, int BATCH, int WIDTH, Power POWER>
+__device__ __forceinline__ void
+backward_batch(const Column<const T, WIDTH> &x, const Column<const T, WIDTH> &dy,
+               const Column<T, WIDTH> &dx, int j, int first, int end, int channels,
+               Constants constants, Windows<BATCH, WIDTH> &w) {
+    float gradient[BATCH][WIDTH];
+    fetch<WHOLE, T, BATCH, WIDTH>(x, j + HALF, channels, w.x + 2 * HALF);
+    fetch<WHOLE, T, BATCH, WIDTH>(dy, j, channels, gradient);
+    float factor = -2.0f * constants.alpha * constants.beta;
+    T *to = dx.at(j - HALF);
+#pragma unroll
+    for (int i = 0; i < BATCH; i++, to += dx.stride) {
+        // Outside the group nothing is added, whatever the scale.
+        bool inside = WHOLE || static_cast<u32>(j + i) < static_cast<u32>(channels);
+        float out[WIDTH];
+#pragma unroll
+        for (int p = 0; p < WIDTH; p++) {
+            float power, next;
+            float scale = window_scale(w.x[i][p], w.x[i + 1][p], w.x[i + 2][p], w.x[i + 3][p],
+                                       w.x[i + 4][p], constants.k, constants.alpha);
+            powers<POWER>(scale, constants.beta, power, next);
+            float term = gradient[i][p] * w.x[i + HALF][p] * next;
+            w.direct[HALF + i][p] = inside ? gradient[i][p] * power : 0.0f;
+            w.terms[2 * HALF + i][p] = inside ? term : 0.0f;
+            float sum = w.terms[i][p] + w.terms[i + 1][p] + w.terms[i + 2][p] + w.terms[i + 3][p] +
+                        w.terms[i + 4][p];
+            out[p] = fmaf(factor * w.x[i][p], sum, w.direct[i][p]);
+        }
+        int c = j + i - HALF;
+        if (WHOLE || (c >= first && c < end)) store_pack(to, out);
+    }
+    slide<2 * HALF, BATCH>(w.x);
+    slide<2 * HALF, BATCH>(w.terms);
+    slide<HALF, BATCH>(w.direct);
+}
+
+template <typename T, int BATCH, int WIDTH, Power POWER>
 __device__ __forceinline__ void backward(const T *__restrict__ x, const T *__restrict__ dy,
                                          T *__restrict__ dx, u32 pictures, int groups, int channels,
-                                         u32 positions, int chunk, float k, float alpha,
-                                         float beta) {
-    const int HALF = SIZE / 2;
-    Walk w = walk(pictures, groups, channels, positions, chunk);
+                                         u32 positions, int chunk, Constants constants) {
+    Walk w = walk<WIDTH>(pictures, groups, channels, positions, chunk);
     if (!w.inside) return;
-    x += w.base;
-    dy += w.base;
-    dx += w.base;
-    float factor = -2.0f * alpha * beta;
-    // At channel j: x of j - HALF to j + HALF; terms of j - 2 HALF to j; dy s^-beta of j - HALF to j.
-    float window[SIZE], terms[SIZE], direct[HALF + 1];
-    int start = w.first - HALF;
-#pragma unroll
-    for (int i = 1; i < SIZE; i++) {
-        int c = start - HALF + i - 1;
-        window[i] = c >= 0 && c < channels ? load(x, static_cast<size_t>(c) * positions) : 0.0f;
-    }
-#pragma unroll
-    for (int i = 0; i < SIZE; i++) terms[i] = 0.0f;
-#pragma unroll
-    for (int i = 0; i <= HALF; i++) direct[i] = 0.0f;
-#pragma unroll 5
-    for (int j = start; j < w.end + HALF; j++) {
-#pragma unroll
-        for (int i = 0; i + 1 < SIZE; i++) {
-            window[i] = window[i + 1];
-            terms[i] = terms[i + 1];
-        }
-#pragma unroll
-        for (int i = 0; i < HALF; i++) direct[i] = direct[i + 1];
-        int ahead = j + HALF;
-        window[SIZE - 1] = ahead >= 0 && ahead < channels
-                               ? load(x, static_cast<size_t>(ahead) * positions)
-                               : 0.0f;
-        direct[HALF] = 0.0f;
-        terms[SIZE - 1] = 0.0f;
-        if (j >= 0 && j < channels) {
-            float sum = 0.0f;
-#pragma unroll
-            for (int i = 0; i < SIZE; i++) sum += window[i] * window[i];
-            float power, next, gradient = load(dy, static_cast<size_t>(j) * positions);
-            powers<POWER>(k + alpha * sum, beta, power, next);
-            direct[HALF] = gradient * power;
-            terms[SIZE - 1] = gradient * window[HALF] * next;
-        }
-        int c = j - HALF;
-        if (c >= w.first) {
-            float sum = 0.0f;
-#pragma unroll
-            for (int i = 0; i < SIZE; i++) sum += terms[i];
-            store(dx, static_cast<size_t>(c) * positions, direct[0] + factor * window[0] * sum);
-        }
-    }
+    size_t stride = static_cast<size_t>(positions) * WIDTH;
+    Column<const T, WIDTH> from = {x + w.base, stride}, gradients = {dy + w.base, stride};
+    Column<T, WIDTH> to = {dx + w.base, stride};
+    Windows<BATCH, WIDTH> windows = {};
+    int j = w.first - HALF;
+    fetch<false, T, 2 * HALF, WIDTH>(from, j - HALF, channels, windows.x);
+    // The first batch ends with the scales of channel `first + BATCH - HALF - 1`.
+    backward_batch<false, T, BATCH, WIDTH, POWER>(from, gradients, to, j, w.first, w.end, channels,
+                                                  constants, windows);
+    for (j += BATCH; j + BATCH <= w.end + HALF && j + BATCH + HALF <= channels; j += BATCH)
+        backward_batch<true, T, BATCH, WIDTH, POWER>(from, gradients, to, j, w.first, w.end,
+                                                     channels, constants, windows);
+    for (; j < w.end + HALF; j += BATCH)
+        backward_batch<false, T, BATCH, WIDTH, POWER>(from, gradients, to, j, w.first, w.end,
+                                                      channels, constants, windows);
 }
 
-#define LRN(T, SUFFIX, NAME, SIZE, POWER)                                                          \
+#define LRN(T, SUFFIX, NAME, WIDTH, POWER)                                                         \
     extern "C" __global__ void __launch_bounds__(256) lrn_forward_##NAME##_##SUFFIX(               \
         const T *x, T *y, u32 pictures, int groups, int channels, u32 positions, int chunk,        \
         float k, float alpha, float beta) {                                                        \
-        forward<T, SIZE, POWER>(x, y, pictures, groups, channels, positions, chunk, k, alpha,      \
-                                beta);                                                             \
+        forward<T, 8, WIDTH, POWER>(x, y, pictures, groups, channels, positions, chunk,            \
+                                    {k, alpha, beta});                                             \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) lrn_backward_##NAME##_##SUFFIX(              \
         const T *x, const T *dy, T *dx, u32 pictures, int groups, int channels, u32 positions,     \
         int chunk, float k, float alpha, float beta) {                                             \
-        backward<T, SIZE, POWER>(x, dy, dx, pictures, groups, channels, positions, chunk, k,       \
-                                 alpha, beta);                                                     \
+        backward<T, 4, WIDTH, POWER>(x, dy, dx, pictures, groups, channels, positions, chunk,      \
+                                     {k, alpha, beta});                                            \
     }
 
-// The paper's window with the paper's beta, and with any other.
+// The paper's window with the paper's beta, a thread with two positions or one, and any other beta.
 #define SLIDING(T, SUFFIX)                                                                         \
-    LRN(T, SUFFIX, five, 5, THREE_QUARTERS)                                                        \
-    LRN(T, SUFFIX, five_any, 5, ANY)
+    LRN(T, SUFFIX, pair, 2, THREE_QUARTERS)                                                        \
+    LRN(T, SUFFIX, five, 1, THREE_QUARTERS)                                                        \
+    LRN(T, SUFFIX, five_any, 1, ANY)
 FOR_EACH_TYPE(SLIDING)
 
 // The first version: a thread an element, each window read from memory as the formula says. It

@@ -7,13 +7,134 @@
 // that hold it and adds, in their order, the gradients of those it won.
 //
 // Layout: planes = N * C; x, dx (planes, height, width), y, dy, winners (planes, rows, columns).
-// A thread owns one place of a plane (forward: an output, backward: an input) and computes its
-// bounds once, then visits every gridDim.y-th plane. Neighbouring threads own neighbouring places.
-// The windows' overlap is served by the first cache.
 //
+// The paper's window, where all windows lie in the picture: forward, a thread owns OUTPUTS outputs of
+// a column, one below the other. It asks for the rows they share once, all values before the first
+// comparison, takes the maximum of each row of three and then of three rows: the first maximum of the
+// first row that has it is the first in row-major order. Backward, a thread owns INPUTS inputs of a
+// column and asks for the winners and gradients of all windows they lie in, at most two columns of
+// INPUTS / 2 + 1, before it compares. Neighbouring threads own neighbouring columns: writes are runs
+// of memory, and the reads overlap in the first cache. A row of 55 or 27 values begins at an odd
+// place, so no access can be wider than a value. Threads are numbered through planes, so small planes
+// leave none idle. Blocks: 256 threads.
+//
+// Must move: forward x, y and winners, backward winners, dy and dx, each once.
 // Shared memory: none. Deterministic: every sum has one owner and one order; no atomics.
-// Share of the copy bandwidth: not yet measured.
+// Share of the copy bandwidth: not yet measured on a GPU.
 
+// Thread `at` of those that own `strips` parts of each column of each plane.
+struct Place {
+    u32 plane, strip, column;
+};
+
+__device__ __forceinline__ Place place_of(u32 strips, u32 columns) {
+    u32 at = blockIdx.x * blockDim.x + threadIdx.x;
+    Place p;
+    u32 row = at / columns;
+    p.column = at - row * columns;
+    p.plane = row / strips;
+    p.strip = row - p.plane * strips;
+    return p;
+}
+
+const int OUTPUTS = 3;
+
+template <typename T>
+__device__ __forceinline__ void forward(const T *__restrict__ x, T *__restrict__ y,
+                                        u8 *__restrict__ winners, u32 planes, u32 height, u32 width,
+                                        u32 rows, u32 columns) {
+    Place p = place_of((rows + OUTPUTS - 1) / OUTPUTS, columns);
+    if (p.plane >= planes) return;
+    u32 first = p.strip * OUTPUTS;
+    const T *from = x + static_cast<size_t>(p.plane) * (height * width) + p.column * 2;
+    float values[2 * OUTPUTS + 1][3];
+#pragma unroll
+    for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
+        // The last strip may have rows to spare; they are not looked at.
+        const T *here = from + min(2 * first + row, height - 1) * width;
+#pragma unroll
+        for (int v = 0; v < 3; v++) values[row][v] = load(here, v);
+    }
+    Maximum of_row[2 * OUTPUTS + 1];
+#pragma unroll
+    for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
+        of_row[row] = {values[row][0], 0};
+        take(of_row[row], values[row][1], 1);
+        take(of_row[row], values[row][2], 2);
+    }
+    size_t at = static_cast<size_t>(p.plane) * (rows * columns) + first * columns + p.column;
+#pragma unroll
+    for (int i = 0; i < OUTPUTS; i++) {
+        Maximum best = of_row[2 * i];
+        take(best, of_row[2 * i + 1].value, 3 + of_row[2 * i + 1].place);
+        take(best, of_row[2 * i + 2].value, 6 + of_row[2 * i + 2].place);
+        if (first + i < rows) {
+            store(y, at + i * columns, best.value);
+            winners[at + i * columns] = static_cast<u8>(best.place);
+        }
+    }
+}
+
+const int INPUTS = 4;
+
+template <typename T>
+__device__ __forceinline__ void backward(const u8 *__restrict__ winners, const T *__restrict__ dy,
+                                         T *__restrict__ dx, u32 planes, u32 height, u32 width,
+                                         u32 rows, u32 columns) {
+    const int WINDOWS = INPUTS / 2 + 1;
+    Place p = place_of((height + INPUTS - 1) / INPUTS, width);
+    if (p.plane >= planes) return;
+    u32 top = p.strip * INPUTS;
+    // An odd column lies in the middle of one window, an even one at the end of one and the start of
+    // the next. What lies outside wraps around and is no less than `rows` or `columns`.
+    u32 odd = p.column & 1;
+    u32 window_columns[2] = {odd ? columns : p.column / 2 - 1, p.column / 2};
+    u32 v[2] = {2, odd};
+    size_t plane = static_cast<size_t>(p.plane) * (rows * columns);
+    u32 won[WINDOWS][2];
+    float gradients[WINDOWS][2];
+#pragma unroll
+    for (int i = 0; i < WINDOWS; i++) {
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            u32 row = top / 2 + i - 1;
+            bool inside = row < rows && window_columns[j] < columns;
+            size_t at = plane + row * columns + window_columns[j];
+            won[i][j] = inside ? winners[at] - v[j] : 9;
+            gradients[i][j] = inside ? load(dy, at) : 0.0f;
+        }
+    }
+    size_t to = static_cast<size_t>(p.plane) * (height * width) + top * width + p.column;
+#pragma unroll
+    for (int row = 0; row < INPUTS; row++) {
+        float sum = 0.0f;
+#pragma unroll
+        for (int i = 0; i < WINDOWS; i++) {
+            // The input's row in this window.
+            int u = row - 2 * (i - 1);
+            if (u < 0 || u > 2) continue;
+#pragma unroll
+            for (int j = 0; j < 2; j++) sum += won[i][j] == 3 * u ? gradients[i][j] : 0.0f;
+        }
+        if (top + row < height) store(dx, to + row * width, sum);
+    }
+}
+
+#define THREE_BY_TWO(T, SUFFIX)                                                                    \
+    extern "C" __global__ void __launch_bounds__(256) max_pool_forward_three_by_two_##SUFFIX(      \
+        const T *x, T *y, u8 *winners, u32 planes, u32 height, u32 width, u32 rows,                \
+        u32 columns) {                                                                             \
+        forward<T>(x, y, winners, planes, height, width, rows, columns);                           \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) max_pool_backward_three_by_two_##SUFFIX(     \
+        const u8 *winners, const T *dy, T *dx, u32 planes, u32 height, u32 width, u32 rows,        \
+        u32 columns) {                                                                             \
+        backward<T>(winners, dy, dx, planes, height, width, rows, columns);                        \
+    }
+FOR_EACH_TYPE(THREE_BY_TWO)
+
+// The first version, for any window: a thread owns one place of a plane (forward: an output,
+// backward: an input) and visits every gridDim.y-th plane. Tests and `bench` compare with it.
 struct Window {
     int height, width;
     int rows, columns;
@@ -22,59 +143,43 @@ struct Window {
     int padding_h, padding_w;
 };
 
-// KERNEL and STRIDE are those of a square window known when this is compiled, or 0.
-template <typename T, int KERNEL, int STRIDE>
-__device__ __forceinline__ void forward(const T *__restrict__ x, T *__restrict__ y,
-                                        u8 *__restrict__ winners, u32 planes, Window w) {
+template <typename T>
+__device__ __forceinline__ void forward_naive(const T *__restrict__ x, T *__restrict__ y,
+                                              u8 *__restrict__ winners, u32 planes, Window w) {
     int place = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (place >= w.rows * w.columns) return;
-    const int kernel_h = KERNEL ? KERNEL : w.kernel_h, kernel_w = KERNEL ? KERNEL : w.kernel_w;
-    const int stride_h = STRIDE ? STRIDE : w.stride_h, stride_w = STRIDE ? STRIDE : w.stride_w;
     int i = place / w.columns, j = place - i * w.columns;
-    int top = i * stride_h - w.padding_h, left = j * stride_w - w.padding_w;
+    int top = i * w.stride_h - w.padding_h, left = j * w.stride_w - w.padding_w;
+    int bottom = min(top + w.kernel_h, w.height), right = min(left + w.kernel_w, w.width);
     // The first place that lies in the picture wins a tie of nothing but -infinity.
-    u32 none = static_cast<u32>(max(-top, 0) * kernel_w + max(-left, 0));
+    u32 none = static_cast<u32>(max(-top, 0) * w.kernel_w + max(-left, 0));
     size_t area = static_cast<size_t>(w.height) * w.width;
     size_t out_area = static_cast<size_t>(w.rows) * w.columns;
     for (u32 plane = blockIdx.y; plane < planes; plane += gridDim.y) {
         const T *from = x + plane * area;
-        float best = -INFINITY_F32;
-        u32 winner = none;
-#pragma unroll
-        for (int u = 0; u < kernel_h; u++) {
-            int row = top + u;
-            if (row < 0 || row >= w.height) continue;
-#pragma unroll
-            for (int v = 0; v < kernel_w; v++) {
-                int column = left + v;
-                if (column < 0 || column >= w.width) continue;
-                float value = load(from, static_cast<size_t>(row * w.width + column));
-                // Larger, or NaN where the best so far is a number.
-                if (!(value <= best) && best == best) {
-                    best = value;
-                    winner = static_cast<u32>(u * kernel_w + v);
-                }
-            }
-        }
+        Maximum best = {-INFINITY_F32, none};
+        for (int row = max(top, 0); row < bottom; row++)
+            for (int column = max(left, 0); column < right; column++)
+                take(best, load(from, static_cast<size_t>(row * w.width + column)),
+                     static_cast<u32>((row - top) * w.kernel_w + column - left));
         size_t at = plane * out_area + place;
-        store(y, at, best);
-        winners[at] = static_cast<u8>(winner);
+        store(y, at, best.value);
+        winners[at] = static_cast<u8>(best.place);
     }
 }
 
-template <typename T, int KERNEL, int STRIDE>
-__device__ __forceinline__ void backward(const u8 *__restrict__ winners, const T *__restrict__ dy,
-                                         T *__restrict__ dx, u32 planes, Window w) {
+template <typename T>
+__device__ __forceinline__ void backward_naive(const u8 *__restrict__ winners,
+                                               const T *__restrict__ dy, T *__restrict__ dx,
+                                               u32 planes, Window w) {
     int place = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (place >= w.height * w.width) return;
-    const int kernel_h = KERNEL ? KERNEL : w.kernel_h, kernel_w = KERNEL ? KERNEL : w.kernel_w;
-    const int stride_h = STRIDE ? STRIDE : w.stride_h, stride_w = STRIDE ? STRIDE : w.stride_w;
     int row = place / w.width, column = place - row * w.width;
     int y = row + w.padding_h, x = column + w.padding_w;
     // Windows i with i s <= y < i s + kernel.
-    int first_i = y < kernel_h ? 0 : (y - kernel_h) / stride_h + 1;
-    int first_j = x < kernel_w ? 0 : (x - kernel_w) / stride_w + 1;
-    int last_i = min(y / stride_h, w.rows - 1), last_j = min(x / stride_w, w.columns - 1);
+    int first_i = y < w.kernel_h ? 0 : (y - w.kernel_h) / w.stride_h + 1;
+    int first_j = x < w.kernel_w ? 0 : (x - w.kernel_w) / w.stride_w + 1;
+    int last_i = min(y / w.stride_h, w.rows - 1), last_j = min(x / w.stride_w, w.columns - 1);
     size_t area = static_cast<size_t>(w.height) * w.width;
     size_t out_area = static_cast<size_t>(w.rows) * w.columns;
     for (u32 plane = blockIdx.y; plane < planes; plane += gridDim.y) {
@@ -84,7 +189,7 @@ __device__ __forceinline__ void backward(const u8 *__restrict__ winners, const T
         for (int i = first_i; i <= last_i; i++) {
             for (int j = first_j; j <= last_j; j++) {
                 int at = i * w.columns + j;
-                int here = (y - i * stride_h) * kernel_w + (x - j * stride_w);
+                int here = (y - i * w.stride_h) * w.kernel_w + (x - j * w.stride_w);
                 if (won[at] == here) sum += load(gradient, static_cast<size_t>(at));
             }
         }
@@ -92,25 +197,20 @@ __device__ __forceinline__ void backward(const u8 *__restrict__ winners, const T
     }
 }
 
-#define MAX_POOL(T, SUFFIX, NAME, KERNEL, STRIDE)                                                  \
-    extern "C" __global__ void __launch_bounds__(256) max_pool_forward_##NAME##_##SUFFIX(          \
+#define NAIVE(T, SUFFIX)                                                                           \
+    extern "C" __global__ void __launch_bounds__(256) max_pool_forward_naive_##SUFFIX(             \
         const T *x, T *y, u8 *winners, u32 planes, int height, int width, int rows, int columns,   \
         int kernel_h, int kernel_w, int stride_h, int stride_w, int padding_h, int padding_w) {    \
         Window w = {height,   width,    rows,     columns,   kernel_h,                             \
                     kernel_w, stride_h, stride_w, padding_h, padding_w};                           \
-        forward<T, KERNEL, STRIDE>(x, y, winners, planes, w);                                      \
+        forward_naive<T>(x, y, winners, planes, w);                                                \
     }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(256) max_pool_backward_##NAME##_##SUFFIX(         \
+    extern "C" __global__ void __launch_bounds__(256) max_pool_backward_naive_##SUFFIX(            \
         const u8 *winners, const T *dy, T *dx, u32 planes, int height, int width, int rows,        \
         int columns, int kernel_h, int kernel_w, int stride_h, int stride_w, int padding_h,        \
         int padding_w) {                                                                           \
         Window w = {height,   width,    rows,     columns,   kernel_h,                             \
                     kernel_w, stride_h, stride_w, padding_h, padding_w};                           \
-        backward<T, KERNEL, STRIDE>(winners, dy, dx, planes, w);                                   \
+        backward_naive<T>(winners, dy, dx, planes, w);                                             \
     }
-
-// The paper's window, and the first version, for any: tests and `bench` compare the two.
-#define BOTH(T, SUFFIX)                                                                            \
-    MAX_POOL(T, SUFFIX, three_by_two, 3, 2)                                                        \
-    MAX_POOL(T, SUFFIX, naive, 0, 0)
-FOR_EACH_TYPE(BOTH)
+FOR_EACH_TYPE(NAIVE)

@@ -2,7 +2,7 @@
 // and no toolkit beside it.
 //
 // Tensors are stored as f32, f16 or bf16 and computed in f32. The conversions are written out:
-// f16 with PTX's own cvt, bf16 with integer arithmetic, the same on every GPU.
+// with PTX's own cvt, and with integer arithmetic of the same result where a GPU has none for bf16.
 //
 // No kernel adds floating-point numbers atomically: a result depends on its input alone, never on
 // the order in which blocks run.
@@ -42,9 +42,13 @@ __device__ __forceinline__ void narrow(float value, f16 &out) {
 
 // Round to nearest, ties to even; NaN stays NaN.
 __device__ __forceinline__ void narrow(float value, bf16 &out) {
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out.bits) : "f"(value));
+#else
     u32 bits = static_cast<u32>(__float_as_int(value));
     u32 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     out.bits = static_cast<u16>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fffu : rounded);
+#endif
 }
 
 template <typename T> __device__ __forceinline__ float load(const T *from, size_t at) {
@@ -55,6 +59,47 @@ template <typename T> __device__ __forceinline__ void store(T *to, size_t at, fl
     T narrowed;
     narrow(value, narrowed);
     to[at] = narrowed;
+}
+
+// WIDTH values side by side that one access moves; their address is a multiple of their size.
+template <typename T, int WIDTH> struct alignas(sizeof(T) * WIDTH) Pack {
+    T values[WIDTH];
+};
+
+template <typename T, int WIDTH>
+__device__ __forceinline__ void load_pack(const T *from, float (&values)[WIDTH]) {
+    Pack<T, WIDTH> pack = *reinterpret_cast<const Pack<T, WIDTH> *>(from);
+#pragma unroll
+    for (int i = 0; i < WIDTH; i++) values[i] = widen(pack.values[i]);
+}
+
+template <typename T, int WIDTH>
+__device__ __forceinline__ void store_pack(T *to, const float (&values)[WIDTH]) {
+    Pack<T, WIDTH> pack;
+#pragma unroll
+    for (int i = 0; i < WIDTH; i++) narrow(values[i], pack.values[i]);
+    *reinterpret_cast<Pack<T, WIDTH> *>(to) = pack;
+}
+
+// scale^-0.75, and scale^-1.75, of a positive scale that is no subnormal: no pow, no division.
+__device__ __forceinline__ void three_quarter_powers(float scale, float &power, float &next) {
+    float r, root;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(scale));
+    asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(r));
+    power = r * root;
+    next = power * r * r;
+}
+
+// The first maximum in the order in which values are taken. NaN wins over every number.
+struct Maximum {
+    float value;
+    u32 place;
+};
+
+__device__ __forceinline__ void take(Maximum &best, float value, u32 place) {
+    bool wins = !(value <= best.value) && best.value == best.value;
+    best.value = wins ? value : best.value;
+    best.place = wins ? place : best.place;
 }
 
 // Makes one entry point an element type: M(type, suffix of the kernel's name).

@@ -8,15 +8,16 @@
 // kernel_w, pictures * rows * columns): a row a tap, the pictures of the part side by side, so that
 // one product a group covers them all. Callers bound the workspace by the number of pictures.
 //
-// Unfold: a thread owns one output pixel of one picture and visits every gridDim.y-th tap, whose
-// place in the kernel is the same for the whole block. Writes are runs of memory; the reads of
+// Unfold: a thread owns one output pixel of one picture and visits every gridDim.y-th plane, all taps
+// of it in turn, so that nothing is divided but once. Writes are runs of memory; the reads of
 // neighbouring taps overlap and are served by the caches.
 // Fold: a thread owns one input pixel of a plane, visits every gridDim.y-th plane and gathers.
-// Blocks: 256 threads.
+// Blocks: 256 threads. Both are their own naive versions.
 //
+// Must move: unfold x and u, fold du and dx, each once.
 // Shared memory: none. Deterministic: every sum has one owner and one order, rows then columns of
 // the kernel; no atomics.
-// Share of the copy bandwidth: not yet measured.
+// Share of the copy bandwidth: not yet measured on a GPU.
 
 struct Geometry {
     int planes; // groups * channels
@@ -38,17 +39,16 @@ __device__ __forceinline__ void unfold(const T *__restrict__ x, T *__restrict__ 
     int pixel = static_cast<int>(at - picture * pixels);
     int i = pixel / g.columns, j = pixel - i * g.columns;
     int top = i * g.stride_h - g.padding_h, left = j * g.stride_w - g.padding_w;
-    int area = g.kernel_h * g.kernel_w;
     const T *from = x + static_cast<size_t>(picture) * g.planes * g.height * g.width;
-    for (u32 tap = blockIdx.y; tap < static_cast<u32>(g.planes * area); tap += gridDim.y) {
-        int plane = static_cast<int>(tap) / area;
-        int place = static_cast<int>(tap) - plane * area;
-        int a = place / g.kernel_w, b = place - a * g.kernel_w;
-        int row = top + a, column = left + b;
-        float value = 0.0f;
-        if (row >= 0 && row < g.height && column >= 0 && column < g.width)
-            value = load(from, (static_cast<size_t>(plane) * g.height + row) * g.width + column);
-        store(u, static_cast<size_t>(tap) * length + at, value);
+    for (u32 plane = blockIdx.y; plane < static_cast<u32>(g.planes); plane += gridDim.y) {
+        T *to = u + static_cast<size_t>(plane) * g.kernel_h * g.kernel_w * length + at;
+        for (int row = top; row < top + g.kernel_h; row++) {
+            bool inside = row >= 0 && row < g.height;
+            const T *line = from + (static_cast<size_t>(plane) * g.height + row) * g.width;
+#pragma unroll 4
+            for (int column = left; column < left + g.kernel_w; column++, to += length)
+                store(to, 0, inside && column >= 0 && column < g.width ? load(line, column) : 0.0f);
+        }
     }
 }
 
@@ -66,20 +66,20 @@ __device__ __forceinline__ void fold(const T *__restrict__ du, T *__restrict__ d
     u32 pixels = static_cast<u32>(g.rows * g.columns);
     size_t length = static_cast<size_t>(pictures) * pixels;
     size_t area = static_cast<size_t>(g.height) * g.width;
+    size_t step = length * g.stride_w - 1;
     for (u32 plane = blockIdx.y; plane < pictures * g.planes; plane += gridDim.y) {
         u32 picture = plane / g.planes;
         u32 channel = plane - picture * g.planes;
         const T *from = du + static_cast<size_t>(channel) * g.kernel_h * g.kernel_w * length +
                         static_cast<size_t>(picture) * pixels;
         float sum = 0.0f;
-        // Descending windows are ascending kernel rows and columns.
+        // Descending windows are ascending kernel rows and columns. One window to the left is
+        // stride_w taps on and one place back.
         for (int i = last_i; i >= first_i; i--) {
-            int a = y - i * g.stride_h;
-            for (int j = last_j; j >= first_j; j--) {
-                int b = x - j * g.stride_w;
-                sum += load(from, static_cast<size_t>(a * g.kernel_w + b) * length +
-                                      static_cast<size_t>(i * g.columns + j));
-            }
+            int tap = (y - i * g.stride_h) * g.kernel_w + x - last_j * g.stride_w;
+            const T *term = from + static_cast<size_t>(tap) * length + i * g.columns + last_j;
+#pragma unroll 4
+            for (int j = last_j; j >= first_j; j--, term += step) sum += load(term, 0);
         }
         store(dx, plane * area + place, sum);
     }

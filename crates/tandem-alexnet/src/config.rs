@@ -12,6 +12,7 @@ use toml::Table;
 
 use crate::error::ConfigError;
 use crate::placement::Placement;
+use crate::precision::Precision;
 use crate::presets;
 use crate::schedule::RateConfig;
 use crate::shapes::Shapes;
@@ -44,6 +45,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// One device for all towers, or one for each.
     pub devices: Placement,
+    /// Of activations and gradients; bf16 is for GPUs.
+    pub precision: Precision,
     /// Threads that decode and augment pictures. Results do not depend on it.
     pub loader_threads: usize,
     /// Saves each so many updates, beside the end of every epoch.
@@ -111,6 +114,7 @@ impl TrainConfig {
             accumulate: 1,
             seed: 0,
             devices: Placement::cpu(),
+            precision: Precision::F32,
             loader_threads: 2,
             checkpoint_every_steps: None,
             early_stop_epochs: None,
@@ -245,6 +249,7 @@ impl TrainConfig {
         divisor("rate.step.divide_by", rate.step.divide_by)?;
         from_zero("rate.cosine.last", rate.cosine.last)?;
         self.model.check()?;
+        self.precision.check(&self.devices)?;
         Ok(self.devices.check(Shapes::of(&self.model)?.towers())?)
     }
 }

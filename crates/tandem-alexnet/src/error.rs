@@ -148,6 +148,10 @@ pub enum PlacementError {
     #[error("{devices} devices for {towers} towers: give one device for all towers, or {towers}")]
     Count { devices: usize, towers: usize },
     #[error(
+        "the CPU computes in f32: say cuda:0, or one for each tower, for precision=bf16, or else precision=f32"
+    )]
+    Precision,
+    #[error(
         "{device} is not for this build, which computes on the CPU only: build it with `cargo build --release \
          --features cuda`, or say --devices cpu"
     )]

@@ -33,7 +33,7 @@ pub fn evaluate(
     options: LoaderOptions,
 ) -> Result<Evaluation, NetworkError> {
     let crop = network.spec().input.crop;
-    let feed = Feed::new(network.devices(), pictures.preprocess(), crop, normalise)?;
+    let feed = Feed::new(network, pictures.preprocess(), normalise)?;
     let options = LoaderOptions {
         form: feed.form(),
         ..options

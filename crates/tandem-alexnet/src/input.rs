@@ -5,11 +5,12 @@
 //! Values made on the first and sent on would move 192 + 588 KiB, and the second would wait for the
 //! first.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use tandem_data::{Form, Images, Mirror, Normalise, Preprocess};
 use tandem_ops::augment::{self, Augment};
 
 use crate::error::NetworkError;
+use crate::network::Network;
 
 /// Pictures `(N, C, crop, crop)`: once, or the same on each device that reads them.
 #[derive(Clone, Debug)]
@@ -36,20 +37,24 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// For a network on `devices` that sees crops of `crop × crop` of pictures of `preprocess`.
+    /// For `network`, from pictures of `preprocess`.
+    ///
+    /// # Errors
+    /// When the mean is of other pictures, or a GPU has no room for it.
     pub fn new(
-        devices: &[Device],
+        network: &Network,
         preprocess: Preprocess,
-        crop: usize,
         normalise: &Normalise,
     ) -> std::result::Result<Self, NetworkError> {
         normalise.check(preprocess)?;
+        let (devices, crop) = (network.devices(), network.spec().input.crop);
+        let dtype = network.precision().dtype();
         let mut gpus: Vec<(Device, Augment)> = Vec::new();
         if devices.iter().all(Device::is_cuda) {
             for device in devices {
                 if gpus.iter().all(|(other, _)| !other.same_device(device)) {
                     let constants = constants(normalise, preprocess, device)?;
-                    let op = Augment::new(crop, constants, DType::F32);
+                    let op = Augment::new(crop, constants, dtype);
                     gpus.push((device.clone(), op.map_err(candle_core::Error::wrap)?));
                 }
             }

@@ -13,6 +13,7 @@ mod nearest;
 pub mod network;
 pub mod parameters;
 pub mod placement;
+pub mod precision;
 pub mod presets;
 mod replacement;
 pub mod schedule;

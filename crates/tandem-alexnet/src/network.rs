@@ -18,12 +18,14 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor};
 pub use gradients::Gradients;
+use shares::Share;
 use tandem_ops::softmax_nll::SoftmaxNll;
 
 use crate::error::NetworkError;
 use crate::input::Input;
 use crate::parameters::{self, Parameter};
 use crate::placement::Placement;
+use crate::precision::Precision;
 use crate::shapes::Shapes;
 use crate::spec::Spec;
 use crate::transfer::Transfer;
@@ -33,9 +35,10 @@ pub struct Network {
     spec: Spec,
     shapes: Shapes,
     parameters: Vec<Parameter>,
-    /// For each parameter its shares, one a place it lives in. A share is a slab (2, …): the
-    /// weight, and its velocity.
-    slabs: Vec<Vec<Tensor>>,
+    /// For each parameter its shares, one a place it lives in.
+    shares: Vec<Vec<Share>>,
+    precision: Precision,
+    placement: Placement,
     devices: Vec<Device>,
     transfer: Transfer,
 }
@@ -64,7 +67,7 @@ pub type LayerDone<'a> = &'a mut dyn FnMut(&str, Direction);
 pub struct Outcome {
     /// Mean negative log-likelihood, a scalar still on the device.
     pub loss: Tensor,
-    /// (N, classes)
+    /// (N, classes), f32
     pub logits: Tensor,
     pub gradients: Gradients,
 }
@@ -85,7 +88,9 @@ impl Network {
             spec: spec.clone(),
             shapes,
             parameters,
-            slabs: Vec::new(),
+            shares: Vec::new(),
+            precision: Precision::F32,
+            placement: placement.clone(),
             transfer: Transfer::between(&devices)?,
             devices,
         };
@@ -106,9 +111,31 @@ impl Network {
         Self::new(spec, placement, &values)
     }
 
+    /// The same network, computing in `precision`.
+    ///
+    /// # Errors
+    /// When a device does not.
+    pub fn in_precision(self, precision: Precision) -> std::result::Result<Self, NetworkError> {
+        precision.check(&self.placement)?;
+        let shares = self.shares.into_iter().map(|shares| {
+            let shares = shares.into_iter();
+            shares.map(|share| share.in_precision(precision)).collect()
+        });
+        Ok(Self {
+            shares: shares.collect::<Result<_>>()?,
+            precision,
+            ..self
+        })
+    }
+
     /// The device of each place.
     pub fn devices(&self) -> &[Device] {
         &self.devices
+    }
+
+    /// What it computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub fn spec(&self) -> &Spec {
@@ -124,7 +151,7 @@ impl Network {
         &self.parameters
     }
 
-    /// Logits `(N, classes)` of pictures `(N, C, crop, crop)`, without a trace of how.
+    /// Logits `(N, classes)` f32, of pictures `(N, C, crop, crop)`, without a trace of how.
     pub fn forward(&self, x: impl Into<Input>, pass: Pass) -> Result<Tensor> {
         self.run(&x.into(), pass, |_| (), &mut |_, _| ())
     }
@@ -152,7 +179,7 @@ impl Network {
         let (dlogits, _) = nll.bwd(&logits, labels, &loss, &one)?;
         let dlogits = dlogits.ok_or_else(|| candle_core::Error::msg("the loss has a gradient"))?;
         done("loss", Direction::Backward);
-        let gradients = self.backward(tape, dlogits, done)?;
+        let gradients = self.backward(tape, dlogits.to_dtype(self.precision.dtype())?, done)?;
         Ok(Outcome {
             loss,
             logits,

@@ -58,9 +58,9 @@ pub struct LayerShape {
 }
 
 impl LayerShape {
-    /// Bytes of this layer's output in f32.
-    pub fn activation_bytes(&self) -> u64 {
-        4 * self.output.values() as u64
+    /// Values of this layer's output for one picture.
+    pub fn activations(&self) -> u64 {
+        self.output.values() as u64
     }
 
     /// (C, H, W) of one tower's share of the output.
@@ -119,9 +119,9 @@ impl Shapes {
             .fold(0, |sum, layer| sum.saturating_add(layer.multiply_adds))
     }
 
-    /// Bytes of all layers' outputs for one picture, in f32.
-    pub fn activation_bytes(&self) -> u64 {
-        self.layers.iter().map(LayerShape::activation_bytes).sum()
+    /// Values of all layers' outputs for one picture.
+    pub fn activations(&self) -> u64 {
+        self.layers.iter().map(LayerShape::activations).sum()
     }
 
     /// Towers of the layer that has most.
@@ -171,14 +171,14 @@ fn crossings(
     if sees == Sees::Own || from_picture {
         return Vec::new();
     }
-    let bytes = 4 * (input.values() / input_towers) as u64;
+    let values = (input.values() / input_towers) as u64;
     (0..towers)
         .flat_map(|to| (0..input_towers).map(move |from| (from, to)))
         .filter(|(from, to)| from != to)
         .map(|(from_tower, to_tower)| Crossing {
             from_tower,
             to_tower,
-            bytes,
+            values,
         })
         .collect()
 }

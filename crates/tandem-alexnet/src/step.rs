@@ -176,12 +176,16 @@ impl Applied {
             parameters: None,
         };
         Ok(match (&self.operation, &self.weight) {
+            (Operation::Convolution(op), Some((w, _))) if wanted => {
+                let (dx, dw, db) = op.gradients(x, w, y, dy)?;
+                Back {
+                    input: Some(dx),
+                    parameters: Some((dw, db)),
+                }
+            }
             (Operation::Convolution(op), Some((w, _))) => Back {
+                input: None,
                 parameters: Some(op.weight_gradient(x, w.shape(), y, dy)?),
-                input: match wanted {
-                    true => Some(op.input_gradient(x.shape(), w, y, dy)?),
-                    false => None,
-                },
             },
             (Operation::Linear(op), Some((w, b))) => {
                 let (dx, dw, db) = op.bwd(x, w, b, y, dy)?;

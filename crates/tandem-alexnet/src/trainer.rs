@@ -104,7 +104,8 @@ impl Trainer {
             Some(checkpoint) => {
                 checkpoint.check(&spec, &data.identity())?;
                 let Checkpoint { weights, state } = checkpoint;
-                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?;
+                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?
+                    .in_precision(config.precision)?;
                 network.set(&weights.parameters, Some(&state.velocities))?;
                 let metrics = Metrics::resume(run.path(), state.position.step)?;
                 (
@@ -115,17 +116,13 @@ impl Trainer {
                 )
             }
             None => {
-                let network = Network::initial(&spec, &config.devices, config.seed)?;
+                let network = Network::initial(&spec, &config.devices, config.seed)?
+                    .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;
                 (network, schedule, Position::default(), metrics)
             }
         };
-        let feed = Feed::new(
-            network.devices(),
-            data.train.preprocess(),
-            spec.input.crop,
-            &normalise,
-        )?;
+        let feed = Feed::new(&network, data.train.preprocess(), &normalise)?;
         Ok(Self {
             config,
             data,

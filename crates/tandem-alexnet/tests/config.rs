@@ -1,6 +1,7 @@
 //! What a training run may be told, and what it hears when it may not.
 
 use tandem_alexnet::config::{Colour, SgdRule, TrainConfig};
+use tandem_alexnet::precision::Precision;
 use tandem_alexnet::schedule::Kind;
 use tandem_alexnet::spec::Spec;
 
@@ -184,4 +185,26 @@ fn an_error_of_the_model_can_be_told_by_its_source() {
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<tandem_alexnet::error::SpecError>());
     assert_eq!(source.to_string(), error.to_string());
+}
+
+#[test]
+fn bf16_is_for_gpus_and_f16_is_not_offered() {
+    let error = refused("precision=bf16");
+    assert!(
+        error.contains("cuda:0") && error.contains("precision=f32"),
+        "{error}"
+    );
+    let error = refused("precision=f16");
+    assert!(
+        error.contains("`f32`") && error.contains("`bf16`"),
+        "{error}"
+    );
+    let mut config = mini();
+    config.set("devices=cuda:0,cuda:1").unwrap();
+    config.set("precision=bf16").unwrap();
+    assert_eq!(config.precision, Precision::Bf16);
+    let again = TrainConfig::parse(&config.to_toml(), "config.toml").unwrap();
+    assert_eq!(again, config);
+    let error = config.set("devices=cuda:0,cpu").unwrap_err().to_string();
+    assert!(error.contains("precision=f32"), "{error}");
 }

@@ -13,7 +13,7 @@ fn shapes(preset: &str) -> Shapes {
 fn table(shapes: &Shapes) -> String {
     let mut text = format!("input {}\n", shapes.input);
     for layer in &shapes.layers {
-        let crossing: u64 = layer.crossings.iter().map(|crossing| crossing.bytes).sum();
+        let crossing: u64 = layer.crossings.iter().map(|crossing| crossing.values).sum();
         writeln!(
             text,
             "{:<18} {:>10} towers {} weight {:?} parameters {} multiply-adds {} crossing {}",
@@ -23,7 +23,7 @@ fn table(shapes: &Shapes) -> String {
             layer.weight.as_deref().unwrap_or_default(),
             layer.parameters,
             layer.multiply_adds,
-            crossing,
+            4 * crossing,
         )
         .unwrap();
     }
@@ -32,7 +32,7 @@ fn table(shapes: &Shapes) -> String {
         "parameters {} multiply-adds {} activation bytes {}",
         shapes.parameters(),
         shapes.multiply_adds(),
-        shapes.activation_bytes()
+        4 * shapes.activations()
     )
     .unwrap();
     text
@@ -105,11 +105,8 @@ fn towers_of_alexnet_exchange_at_conv3_and_in_the_fully_connected_layers_only() 
     assert_eq!(meeting, ["conv3", "fc6", "fc7", "fc8"]);
     // Half of pool2, pool5 and fc6 to each tower, half of fc7 to the one that has fc8.
     let halves = 2 * 128 * 13 * 13 + 2 * 128 * 6 * 6 + 2 * 2048 + 2048;
-    assert_eq!(
-        shapes.crossing_bytes(&"cuda:0,cuda:1".parse().unwrap()),
-        4 * halves
-    );
-    assert_eq!(shapes.crossing_bytes(&"cuda:0".parse().unwrap()), 0);
+    assert_eq!(shapes.crossing(&"cuda:0,cuda:1".parse().unwrap()), halves);
+    assert_eq!(shapes.crossing(&"cuda:0".parse().unwrap()), 0);
 }
 
 #[test]
@@ -127,5 +124,5 @@ fn two_places_hold_what_one_holds() {
     let one = &shapes.holdings(&"cpu".parse().unwrap())[0];
     assert_eq!(one.towers, [0, 1]);
     assert_eq!(one.multiply_adds, shapes.multiply_adds());
-    assert_eq!(one.activation_bytes, shapes.activation_bytes());
+    assert_eq!(one.activations, shapes.activations());
 }

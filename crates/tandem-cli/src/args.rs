@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use candle_core::DType;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tandem_alexnet::placement::Placement;
@@ -69,6 +70,7 @@ Examples:
   tandem train
   tandem train --epochs 20 --seed 7 --out runs/seed-7
   tandem train --model alexnet --data ~/pictures --batch 128 --devices cpu,cpu
+  tandem train --model alexnet --data ~/pictures --devices cuda:0,cuda:1 --set precision=bf16
   tandem train --set rate.initial=0.02 --set sgd.weight_decay=0.001
   tandem train --resume runs/seed-7")]
 pub struct Train {
@@ -145,6 +147,22 @@ pub enum Views {
     Ten,
 }
 
+/// Numbers a network computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    F32,
+    Bf16,
+}
+
+impl From<Precision> for tandem_alexnet::precision::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// Name what is in pictures
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -178,13 +196,19 @@ The figure is the median over --steps, after --warmup steps that do not count.
   train  forward, loss, backward and update of --model
   infer  forward of --model
   lrn    every LRN layer of --model, forward and backward
-  pool   every max pooling layer of --model, forward and backward
+  pool   every max and average pooling layer of --model, forward and backward
+  lrn-pool   LRN and the max pooling behind it as one operation
   conv   every convolution of --model, forward and backward
+  linear, dropout, softmax, sgd   the same of fully connected layers, dropout, loss, update
   data   batches of --data: decode, crop, mirror, colour
+
+On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among
+them: its time, the bytes it must move, and its share of the bandwidth of a copy in the same run.
 
 Examples:
   tandem bench --model alexnet --batch 64
   tandem bench --model alexnet --mode lrn --json
+  tandem bench --mode pool --devices cuda:0 --dtype bf16 --steps 50
   tandem bench --mode data --data ~/pictures --threads 4")]
 pub struct Bench {
     /// A preset or a specification file (TOML)
@@ -199,6 +223,12 @@ pub struct Bench {
     /// Where the towers live: one device for all, or one a tower
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
+    /// Element type of the modes that time single operations; f32 alone on the CPU
+    #[arg(long, value_enum, default_value_t = ElementType::F32, value_name = "TYPE")]
+    pub dtype: ElementType,
+    /// Numbers of activations and gradients in train and infer; bf16 is for GPUs
+    #[arg(long, value_enum, default_value_t = Precision::F32, value_name = "f32|bf16", hide_possible_values = true)]
+    pub precision: Precision,
     /// The pictures of `--mode data`
     #[arg(long, default_value = "builtin", value_name = "SPEC")]
     pub data: String,
@@ -220,7 +250,12 @@ pub enum BenchMode {
     Infer,
     Lrn,
     Pool,
+    LrnPool,
     Conv,
+    Linear,
+    Dropout,
+    Softmax,
+    Sgd,
     Data,
 }
 
@@ -232,8 +267,40 @@ impl BenchMode {
             Self::Infer => "infer",
             Self::Lrn => "lrn",
             Self::Pool => "pool",
+            Self::LrnPool => "lrn-pool",
             Self::Conv => "conv",
+            Self::Linear => "linear",
+            Self::Dropout => "dropout",
+            Self::Softmax => "softmax",
+            Self::Sgd => "sgd",
             Self::Data => "data",
+        }
+    }
+}
+
+/// What tensors are stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ElementType {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl ElementType {
+    /// As typed, and as printed in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
         }
     }
 }
@@ -255,6 +322,9 @@ pub struct Info {
     /// Where the towers live: one device for all, or one a tower; they need not exist here
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
+    /// Numbers of activations; bf16 is for GPUs
+    #[arg(long, value_enum, default_value_t = Precision::F32, value_name = "f32|bf16", hide_possible_values = true)]
+    pub precision: Precision,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! `tandem bench`: how long a step, an operation or a batch of pictures takes.
 
+mod kernels;
 mod loader;
 mod network;
 mod operations;
@@ -14,9 +15,10 @@ use crate::args::{Bench, BenchMode};
 use crate::memory;
 use crate::output::print;
 use crate::report::table::{Align, bytes, table};
+use kernels::OnGpu;
 use stopwatch::Stopwatch;
 
-/// One measurement, as `--json` prints it: these keys and no others.
+/// One measurement, as `--json` prints it: these keys, on a GPU those of [`OnGpu`], and no others.
 #[derive(Debug, Serialize)]
 struct Measured {
     mode: &'static str,
@@ -29,19 +31,37 @@ struct Measured {
     images_per_second: f64,
     /// Of the whole process; null where the system does not say.
     peak_memory_bytes: Option<u64>,
+    #[serde(flatten)]
+    gpu: Option<OnGpu>,
 }
 
 pub fn run(args: &Bench) -> Result<()> {
+    let (measured, watch) = measure(args)?;
+    let text = if args.json {
+        serde_json::to_string(&measured)? + "\n"
+    } else {
+        words(&measured, &watch)
+    };
+    print(&text)
+}
+
+fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
     let spec = Spec::named(&args.model)?;
     let shapes = Shapes::of(&spec)?;
     args.devices.check(shapes.towers())?;
 
     let mut watch = Stopwatch::new(args.warmup, args.steps.get());
     memory::forget_peak();
+    let mut gpu = None;
     match args.mode {
-        BenchMode::Conv | BenchMode::Lrn | BenchMode::Pool => {
-            operations::time(&spec, &shapes, args, &mut watch)?;
-        }
+        BenchMode::Lrn
+        | BenchMode::Pool
+        | BenchMode::LrnPool
+        | BenchMode::Conv
+        | BenchMode::Linear
+        | BenchMode::Dropout
+        | BenchMode::Softmax
+        | BenchMode::Sgd => gpu = operations::time(&spec, &shapes, args, &mut watch)?,
         BenchMode::Train => network::train(&spec, args, &mut watch)?,
         BenchMode::Infer => network::infer(&spec, args, &mut watch)?,
         BenchMode::Data => loader::time(&spec, args, &mut watch)?,
@@ -56,13 +76,9 @@ pub fn run(args: &Bench) -> Result<()> {
         seconds_per_step,
         images_per_second: args.batch.get() as f64 / seconds_per_step,
         peak_memory_bytes: memory::peak_resident_bytes(),
+        gpu,
     };
-    let text = if args.json {
-        serde_json::to_string(&measured)? + "\n"
-    } else {
-        words(&measured, &watch)
-    };
-    print(&text)
+    Ok((measured, watch))
 }
 
 fn words(measured: &Measured, watch: &Stopwatch) -> String {
@@ -83,6 +99,10 @@ fn words(measured: &Measured, watch: &Stopwatch) -> String {
             .map(|(name, seconds)| vec![name, milliseconds(seconds)])
             .collect();
         text.push_str(&table(&head, &rows));
+        text.push('\n');
+    }
+    if let Some(gpu) = &measured.gpu {
+        text.push_str(&gpu.words());
         text.push('\n');
     }
     let (fastest, slowest) = watch.range();
@@ -119,6 +139,7 @@ mod tests {
             seconds_per_step: 0.5,
             images_per_second: 128.0,
             peak_memory_bytes: None,
+            gpu: None,
         };
         let json = serde_json::to_string(&measured).unwrap();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use anyhow::Error;
 use tandem_alexnet::placement::{DeviceName, Placement};
+use tandem_alexnet::precision::Precision;
 use tandem_alexnet::shapes::Shapes;
 use tandem_ops::fault::Fault;
 
@@ -37,6 +38,7 @@ fn explain_with(error: Error, devices: &Placement, less_memory: impl FnOnce() ->
 pub struct Work {
     pub shapes: Shapes,
     pub devices: Placement,
+    pub precision: Precision,
     /// Pictures of one forward and backward pass.
     pub batch: usize,
     /// Bytes free on the GPU of each place before the run; none for a CPU.
@@ -92,8 +94,8 @@ impl Work {
         for ((&gpu, holding), free) in names.iter().zip(&holdings).zip(&self.free) {
             let Some(free) = *free else { continue };
             let places = names.iter().filter(|name| **name == gpu).count() as u64;
-            let needs = holding.training_bytes(self.batch as u64);
-            let fits = holding.largest_batch(free / places);
+            let needs = holding.training_bytes(self.batch as u64, self.precision);
+            let fits = holding.largest_batch(free / places, self.precision);
             match shares.iter_mut().find(|share| share.gpu == gpu) {
                 Some(share) => {
                     share.needs += needs;
@@ -123,6 +125,7 @@ mod tests {
         let work = Work {
             shapes,
             devices,
+            precision: Precision::F32,
             batch: 4096,
             free,
         };

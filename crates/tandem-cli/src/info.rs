@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{Value, json};
 use tandem_alexnet::placement::{DeviceName, Placement};
+use tandem_alexnet::precision::Precision;
 use tandem_alexnet::shapes::{Holding, LayerShape, Shape, Shapes};
 use tandem_alexnet::spec::Spec;
 
@@ -27,6 +28,7 @@ struct Network<'a> {
     spec: Spec,
     shapes: Shapes,
     placement: &'a Placement,
+    precision: Precision,
     batch: u64,
 }
 
@@ -35,10 +37,13 @@ impl<'a> Network<'a> {
         let spec = Spec::named(&args.model)?;
         let shapes = Shapes::of(&spec)?;
         args.devices.check(shapes.towers())?;
+        let precision = Precision::from(args.precision);
+        precision.check(&args.devices)?;
         Ok(Self {
             spec,
             shapes,
             placement: &args.devices,
+            precision,
             batch: args.batch.get() as u64,
         })
     }
@@ -67,7 +72,10 @@ impl<'a> Network<'a> {
             ("multiply-adds", Align::Right),
             ("activations", Align::Right),
         ];
-        let mut rows: Vec<Vec<String>> = self.shapes.layers.iter().map(layer_row).collect();
+        let mut rows: Vec<Vec<String>> = {
+            let layers = self.shapes.layers.iter();
+            layers.map(|layer| self.layer_row(layer)).collect()
+        };
         rows.push(vec![
             "total".to_owned(),
             String::new(),
@@ -75,10 +83,13 @@ impl<'a> Network<'a> {
             String::new(),
             grouped(self.shapes.parameters()),
             count(self.shapes.multiply_adds()),
-            bytes(self.shapes.activation_bytes()),
+            self.bytes(self.shapes.activations()),
         ]);
         let table = table(&head, &rows);
-        format!("{table}Multiply-adds and activations (f32) are those of one picture, forward.\n")
+        format!(
+            "{table}Multiply-adds and activations ({}) are those of one picture, forward.\n",
+            self.precision
+        )
     }
 
     /// The layers at which towers read each other, whether or not they share a device.
@@ -98,7 +109,7 @@ impl<'a> Network<'a> {
                         "tower {} to {}: {}",
                         c.from_tower,
                         c.to_tower,
-                        bytes(c.bytes)
+                        self.bytes(c.values)
                     )
                 })
                 .collect();
@@ -136,20 +147,19 @@ impl<'a> Network<'a> {
                     towers.join(", "),
                     grouped(held.parameters),
                     count(held.multiply_adds.saturating_mul(self.batch)),
-                    bytes(held.activation_bytes.saturating_mul(self.batch)),
-                    bytes(held.received_bytes.saturating_mul(self.batch)),
+                    self.bytes(held.activations.saturating_mul(self.batch)),
+                    self.bytes(held.received.saturating_mul(self.batch)),
                     self.training(&held).map_or_else(String::new, bytes),
                 ]
             })
             .collect();
-        let crossing = self.crossing_bytes();
         let training = match self.on_gpus() {
             true => "Training is the memory of a step, without what the driver and cuBLAS hold.\n",
             false => "",
         };
-        let last = match crossing {
+        let last = match self.crossing_bytes() {
             0 => "Nothing crosses between devices.".to_owned(),
-            _ => format!(
+            crossing => format!(
                 "{} cross between devices forward, and as much back.",
                 bytes(crossing)
             ),
@@ -163,7 +173,8 @@ impl<'a> Network<'a> {
 
     /// Memory of a training step, where it is known beforehand: on a GPU.
     fn training(&self, held: &Holding) -> Option<u64> {
-        self.on_gpus().then(|| held.training_bytes(self.batch))
+        self.on_gpus()
+            .then(|| held.training_bytes(self.batch, self.precision))
     }
 
     fn on_gpus(&self) -> bool {
@@ -172,9 +183,13 @@ impl<'a> Network<'a> {
     }
 
     fn crossing_bytes(&self) -> u64 {
-        self.shapes
-            .crossing_bytes(self.placement)
-            .saturating_mul(self.batch)
+        let values = self.shapes.crossing(self.placement);
+        self.precision.bytes(values.saturating_mul(self.batch))
+    }
+
+    /// So many values, for people.
+    fn bytes(&self, values: u64) -> String {
+        bytes(self.precision.bytes(values))
     }
 
     /// Figures of layers are for one picture, those of devices for the batch.
@@ -190,11 +205,12 @@ impl<'a> Network<'a> {
                     "towers": held.towers,
                     "parameters": held.parameters,
                     "multiply_adds": held.multiply_adds.saturating_mul(self.batch),
-                    "activation_bytes": held.activation_bytes.saturating_mul(self.batch),
-                    "received_bytes": held.received_bytes.saturating_mul(self.batch),
+                    "activation_bytes": self.precision.bytes(held.activations.saturating_mul(self.batch)),
+                    "received_bytes": self.precision.bytes(held.received.saturating_mul(self.batch)),
                 })
             })
             .collect();
+        let layers: Vec<Value> = shapes.layers.iter().map(|l| self.layer_json(l)).collect();
         json!({
             "model": self.spec.name,
             "classes": self.spec.classes,
@@ -203,56 +219,57 @@ impl<'a> Network<'a> {
             "towers": shapes.towers(),
             "parameters": shapes.parameters(),
             "multiply_adds": shapes.multiply_adds(),
-            "activation_bytes": shapes.activation_bytes(),
-            "layers": shapes.layers.iter().map(layer_json).collect::<Vec<_>>(),
+            "precision": self.precision,
+            "activation_bytes": self.precision.bytes(shapes.activations()),
+            "layers": layers,
             "batch": self.batch,
             "devices": devices,
             "crossing_bytes": self.crossing_bytes(),
         })
     }
-}
 
-fn layer_row(layer: &LayerShape) -> Vec<String> {
-    let weight = layer
-        .weight
-        .as_ref()
-        .map_or_else(String::new, |dimensions| {
-            dimensions
-                .iter()
-                .map(usize::to_string)
-                .collect::<Vec<_>>()
-                .join("x")
-        });
-    let number = |n: u64, words: String| if n == 0 { String::new() } else { words };
-    vec![
-        layer.name.clone(),
-        layer.output.to_string(),
-        layer.towers.to_string(),
-        weight,
-        number(layer.parameters, grouped(layer.parameters)),
-        number(layer.multiply_adds, count(layer.multiply_adds)),
-        bytes(layer.activation_bytes()),
-    ]
-}
+    fn layer_row(&self, layer: &LayerShape) -> Vec<String> {
+        let weight = layer
+            .weight
+            .as_ref()
+            .map_or_else(String::new, |dimensions| {
+                dimensions
+                    .iter()
+                    .map(usize::to_string)
+                    .collect::<Vec<_>>()
+                    .join("x")
+            });
+        let number = |n: u64, words: String| if n == 0 { String::new() } else { words };
+        vec![
+            layer.name.clone(),
+            layer.output.to_string(),
+            layer.towers.to_string(),
+            weight,
+            number(layer.parameters, grouped(layer.parameters)),
+            number(layer.multiply_adds, count(layer.multiply_adds)),
+            self.bytes(layer.activations()),
+        ]
+    }
 
-fn layer_json(layer: &LayerShape) -> Value {
-    let crossings: Vec<Value> = layer
+    fn layer_json(&self, layer: &LayerShape) -> Value {
+        let crossings: Vec<Value> = layer
         .crossings
         .iter()
-        .map(|c| json!({ "from_tower": c.from_tower, "to_tower": c.to_tower, "bytes": c.bytes }))
+        .map(|c| json!({ "from_tower": c.from_tower, "to_tower": c.to_tower, "bytes": self.precision.bytes(c.values) }))
         .collect();
-    json!({
-        "name": layer.name,
-        "kind": layer.kind,
-        "input": dimensions(layer.input),
-        "output": dimensions(layer.output),
-        "towers": layer.towers,
-        "weight": layer.weight,
-        "parameters": layer.parameters,
-        "multiply_adds": layer.multiply_adds,
-        "activation_bytes": layer.activation_bytes(),
-        "crossings": crossings,
-    })
+        json!({
+            "name": layer.name,
+            "kind": layer.kind,
+            "input": dimensions(layer.input),
+            "output": dimensions(layer.output),
+            "towers": layer.towers,
+            "weight": layer.weight,
+            "parameters": layer.parameters,
+            "multiply_adds": layer.multiply_adds,
+            "activation_bytes": self.precision.bytes(layer.activations()),
+            "crossings": crossings,
+        })
+    }
 }
 
 fn dimensions(shape: Shape) -> [usize; 3] {
@@ -270,6 +287,7 @@ mod tests {
             model: "alexnet".to_owned(),
             batch: NonZeroUsize::new(128).unwrap(),
             devices: devices.parse().unwrap(),
+            precision: crate::args::Precision::F32,
             json: false,
         }
     }
@@ -307,6 +325,27 @@ mod tests {
         assert_eq!((sum("layers"), sum("devices")), (60_965_224, 60_965_224));
         assert_eq!(json["layers"][0]["output"], json!([96, 55, 55]));
         assert!(json["crossing_bytes"].as_u64().unwrap() > 0);
+    }
+
+    #[test]
+    fn in_bf16_half_the_bytes_are_held_and_cross_and_the_cpu_has_none() {
+        let crossing = |precision| {
+            let args = Info {
+                precision,
+                ..info("cuda:0,cuda:1")
+            };
+            let json = Network::of(&args).unwrap().json();
+            let held = json["devices"][1]["activation_bytes"].as_u64().unwrap();
+            (held, json["crossing_bytes"].as_u64().unwrap())
+        };
+        use crate::args::Precision::{Bf16, F32};
+        let (f32, bf16) = (crossing(F32), crossing(Bf16));
+        assert_eq!(f32, (2 * bf16.0, 2 * bf16.1));
+        let args = Info {
+            precision: Bf16,
+            ..info("cpu")
+        };
+        assert!(Network::of(&args).is_err());
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Plan {
         let work = Work {
             shapes: Shapes::of(&self.spec)?,
             devices: self.config.devices.clone(),
+            precision: self.config.precision,
             batch: self.config.batch,
             free: self.free,
         };

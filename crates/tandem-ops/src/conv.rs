@@ -248,14 +248,45 @@ impl CustomOp3 for Conv2d {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dx = self.input_gradient(x.shape(), w, y, dy)?;
-        let (dw, db) = self.weight_gradient(x, w.shape(), y, dy)?;
+        let (dx, dw, db) = self.gradients(x, w, y, dy)?;
         debug_assert_eq!(db.shape(), b.shape());
         Ok((Some(dx), Some(dw), Some(db)))
     }
 }
 
 impl Conv2d {
+    /// Gradients of the loss for `x`, `w` and the bias, from the input, the output `y` and its
+    /// gradient `dy`. On a GPU the ReLU's mask is computed once for all three.
+    pub fn gradients(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            use crate::storage::{on_cuda, with_cuda};
+            let g = self.geometry(x.shape(), w.shape())?;
+            let (x, w) = (&x.contiguous()?, &w.contiguous()?);
+            let (y, dy) = (y.contiguous()?, &dy.contiguous()?);
+            let y = (self.activation == Activation::Relu).then_some(&y);
+            let given = [Some(x), Some(w), Some(dy), y];
+            let [dx, dw, db] = with_cuda("conv2d", &given, |t| match *t {
+                [Some(x), Some(w), Some(dy), y] => crate::cuda::conv::gradients(&g, x, w, y, dy),
+                _ => unreachable!("all but y were given"),
+            })?;
+            return Ok((
+                on_cuda(dx, x.shape()),
+                on_cuda(dw, w.shape()),
+                on_cuda(db, g.groups * g.o),
+            ));
+        }
+        let dx = self.input_gradient(x.shape(), w, y, dy)?;
+        let (dw, db) = self.weight_gradient(x, w.shape(), y, dy)?;
+        Ok((dx, dw, db))
+    }
+
     /// Gradient of the loss for `x (N, C, H, W)`, from `w`, the output `y` and its gradient `dy`.
     pub fn input_gradient(&self, x: &Shape, w: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let g = self.geometry(x, w.shape())?;

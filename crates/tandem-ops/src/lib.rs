@@ -17,6 +17,7 @@ pub mod error;
 pub mod fault;
 pub mod linear;
 pub mod lrn;
+pub mod lrn_max_pool;
 pub mod max_pool;
 mod planes;
 mod product;

@@ -66,6 +66,27 @@ impl MaxPool2dOp {
             .lock()
             .expect("nothing panics while it holds the lock")
     }
+
+    /// Where the windows lie over an input.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn grid(&self, x: &Shape) -> Result<Grid> {
+        self.pool.window.over("max-pool2d", x)
+    }
+
+    /// Keeps the winners of an input of layout `l` for backward; gives the output's shape.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn remember(
+        &self,
+        places: crate::cuda::Buffer<u8>,
+        l: &Layout,
+        grid: &Grid,
+    ) -> Shape {
+        let dims = l.dims();
+        let shape = Shape::from((dims[0], dims[1], grid.out.0, grid.out.1));
+        let count = shape.elem_count();
+        *self.winners() = Winners::Cuda { places, count };
+        shape
+    }
 }
 
 impl MaxPool2d {
@@ -326,13 +347,9 @@ impl CustomOp1 for MaxPool2dOp {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
-        let grid = self.pool.window.over("max-pool2d", l.shape())?;
-        let dims = l.dims();
-        let shape = Shape::from((dims[0], dims[1], grid.out.0, grid.out.1));
+        let grid = self.grid(l.shape())?;
         let (y, places) = crate::cuda::max_pool::forward(&grid, x, l)?;
-        let count = shape.elem_count();
-        *self.winners() = Winners::Cuda { places, count };
-        Ok((y, shape))
+        Ok((y, self.remember(places, l, &grid)))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {

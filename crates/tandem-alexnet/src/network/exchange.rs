@@ -10,7 +10,10 @@ impl Network {
     pub(super) fn show(&self, x: &Input, places: usize) -> Result<Vec<Tensor>> {
         let devices = self.devices[..places].iter();
         devices
-            .map(|device| self.transfer.send(x.nearest(device), device))
+            .map(|device| {
+                let x = self.transfer.send(x.nearest(device), device)?;
+                x.to_dtype(self.precision.dtype())
+            })
             .collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Network;
 use crate::parameters::Parameter;
@@ -18,21 +18,23 @@ impl Gradients {
         Ok(Self(sums.collect::<Result<_>>()?))
     }
 
-    /// Every gradient times `factor`.
+    /// Every gradient times `factor`, in f32: sums of many batches follow.
     pub fn scale(self, factor: f64) -> Result<Self> {
+        let scale = |gradient: &Tensor| gradient.to_dtype(DType::F32)? * factor;
         let scaled = self
             .0
             .iter()
-            .map(|shares| shares.iter().map(|g| g * factor).collect());
+            .map(|shares| shares.iter().map(scale).collect());
         Ok(Self(scaled.collect::<Result<_>>()?))
     }
 }
 
 impl Network {
-    /// Joins gradients into canonical tensors on the CPU.
+    /// Joins gradients into canonical tensors, f32 on the CPU.
     pub fn canonical_gradients(&self, gradients: &Gradients) -> Result<BTreeMap<String, Tensor>> {
         let join = |(parameter, shares): (&Parameter, &Vec<Tensor>)| {
-            Ok((parameter.name.clone(), parameter.join(shares)?))
+            let whole = parameter.join(shares)?.to_dtype(DType::F32)?;
+            Ok((parameter.name.clone(), whole))
         };
         self.parameters.iter().zip(&gradients.0).map(join).collect()
     }

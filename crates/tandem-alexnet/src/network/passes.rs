@@ -1,6 +1,6 @@
 //! The way through the layers and back.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{Direction, Gradients, LayerDone, Network, Pass};
 use crate::input::Input;
@@ -60,8 +60,8 @@ impl Network {
                 for operation in operations {
                     let (weight, bias) = match weighted {
                         true => (
-                            Some(self.slabs[parameter][share].get(0)?),
-                            Some(self.slabs[parameter + 1][share].get(0)?),
+                            Some(self.shares[parameter][share].weight.clone()),
+                            Some(self.shares[parameter + 1][share].weight.clone()),
                         ),
                         false => (None, None),
                     };
@@ -85,7 +85,7 @@ impl Network {
             }
             done(&shape.name, Direction::Forward);
         }
-        self.gather(&values, 0)
+        self.gather(&values, 0)?.to_dtype(DType::F32)
     }
 
     /// From the gradient of the logits those of the parameters.
@@ -96,7 +96,7 @@ impl Network {
         done: LayerDone<'_>,
     ) -> Result<Gradients> {
         let mut gradients: Vec<Vec<Option<Tensor>>> = self
-            .slabs
+            .shares
             .iter()
             .map(|shares| vec![None; shares.len()])
             .collect();

@@ -8,6 +8,35 @@ use tandem_ops::sgd::Sgd;
 use super::{Gradients, Network};
 use crate::error::NetworkError;
 use crate::parameters::Parameter;
+use crate::precision::Precision;
+
+/// A parameter in one place.
+pub(super) struct Share {
+    /// f32 (2, …): the weight, and its velocity.
+    slab: Tensor,
+    /// The weight as layers read it: a view, or a copy in another precision.
+    pub(super) weight: Tensor,
+}
+
+impl Share {
+    fn new(slab: Tensor, precision: Precision) -> Result<Self> {
+        let weight = slab.get(0)?.to_dtype(precision.dtype())?;
+        Ok(Self { slab, weight })
+    }
+
+    /// The same in another precision.
+    pub(super) fn in_precision(self, precision: Precision) -> Result<Self> {
+        Self::new(self.slab, precision)
+    }
+
+    fn update(&mut self, gradient: &Tensor, sgd: Sgd, precision: Precision) -> Result<()> {
+        self.slab.inplace_op2(gradient, &sgd)?;
+        if precision != Precision::F32 {
+            self.weight = self.slab.get(0)?.to_dtype(precision.dtype())?;
+        }
+        Ok(())
+    }
+}
 
 impl Network {
     /// Sets weights and velocities (zero where absent), both canonical.
@@ -16,7 +45,7 @@ impl Network {
         values: &BTreeMap<String, Tensor>,
         velocities: Option<&BTreeMap<String, Tensor>>,
     ) -> std::result::Result<(), NetworkError> {
-        self.slabs = self
+        self.shares = self
             .parameters
             .iter()
             .map(|parameter| {
@@ -43,7 +72,8 @@ impl Network {
                     .zip(shares(&velocity)?)
                     .zip(&self.devices)
                     .map(|((weight, velocity), device)| {
-                        Ok(Tensor::stack(&[weight, &velocity], 0)?.to_device(device)?)
+                        let slab = Tensor::stack(&[weight, &velocity], 0)?.to_device(device)?;
+                        Ok(Share::new(slab, self.precision)?)
                     })
                     .collect::<std::result::Result<Vec<_>, NetworkError>>()
             })
@@ -67,8 +97,9 @@ impl Network {
     }
 
     fn canonical(&self, which: usize) -> Result<BTreeMap<String, Tensor>> {
-        let join = |(parameter, slabs): (&Parameter, &Vec<Tensor>)| {
-            let shares: Vec<Tensor> = slabs.iter().map(|s| s.get(which)).collect::<Result<_>>()?;
+        let join = |(parameter, shares): (&Parameter, &Vec<Share>)| {
+            let halves = shares.iter().map(|share| share.slab.get(which));
+            let shares: Vec<Tensor> = halves.collect::<Result<_>>()?;
             // A copy: the slab goes on changing under a view.
             let whole = match shares.as_slice() {
                 [one] => one.to_device(&Device::Cpu)?.copy()?,
@@ -76,14 +107,14 @@ impl Network {
             };
             Ok((parameter.name.clone(), whole))
         };
-        self.parameters.iter().zip(&self.slabs).map(join).collect()
+        self.parameters.iter().zip(&self.shares).map(join).collect()
     }
 
     /// One step of SGD: every share of every parameter in place.
     pub fn update(&mut self, gradients: &Gradients, sgd: Sgd) -> Result<()> {
-        for (slabs, gradients) in self.slabs.iter().zip(&gradients.0) {
-            for (slab, gradient) in slabs.iter().zip(gradients) {
-                slab.inplace_op2(gradient, &sgd)?;
+        for (shares, gradients) in self.shares.iter_mut().zip(&gradients.0) {
+            for (share, gradient) in shares.iter_mut().zip(gradients) {
+                share.update(gradient, sgd, self.precision)?;
             }
         }
         Ok(())
@@ -92,9 +123,11 @@ impl Network {
     /// Mean |w| and mean |Δw| of the last update of each parameter, as cuda-convnet reported them.
     /// Under the paper's rule the velocity is Δw; under PyTorch's Δw is −rate · velocity.
     pub fn magnitudes(&self) -> Result<Vec<(String, f64, f64)>> {
-        let mean = |shares: &[Tensor], which: usize| -> Result<f64> {
-            let means = shares.iter().map(|slab| {
-                slab.get(which)?
+        let mean = |shares: &[Share], which: usize| -> Result<f64> {
+            let means = shares.iter().map(|share| {
+                share
+                    .slab
+                    .get(which)?
                     .abs()?
                     .mean_all()?
                     .to_dtype(DType::F64)?
@@ -102,8 +135,8 @@ impl Network {
             });
             Ok(means.sum::<Result<f64>>()? / shares.len() as f64)
         };
-        let both = self.parameters.iter().zip(&self.slabs);
-        both.map(|(p, slabs)| Ok((p.name.clone(), mean(slabs, 0)?, mean(slabs, 1)?)))
+        let both = self.parameters.iter().zip(&self.shares);
+        both.map(|(p, shares)| Ok((p.name.clone(), mean(shares, 0)?, mean(shares, 1)?)))
             .collect()
     }
 
@@ -117,10 +150,10 @@ impl Network {
                 .to_scalar::<f64>()?;
             Ok(sum.is_finite())
         };
-        for ((parameter, slabs), gradients) in
-            self.parameters.iter().zip(&self.slabs).zip(&gradients.0)
-        {
-            for tensor in slabs.iter().chain(gradients) {
+        let both = self.parameters.iter().zip(&self.shares);
+        for ((parameter, shares), gradients) in both.zip(&gradients.0) {
+            let slabs = shares.iter().map(|share| &share.slab);
+            for tensor in slabs.chain(gradients) {
                 if !finite(tensor)? {
                     return Ok(Some(parameter.name.clone()));
                 }

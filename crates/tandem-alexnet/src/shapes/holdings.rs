@@ -4,6 +4,7 @@ use tandem_ops::conv::WORKSPACE;
 
 use super::{LayerShape, Shapes};
 use crate::placement::Placement;
+use crate::precision::Precision;
 
 /// One tower's share of a layer's output, read by another tower. The gradient goes back the same
 /// way.
@@ -11,8 +12,8 @@ use crate::placement::Placement;
 pub struct Crossing {
     pub from_tower: usize,
     pub to_tower: usize,
-    /// For one picture, forward, in f32.
-    pub bytes: u64,
+    /// For one picture, forward.
+    pub values: u64,
 }
 
 /// What one place of a [`Placement`] holds.
@@ -24,35 +25,42 @@ pub struct Holding {
     pub towers: Vec<usize>,
     pub parameters: u64,
     pub multiply_adds: u64,
-    /// Of all layers' outputs for one picture.
-    pub activation_bytes: u64,
-    /// That arrive from other places for one picture, forward.
-    pub received_bytes: u64,
-    /// Of the largest layer's input and output together for one picture: gradients on their way.
-    pub passing_bytes: u64,
-    /// Of the input of the convolution that unfolds most, for one picture.
-    pub unfolded_bytes: u64,
+    /// Values of all layers' outputs for one picture.
+    pub activations: u64,
+    /// Values that arrive from other places for one picture, forward.
+    pub received: u64,
+    /// Values of the largest layer's input and output together for one picture: gradients on their
+    /// way.
+    pub passing: u64,
+    /// Values of the input of the convolution that unfolds most, for one picture.
+    pub unfolded: u64,
 }
 
 impl Holding {
-    /// Memory that a training step of `batch` pictures needs here, in f32: weights, velocities and
-    /// gradients; every layer's output, kept for the way back, with what arrived from other places
-    /// twice, as it came and joined; the gradients in flight; the unfolded input of a convolution,
-    /// which has a bound. The device's own share (its context, cuBLAS) comes on top.
-    pub fn training_bytes(&self, batch: u64) -> u64 {
-        let kept = self.activation_bytes + 2 * self.received_bytes + self.passing_bytes;
-        let unfolded = self.unfolded_bytes.saturating_mul(batch);
+    /// Memory that a training step of `batch` pictures needs here: weights and velocities in f32, in
+    /// bf16 a copy of the weights; gradients; every layer's output, kept for the way back, with what
+    /// arrived from other places twice, as it came and joined; the gradients in flight; the unfolded
+    /// input of a convolution, which has a bound. The device's own share (its context, cuBLAS) comes
+    /// on top.
+    pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
+        let kept = self.activations + 2 * self.received + self.passing;
+        let picture = precision.bytes(self.unfolded);
+        // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
         (12 * self.parameters)
-            .saturating_add(kept.saturating_mul(batch))
-            .saturating_add(unfolded.min(self.unfolded_bytes.max(WORKSPACE as u64)))
+            .saturating_add(precision.bytes(kept.saturating_mul(batch)))
+            .saturating_add(
+                picture
+                    .saturating_mul(batch)
+                    .min(picture.max(WORKSPACE as u64)),
+            )
     }
 
     /// The largest batch whose training step needs at most `bytes` here; 0 where none does.
-    pub fn largest_batch(&self, bytes: u64) -> u64 {
+    pub fn largest_batch(&self, bytes: u64, precision: Precision) -> u64 {
         let (mut fits, mut too_many) = (0, bytes + 1);
         while too_many - fits > 1 {
             let middle = fits + (too_many - fits) / 2;
-            match self.training_bytes(middle) <= bytes {
+            match self.training_bytes(middle, precision) <= bytes {
                 true => fits = middle,
                 false => too_many = middle,
             }
@@ -88,44 +96,44 @@ impl Shapes {
         for layer in &self.layers {
             let towers = layer.towers as u64;
             let here = towers.min(placement.places() as u64);
-            let passing = (4 * layer.input.values() as u64 + layer.activation_bytes()) / here;
-            let unfolded = unfolded_bytes(layer) / here;
+            let passing = (layer.input.values() as u64 + layer.activations()) / here;
+            let unfolded = unfolded(layer) / here;
             for holding in &mut holdings {
-                holding.passing_bytes = holding.passing_bytes.max(passing);
-                holding.unfolded_bytes = holding.unfolded_bytes.max(unfolded);
+                holding.passing = holding.passing.max(passing);
+                holding.unfolded = holding.unfolded.max(unfolded);
             }
             for tower in 0..layer.towers {
                 let holding = &mut holdings[placement.place_of(tower)];
                 holding.parameters += layer.parameters / towers;
                 holding.multiply_adds += layer.multiply_adds / towers;
-                holding.activation_bytes += layer.activation_bytes() / towers;
+                holding.activations += layer.activations() / towers;
             }
             for crossing in &layer.crossings {
                 let to = placement.place_of(crossing.to_tower);
                 if to != placement.place_of(crossing.from_tower) {
-                    holdings[to].received_bytes += crossing.bytes;
+                    holdings[to].received += crossing.values;
                 }
             }
         }
         holdings
     }
 
-    /// Bytes that pass between places for one picture, forward; the backward pass moves as many.
-    pub fn crossing_bytes(&self, placement: &Placement) -> u64 {
+    /// Values that pass between places for one picture, forward; the backward pass moves as many.
+    pub fn crossing(&self, placement: &Placement) -> u64 {
         self.holdings(placement)
             .iter()
-            .map(|holding| holding.received_bytes)
+            .map(|holding| holding.received)
             .sum()
     }
 }
 
-/// Bytes of a convolution's input for one picture when each output has its own window beside it.
-fn unfolded_bytes(layer: &LayerShape) -> u64 {
+/// Values of a convolution's input for one picture when each output has its own window beside it.
+fn unfolded(layer: &LayerShape) -> u64 {
     match layer.weight.as_deref() {
         Some(&[_, channels, height, width]) => {
             let windows = layer.output.height * layer.output.width;
             let groups = (layer.input.channels / channels).max(1);
-            4 * (groups * channels * height * width * windows) as u64
+            (groups * channels * height * width * windows) as u64
         }
         _ => 0,
     }
@@ -139,11 +147,13 @@ mod tests {
     #[test]
     fn the_largest_batch_that_fits_is_the_last_that_does() {
         let shapes = Shapes::of(&Spec::preset("alexnet").unwrap()).unwrap();
-        for holding in shapes.holdings(&"cuda:0,cuda:1".parse().unwrap()) {
-            let batch = holding.largest_batch(8 << 30);
-            assert!(holding.training_bytes(batch) <= 8 << 30);
-            assert!(holding.training_bytes(batch + 1) > 8 << 30);
-            assert_eq!(holding.largest_batch(1 << 20), 0);
+        for precision in [Precision::F32, Precision::Bf16] {
+            for holding in shapes.holdings(&"cuda:0,cuda:1".parse().unwrap()) {
+                let batch = holding.largest_batch(8 << 30, precision);
+                assert!(holding.training_bytes(batch, precision) <= 8 << 30);
+                assert!(holding.training_bytes(batch + 1, precision) > 8 << 30);
+                assert_eq!(holding.largest_batch(1 << 20, precision), 0);
+            }
         }
     }
 }

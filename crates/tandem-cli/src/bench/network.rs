@@ -11,7 +11,7 @@ use crate::args::Bench;
 
 /// Forward, loss, backward and update, dropout on.
 pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
-    let mut network = Network::initial(spec, &args.devices, 0)?;
+    let mut network = network(spec, args)?;
     let (x, labels) = batch(spec, args.batch.get())?;
     // The paper's constants, section 5; the time does not depend on them.
     let sgd = Sgd::new(SgdRule::Paper, 0.01, 0.9, 0.0005)?;
@@ -40,12 +40,17 @@ pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
 
 /// Forward, dropout off.
 pub fn infer(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
-    let network = Network::initial(spec, &args.devices, 0)?;
+    let network = network(spec, args)?;
     let (x, _) = batch(spec, args.batch.get())?;
     watch.run(|_| {
         network.forward(&x, Pass::Test)?.device().synchronize()?;
         Ok(())
     })
+}
+
+fn network(spec: &Spec, args: &Bench) -> Result<Network> {
+    let network = Network::initial(spec, &args.devices, 0)?;
+    Ok(network.in_precision(args.precision.into())?)
 }
 
 /// Normal noise `(N, C, crop, crop)` and labels over all classes, as the PyTorch peer makes them.

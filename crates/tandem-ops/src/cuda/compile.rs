@@ -18,6 +18,7 @@ pub enum Kernels {
     Bias,
     Dropout,
     Lrn,
+    LrnMaxPool,
     MaxPool,
     Sgd,
     SoftmaxNll,
@@ -26,11 +27,12 @@ pub enum Kernels {
 }
 
 impl Kernels {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AvgPool,
         Self::Bias,
         Self::Dropout,
         Self::Lrn,
+        Self::LrnMaxPool,
         Self::MaxPool,
         Self::Sgd,
         Self::SoftmaxNll,
@@ -53,6 +55,7 @@ impl Kernels {
             Self::Bias => file!("bias"),
             Self::Dropout => file!("dropout"),
             Self::Lrn => file!("lrn"),
+            Self::LrnMaxPool => file!("lrn_max_pool"),
             Self::MaxPool => file!("max_pool"),
             Self::Sgd => file!("sgd"),
             Self::SoftmaxNll => file!("softmax_nll"),

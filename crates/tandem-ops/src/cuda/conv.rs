@@ -20,9 +20,6 @@ const OP: &str = "conv2d";
 /// Pictures whose gradients a block adds up for the bias; the sums are added in order.
 const PART: usize = 4;
 
-/// Taps or planes that a thread visits when it unfolds.
-const TAPS: usize = 4;
-
 /// One application and its parts.
 #[derive(Clone, Copy)]
 struct Parts {
@@ -102,12 +99,11 @@ impl Parts {
         pictures: usize,
     ) -> Result<()> {
         let length = pictures * self.g.out_pixels();
-        let taps = self.g.groups * self.g.taps();
-        let _: i32 = size(OP, taps)?;
+        let planes = self.g.groups * self.g.c;
         let grid = Grid {
             blocks: (
                 size(OP, length.div_ceil(256))?,
-                size(OP, taps.div_ceil(TAPS).min(65_535))?,
+                size(OP, planes.min(65_535))?,
             ),
             threads: 256,
         };
@@ -150,8 +146,8 @@ impl Parts {
         partial: &mut CudaViewMut<'_, f32>,
     ) -> Result<()> {
         let mut relu = i32::from(y.is_some());
-        // Without a ReLU the output is not looked at; the gradient stands in for it.
-        let mut y = y.unwrap_or_else(|| dy.slice(..));
+        // Without a ReLU the output is not looked at.
+        let mut y = y.unwrap_or_else(|| dy.slice(..0));
         let grid = Grid {
             blocks: (
                 size(OP, self.outputs())?,
@@ -228,34 +224,8 @@ pub(crate) fn input_gradient(
     y: Option<Placed<'_>>,
     dy: Placed<'_>,
 ) -> Result<CudaStorage> {
-    let device = &dy.0.device;
-    for_element!(OP, dy.0, T => {
-        let parts = Parts::of::<T>(g);
-        let (w, dy) = (view::<T>(OP, w.0, w.1)?, view::<T>(OP, dy.0, dy.1)?);
-        let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
-        let mut dx = Buffer::<T>::new(device, g.n * parts.input())?;
-        let mut masked = Buffer::<T>::new(device, parts.pictures * parts.output())?;
-        let mut du = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
-        let sums = parts.pictures.div_ceil(PART) * parts.outputs();
-        let mut partial = Buffer::<f32>::new(device, sums)?;
-        for (first, pictures) in parts.each() {
-            let range = first * parts.output()..(first + pictures) * parts.output();
-            let y = y.as_ref().map(|y| y.slice(range.clone()));
-            let partial = &mut partial.slice.as_view_mut();
-            parts.gather(device, y, dy.slice(range), pictures, &mut masked, partial)?;
-            let forward = parts.product(pictures);
-            let product = Product {
-                m: forward.k,
-                k: forward.m,
-                transpose_a: true,
-                ..forward
-            };
-            multiply(device, &product, &w, &masked.slice.as_view(), &mut du.slice.as_view_mut())?;
-            let range = first * parts.input()..(first + pictures) * parts.input();
-            parts.fold(device, &du, dx.slice.slice_mut(range), pictures)?;
-        }
-        Ok(dx.into_storage(device))
-    })
+    let found = backward(g, None, Some(w), y, dy)?;
+    Ok(found.input.expect("the weight was given"))
 }
 
 /// The gradients of weight and bias. `y` is the output, where a ReLU follows.
@@ -265,14 +235,55 @@ pub(crate) fn weight_gradient(
     y: Option<Placed<'_>>,
     dy: Placed<'_>,
 ) -> Result<[CudaStorage; 2]> {
+    let found = backward(g, Some(x), None, y, dy)?;
+    Ok(found.parameters.expect("the input was given"))
+}
+
+/// The gradients of input, weight and bias.
+pub(crate) fn gradients(
+    g: &Geometry,
+    x: Placed<'_>,
+    w: Placed<'_>,
+    y: Option<Placed<'_>>,
+    dy: Placed<'_>,
+) -> Result<[CudaStorage; 3]> {
+    let found = backward(g, Some(x), Some(w), y, dy)?;
+    let [dw, db] = found.parameters.expect("the input was given");
+    Ok([found.input.expect("the weight was given"), dw, db])
+}
+
+struct Gradients {
+    input: Option<CudaStorage>,
+    /// Of weight and bias.
+    parameters: Option<[CudaStorage; 2]>,
+}
+
+fn given<T: Element>(tensor: Option<Placed<'_>>) -> Result<Option<CudaView<'_, T>>> {
+    tensor.map(|(s, l)| view::<T>(OP, s, l)).transpose()
+}
+
+/// The gradients of weight and bias where `x` is given, that of the input where `w` is. The masked
+/// gradient of a part serves both, and the unfolded pictures and their gradient take turns in one
+/// workspace.
+fn backward(
+    g: &Geometry,
+    x: Option<Placed<'_>>,
+    w: Option<Placed<'_>>,
+    y: Option<Placed<'_>>,
+    dy: Placed<'_>,
+) -> Result<Gradients> {
     let device = &dy.0.device;
     for_element!(OP, dy.0, T => {
         let parts = Parts::of::<T>(g);
-        let (x, dy) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, dy.0, dy.1)?);
-        let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
-        let mut dw = Buffer::<T>::new(device, parts.outputs() * g.taps())?;
+        let (x, w, y) = (given::<T>(x)?, given::<T>(w)?, given::<T>(y)?);
+        let dy = view::<T>(OP, dy.0, dy.1)?;
+        let input = w.as_ref().map(|_| Buffer::<T>::new(device, g.n * parts.input()));
+        let mut dx = input.transpose()?;
+        // Of all parts, in f32 whatever the type.
+        let weights = x.as_ref().map_or(0, |_| parts.outputs() * g.taps());
+        let mut dw = Buffer::<f32>::new(device, weights)?;
         let mut masked = Buffer::<T>::new(device, parts.pictures * parts.output())?;
-        let mut u = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
+        let mut unfolded = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
         let sums: usize = parts.each().map(|(_, pictures)| pictures.div_ceil(PART)).sum();
         let mut partial = Buffer::<f32>::new(device, sums * parts.outputs())?;
         let mut summed = 0;
@@ -282,22 +293,49 @@ pub(crate) fn weight_gradient(
             let rows = summed..summed + pictures.div_ceil(PART);
             let here = rows.start * parts.outputs()..rows.end * parts.outputs();
             summed = rows.end;
-            let partial = &mut partial.slice.slice_mut(here);
-            parts.gather(device, y, dy.slice(range), pictures, &mut masked, partial)?;
-            let input = x.slice(first * parts.input()..(first + pictures) * parts.input());
-            parts.unfold(device, input, &mut u, pictures)?;
+            let here = &mut partial.slice.slice_mut(here);
+            parts.gather(device, y, dy.slice(range), pictures, &mut masked, here)?;
+            let masked = masked.slice.as_view();
             let forward = parts.product(pictures);
-            let product = Product {
-                n: forward.k,
-                k: forward.n,
-                transpose_b: true,
-                accumulate: first > 0,
-                ..forward
-            };
-            let (masked, u) = (masked.slice.as_view(), u.slice.as_view());
-            multiply(device, &product, &masked, &u, &mut dw.slice.as_view_mut())?;
+            let input = first * parts.input()..(first + pictures) * parts.input();
+            if let Some(x) = &x {
+                parts.unfold(device, x.slice(input.clone()), &mut unfolded, pictures)?;
+                let product = Product {
+                    n: forward.k,
+                    k: forward.n,
+                    transpose_b: true,
+                    accumulate: first > 0,
+                    ..forward
+                };
+                let u = unfolded.slice.as_view();
+                multiply(device, &product, &masked, &u, &mut dw.slice.as_view_mut())?;
+            }
+            if let (Some(w), Some(dx)) = (&w, &mut dx) {
+                let product = Product {
+                    m: forward.k,
+                    k: forward.m,
+                    transpose_a: true,
+                    ..forward
+                };
+                multiply(device, &product, w, &masked, &mut unfolded.slice.as_view_mut())?;
+                parts.fold(device, &unfolded, dx.slice.slice_mut(input), pictures)?;
+            }
         }
-        let db = total::<T>(device, &partial, sums, parts.outputs())?;
-        Ok([dw.into_storage(device), db.into_storage(device)])
+        let parameters = match x {
+            None => None,
+            Some(_) => {
+                let db = total::<T>(device, &partial, sums, parts.outputs())?;
+                let dw = match <T as Element>::SUFFIX {
+                    "f32" => dw.into_storage(device),
+                    // One part of sums: rounded.
+                    _ => total::<T>(device, &dw, 1, weights)?.into_storage(device),
+                };
+                Some([dw, db.into_storage(device)])
+            }
+        };
+        Ok(Gradients {
+            input: dx.map(|dx| dx.into_storage(device)),
+            parameters,
+        })
     })
 }

@@ -18,6 +18,7 @@ use super::driver::Version;
 use super::element::Element;
 use super::product::Product;
 use super::signature::Kind;
+use super::timing::spanned;
 use crate::error::OpError;
 use candle_core::cuda_backend::cudarc::cublas::sys as blas;
 use candle_core::cuda_backend::cudarc::driver::sys as driver;
@@ -54,6 +55,10 @@ impl<T: CudaDType> Buffer<T> {
 /// Something a kernel takes.
 pub(super) trait Argument {
     fn kind(&self) -> Kind;
+    /// Bytes of device memory that the kernel reads or writes of it.
+    fn bytes(&self) -> usize {
+        0
+    }
     fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>);
 }
 
@@ -79,15 +84,21 @@ impl<T> Argument for CudaView<'_, T> {
     fn kind(&self) -> Kind {
         Kind::Wide
     }
+    fn bytes(&self) -> usize {
+        self.len() * size_of::<T>()
+    }
     fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
         arguments.arg(&*self);
     }
 }
 
-/// Memory that is read and written.
+/// Part of a buffer that is written.
 impl<T> Argument for CudaViewMut<'_, T> {
     fn kind(&self) -> Kind {
         Kind::Wide
+    }
+    fn bytes(&self) -> usize {
+        self.len() * size_of::<T>()
     }
     fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
         arguments.arg(self);
@@ -99,8 +110,26 @@ impl<T> Argument for Buffer<T> {
     fn kind(&self) -> Kind {
         Kind::Wide
     }
+    fn bytes(&self) -> usize {
+        self.slice.len() * size_of::<T>()
+    }
     fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
         arguments.arg(&mut self.slice);
+    }
+}
+
+/// Memory that is read and written in place.
+pub(super) struct InPlace<'a, T>(pub CudaViewMut<'a, T>);
+
+impl<T> Argument for InPlace<'_, T> {
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+    fn bytes(&self) -> usize {
+        2 * self.0.bytes()
+    }
+    fn push<'a>(&'a mut self, arguments: &mut LaunchArgs<'a>) {
+        self.0.push(arguments);
     }
 }
 
@@ -132,6 +161,7 @@ pub(super) fn launch(
         }
     }
     let function = device.get_or_load_custom_func(entry, kernels.name(), &module.ptx)?;
+    let bytes: usize = arguments.iter().map(|argument| argument.bytes()).sum();
     let mut builder = function.builder();
     for argument in arguments {
         argument.push(&mut builder);
@@ -141,11 +171,14 @@ pub(super) fn launch(
         block_dim: (grid.threads, 1, 1),
         shared_mem_bytes: 0,
     };
-    // SAFETY: number and types of the arguments are those of the entry point, checked above; what
-    // is written is borrowed exclusively; the sizes follow from the layouts of the views, as the
-    // operation's host side checks.
-    unsafe { builder.launch(config) }.w()?;
-    Ok(())
+    let what = || (entry.to_owned(), bytes as u64, 0);
+    spanned(device, what, || {
+        // SAFETY: number and types of the arguments are those of the entry point, checked above;
+        // what is written is borrowed exclusively; the sizes follow from the layouts of the views,
+        // as the operation's host side checks.
+        unsafe { builder.launch(config) }.w()?;
+        Ok(())
+    })
 }
 
 /// The module of a file for a device, compiled the first time it is asked for.
@@ -210,18 +243,19 @@ pub(super) fn compiler() -> std::result::Result<Compiler, String> {
 }
 
 /// Queues a batch of matrix products on the device's stream; see [`Product`].
-pub(super) fn multiply<T: Element>(
+///
+/// Sums are kept in f32, and rounded once where `C` is shorter; `C` is f32 or of the factors' type.
+pub(super) fn multiply<T: Element, C: Element>(
     device: &CudaDevice,
     product: &Product,
     a: &CudaView<'_, T>,
     b: &CudaView<'_, T>,
-    c: &mut CudaViewMut<'_, T>,
+    c: &mut CudaViewMut<'_, C>,
 ) -> Result<()> {
     let sizes = product.checked(a.len(), b.len(), c.len())?;
-    let (element, compute) = match T::SUFFIX {
-        "f16" => (blas::cudaDataType_t::CUDA_R_16F, Compute::Exact),
-        "bf16" => (blas::cudaDataType_t::CUDA_R_16BF, Compute::Exact),
-        _ => (blas::cudaDataType_t::CUDA_R_32F, Compute::of_f32()),
+    let compute = match T::SUFFIX {
+        "f32" => Compute::of_f32(),
+        _ => Compute::Exact,
     };
     let operation = |transposed: bool| match transposed {
         true => blas::cublasOperation_t::CUBLAS_OP_T,
@@ -230,43 +264,61 @@ pub(super) fn multiply<T: Element>(
     let (one, beta) = (1f32, if product.accumulate { 1f32 } else { 0f32 });
     let stream = device.cuda_stream();
     let handle = device.cublas_handle();
+    let what = || {
+        let c_bytes = product.m * product.n * size_of::<C>();
+        let once = (product.m + product.n) * product.k * size_of::<T>() + c_bytes;
+        let again = if product.accumulate { c_bytes } else { 0 };
+        let operations = 2 * product.m * product.n * product.k;
+        let all = |one: usize| (product.batch * one) as u64;
+        ("product".to_owned(), all(once + again), all(operations))
+    };
     let (a, _a_in_use) = a.device_ptr(&stream);
     let (b, _b_in_use) = b.device_ptr(&stream);
     let (c, _c_in_use) = c.device_ptr_mut(&stream);
     // cuBLAS stores columns first: a row-major C = A B is its Cᵀ = Bᵀ Aᵀ.
-    // SAFETY: the handle lives as long as the device; the pointers hold at least as many elements
-    // as `checked` found these sizes to need; alpha and beta are f32, as the compute types ask.
-    unsafe {
-        cublas::result::gemm_strided_batched_ex(
-            *handle.handle(),
-            operation(product.transpose_b),
-            operation(product.transpose_a),
-            sizes.n,
-            sizes.m,
-            sizes.k,
-            (&raw const one).cast(),
-            b as *const _,
-            element,
-            sizes.pitch_b,
-            sizes.stride_b,
-            a as *const _,
-            element,
-            sizes.pitch_a,
-            sizes.stride_a,
-            (&raw const beta).cast(),
-            c as *mut _,
-            element,
-            sizes.n,
-            sizes.stride_c,
-            sizes.batch,
-            match compute {
-                Compute::Exact => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                Compute::Tf32 => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
-            },
-            blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-        )
+    spanned(device, what, || {
+        // SAFETY: the handle lives as long as the device; the pointers hold at least as many elements
+        // as `checked` found these sizes to need; alpha and beta are f32, as the compute types ask.
+        unsafe {
+            cublas::result::gemm_strided_batched_ex(
+                *handle.handle(),
+                operation(product.transpose_b),
+                operation(product.transpose_a),
+                sizes.n,
+                sizes.m,
+                sizes.k,
+                (&raw const one).cast(),
+                b as *const _,
+                data_type::<T>(),
+                sizes.pitch_b,
+                sizes.stride_b,
+                a as *const _,
+                data_type::<T>(),
+                sizes.pitch_a,
+                sizes.stride_a,
+                (&raw const beta).cast(),
+                c as *mut _,
+                data_type::<C>(),
+                sizes.n,
+                sizes.stride_c,
+                sizes.batch,
+                match compute {
+                    Compute::Exact => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                    Compute::Tf32 => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+                },
+                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .w()
+    })
+}
+
+fn data_type<T: Element>() -> blas::cudaDataType_t {
+    match T::SUFFIX {
+        "f16" => blas::cudaDataType_t::CUDA_R_16F,
+        "bf16" => blas::cudaDataType_t::CUDA_R_16BF,
+        _ => blas::cudaDataType_t::CUDA_R_32F,
     }
-    .w()
 }
 
 /// How products of f32 are computed.

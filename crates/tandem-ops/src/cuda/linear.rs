@@ -2,7 +2,7 @@
 
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
-use super::launch::{Buffer, Grid, launch, multiply};
+use super::launch::{Buffer, Grid, InPlace, launch, multiply};
 use super::product::Product;
 use crate::linear::Sizes;
 use candle_core::cuda_backend::cudarc::driver::CudaView;
@@ -44,7 +44,7 @@ pub(crate) fn forward(
             &format!("bias_rows_{}", <T as Element>::SUFFIX),
             grid,
             &mut [
-                &mut y,
+                &mut InPlace(y.slice.as_view_mut()),
                 &mut view::<T>(OP, b.0, b.1)?,
                 &mut size::<u32>(OP, s.n)?,
                 &mut size::<u32>(OP, s.o)?,
@@ -112,8 +112,8 @@ fn mask<T: Element>(
     let mut g = Buffer::<T>::new(device, s.n * s.o)?;
     let mut partial = Buffer::<f32>::new(device, parts * s.o)?;
     let mut relu = i32::from(y.is_some());
-    // Without a ReLU the output is not looked at; the gradient stands in for it.
-    let mut y = y.unwrap_or_else(|| dy.slice(..));
+    // Without a ReLU the output is not looked at.
+    let mut y = y.unwrap_or_else(|| dy.slice(..0));
     let grid = Grid {
         blocks: (size(OP, s.o.div_ceil(256))?, size(OP, parts)?),
         threads: 256,
@@ -138,7 +138,7 @@ fn mask<T: Element>(
     Ok((g, db))
 }
 
-/// The bias's gradient from the sums of the parts.
+/// The bias's gradient from the sums of the parts; of one part, its sums rounded to the type.
 pub(super) fn total<T: Element>(
     device: &CudaDevice,
     partial: &Buffer<f32>,

@@ -3,14 +3,15 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Argument, Buffer, Grid, launch};
+use super::version::Version;
 use crate::lrn::Lrn;
 use candle_core::cuda_backend::cudarc::driver::CudaView;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape};
 
 pub(crate) fn forward(op: &Lrn, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
     for_element!("lrn", x, T => {
-        let x_view = view::<T>("lrn", x, l)?;
-        let y = run::<T>(op, &x.device, l.shape(), &mut [x_view], Pass::Forward)?;
+        let inputs = &mut [view::<T>("lrn", x, l)?];
+        let y = run::<T>(op, &x.device, l.shape(), inputs, &[l], Pass::Forward)?;
         Ok((y, l.shape().clone()))
     })
 }
@@ -23,8 +24,8 @@ pub(crate) fn backward(
     dyl: &Layout,
 ) -> Result<(CudaStorage, Shape)> {
     for_element!("lrn", x, T => {
-        let views = &mut [view::<T>("lrn", x, xl)?, view::<T>("lrn", dy, dyl)?];
-        let dx = run::<T>(op, &x.device, xl.shape(), views, Pass::Backward)?;
+        let inputs = &mut [view::<T>("lrn", x, xl)?, view::<T>("lrn", dy, dyl)?];
+        let dx = run::<T>(op, &x.device, xl.shape(), inputs, &[xl, dyl], Pass::Backward)?;
         Ok((dx, xl.shape().clone()))
     })
 }
@@ -35,16 +36,35 @@ enum Pass {
     Backward,
 }
 
-/// Threads that keep the largest GPU's memory busy; with fewer, the channels are cut into chunks.
-const ENOUGH: usize = 256 * 1024;
-/// The shortest chunk: a seam reads four channels twice.
-const SHORTEST: usize = 16;
+/// Threads that keep the largest GPU's memory busy, twice over so that no part of it waits for the
+/// rest at the end; with fewer, the channels are cut into chunks.
+const ENOUGH: usize = 512 * 1024;
+/// The shortest chunk: a seam reads four to twelve channels twice.
+const SHORTEST: usize = 32;
+
+/// Channels that a thread walks along, whole batches of them, where there are `threads` already.
+pub(super) fn chunk_for(channels: usize, threads: usize, batch: usize) -> usize {
+    let chunks = ENOUGH.div_ceil(threads.max(1));
+    let chunk = channels.div_ceil(chunks.clamp(1, channels.div_ceil(SHORTEST)));
+    chunk.next_multiple_of(batch).min(channels)
+}
+
+/// Whether the kernels' short cut for the power holds: beta is the paper's, and the scale, which is
+/// at least k, a normal number.
+pub(super) fn without_pow(op: &Lrn) -> bool {
+    let (k, alpha, beta) = op.constants();
+    beta == 0.75 && k > 1e-30 && alpha >= 0.0
+}
+
+/// Channels that a thread works on at a time.
+const BATCH: usize = 8;
 
 fn run<T: Element>(
     op: &Lrn,
     device: &CudaDevice,
     shape: &Shape,
     inputs: &mut [CudaView<'_, T>],
+    layouts: &[&Layout],
     pass: Pass,
 ) -> Result<CudaStorage> {
     let (channels, positions) = op.sizes(shape)?;
@@ -58,31 +78,36 @@ fn run<T: Element>(
     let (k, alpha, beta) = op.constants();
     let (mut k, mut alpha, mut beta) = (k as f32, alpha as f32, beta as f32);
     let mut channels_i: i32 = size("lrn", channels)?;
-    let mut positions_u: u32 = size("lrn", positions)?;
     let mut arguments: Vec<&mut dyn Argument> = inputs
         .iter_mut()
         .map(|input| input as &mut dyn Argument)
         .collect();
     arguments.push(&mut output);
-    if op.size() == 5 {
-        let threads = pictures * positions;
-        let chunks = ENOUGH.div_ceil((threads * op.groups()).max(1));
-        let chunk = channels.div_ceil(chunks.clamp(1, channels.div_ceil(SHORTEST)));
-        let kind = if beta == 0.75 { "five" } else { "five_any" };
+    if op.size() == 5 && Version::current() == Version::Fast {
+        let even = |value: usize| value.is_multiple_of(2);
+        let aligned = even(positions) && layouts.iter().all(|l| even(l.start_offset()));
+        let (kind, width) = match without_pow(op) {
+            true if aligned => ("pair", 2),
+            true => ("five", 1),
+            false => ("five_any", 1),
+        };
+        let threads = pictures * positions / width;
+        let chunk = chunk_for(channels, threads * op.groups(), BATCH);
+        // Threads are numbered in 32 bits.
+        let _: u32 = size("lrn", threads)?;
+        let columns = op.groups() * channels.div_ceil(chunk);
         let grid = Grid {
-            blocks: (
-                size("lrn", threads.div_ceil(256))?,
-                size("lrn", op.groups() * channels.div_ceil(chunk))?,
-            ),
+            blocks: (size("lrn", threads.div_ceil(256) * columns)?, 1),
             threads: 256,
         };
         let mut pictures: u32 = size("lrn", pictures)?;
+        let mut positions: u32 = size("lrn", positions / width)?;
         let (mut groups, mut chunk): (i32, i32) = (size("lrn", op.groups())?, size("lrn", chunk)?);
         arguments.extend::<[&mut dyn Argument; 8]>([
             &mut pictures,
             &mut groups,
             &mut channels_i,
-            &mut positions_u,
+            &mut positions,
             &mut chunk,
             &mut k,
             &mut alpha,
@@ -96,11 +121,12 @@ fn run<T: Element>(
             threads: 256,
         };
         let mut count = count as u64;
+        let mut positions: u32 = size("lrn", positions)?;
         let mut half: i32 = size("lrn", op.size() / 2)?;
         arguments.extend::<[&mut dyn Argument; 7]>([
             &mut count,
             &mut channels_i,
-            &mut positions_u,
+            &mut positions,
             &mut half,
             &mut k,
             &mut alpha,

@@ -2,20 +2,13 @@
 
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
-use super::launch::{Argument, Buffer, launch};
+use super::launch::{self, Argument, Buffer, launch};
 use super::pooling::{over_planes, window_arguments};
+use super::version::Version;
 use crate::window::Grid;
-use candle_core::{CudaStorage, Layout, Result, Shape};
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape};
 
 const OP: &str = "max-pool2d";
-
-/// The paper's window has kernels of its own.
-fn kind(grid: &Grid) -> &'static str {
-    match (grid.window.kernel, grid.window.stride) {
-        ((3, 3), (2, 2)) => "three_by_two",
-        _ => "naive",
-    }
-}
 
 /// The maxima, and the winner of each as its place in its window.
 pub(crate) fn forward(
@@ -24,19 +17,13 @@ pub(crate) fn forward(
     l: &Layout,
 ) -> Result<(CudaStorage, Buffer<u8>)> {
     let planes = l.shape().elem_count() / (grid.size.0 * grid.size.1);
-    let places = grid.out.0 * grid.out.1;
-    let mut winners = Buffer::<u8>::new(&x.device, planes * places)?;
+    let count = planes * grid.out.0 * grid.out.1;
+    let mut winners = Buffer::<u8>::new(&x.device, count)?;
     for_element!(OP, x, T => {
         let mut x_view = view::<T>(OP, x, l)?;
-        let mut y = Buffer::<T>::new(&x.device, planes * places)?;
-        let mut planes_u: u32 = size(OP, planes)?;
-        let mut window = window_arguments(OP, grid)?;
-        let mut arguments: Vec<&mut dyn Argument> =
-            vec![&mut x_view, &mut y, &mut winners, &mut planes_u];
-        arguments.extend(window.iter_mut().map(|v| v as &mut dyn Argument));
-        let entry = format!("max_pool_forward_{}_{}", kind(grid), <T as Element>::SUFFIX);
-        let blocks = over_planes(OP, places, planes)?;
-        launch(&x.device, Kernels::MaxPool, &entry, blocks, &mut arguments)?;
+        let mut y = Buffer::<T>::new(&x.device, count)?;
+        let tensors: [&mut dyn Argument; 3] = [&mut x_view, &mut y, &mut winners];
+        run::<T>(&x.device, grid, planes, tensors, Pass::Forward)?;
         Ok((y.into_storage(&x.device), winners))
     })
 }
@@ -49,20 +36,67 @@ pub(crate) fn backward(
     dy: &CudaStorage,
     l: &Layout,
 ) -> Result<CudaStorage> {
-    let places = grid.size.0 * grid.size.1;
-    let planes = shape.elem_count() / places;
+    let planes = shape.elem_count() / (grid.size.0 * grid.size.1);
     for_element!(OP, dy, T => {
         let mut winners = winners.slice.as_view();
         let mut dy_view = view::<T>(OP, dy, l)?;
         let mut dx = Buffer::<T>::new(&dy.device, shape.elem_count())?;
-        let mut planes_u: u32 = size(OP, planes)?;
-        let mut window = window_arguments(OP, grid)?;
-        let mut arguments: Vec<&mut dyn Argument> =
-            vec![&mut winners, &mut dy_view, &mut dx, &mut planes_u];
-        arguments.extend(window.iter_mut().map(|v| v as &mut dyn Argument));
-        let entry = format!("max_pool_backward_{}_{}", kind(grid), <T as Element>::SUFFIX);
-        let blocks = over_planes(OP, places, planes)?;
-        launch(&dy.device, Kernels::MaxPool, &entry, blocks, &mut arguments)?;
+        let tensors: [&mut dyn Argument; 3] = [&mut winners, &mut dy_view, &mut dx];
+        run::<T>(&dy.device, grid, planes, tensors, Pass::Backward)?;
         Ok(dx.into_storage(&dy.device))
     })
+}
+
+#[derive(Clone, Copy)]
+enum Pass {
+    Forward,
+    Backward,
+}
+
+/// Outputs of a column that a thread of the paper's window makes forward, and inputs backward.
+const OUTPUTS: usize = 3;
+const INPUTS: usize = 4;
+
+/// Whether each window is the paper's and lies in the picture.
+pub(super) fn is_three_by_two(grid: &Grid) -> bool {
+    let window = grid.window;
+    let inside = |out: usize, size: usize| (out - 1) * 2 + 3 <= size;
+    (window.kernel, window.stride, window.padding) == ((3, 3), (2, 2), (0, 0))
+        && inside(grid.out.0, grid.size.0)
+        && inside(grid.out.1, grid.size.1)
+}
+
+fn run<T: Element>(
+    device: &CudaDevice,
+    grid: &Grid,
+    planes: usize,
+    mut tensors: [&mut dyn Argument; 3],
+    pass: Pass,
+) -> Result<()> {
+    let (pass, places, strip) = match pass {
+        Pass::Forward => ("forward", grid.out, OUTPUTS),
+        Pass::Backward => ("backward", grid.size, INPUTS),
+    };
+    let mut window = window_arguments(OP, grid)?;
+    let mut planes_u: u32 = size(OP, planes)?;
+    let mut arguments: Vec<&mut dyn Argument> = Vec::new();
+    arguments.extend(tensors.iter_mut().map(|t| &mut **t as &mut dyn Argument));
+    arguments.push(&mut planes_u);
+    let (kind, blocks) = if is_three_by_two(grid) && Version::current() == Version::Fast {
+        // Threads are numbered in 32 bits.
+        let threads: usize = planes * places.0.div_ceil(strip) * places.1;
+        let _: u32 = size(OP, threads)?;
+        let blocks = launch::Grid {
+            blocks: (size(OP, threads.div_ceil(256))?, 1),
+            threads: 256,
+        };
+        ("three_by_two", blocks)
+    } else {
+        ("naive", over_planes(OP, places.0 * places.1, planes)?)
+    };
+    // The paper's window is known to its kernels; the sizes come first.
+    let taken = if kind == "naive" { window.len() } else { 4 };
+    arguments.extend(window[..taken].iter_mut().map(|v| v as &mut dyn Argument));
+    let entry = format!("max_pool_{pass}_{kind}_{}", T::SUFFIX);
+    launch(device, Kernels::MaxPool, &entry, blocks, &mut arguments)
 }

@@ -20,12 +20,16 @@ mod element;
 mod launch;
 pub(crate) mod linear;
 pub(crate) mod lrn;
+pub(crate) mod lrn_max_pool;
 pub(crate) mod max_pool;
 mod pooling;
 mod product;
 pub(crate) mod sgd;
 mod signature;
 pub(crate) mod softmax_nll;
+pub mod timing;
+mod version;
 
 pub use compile::{Kernels, compile_all};
 pub(crate) use launch::Buffer;
+pub use version::Version;

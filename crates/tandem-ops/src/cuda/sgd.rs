@@ -2,7 +2,7 @@
 
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
-use super::launch::{Grid, launch};
+use super::launch::{Grid, InPlace, launch};
 use crate::error::OpError;
 use candle_core::{CudaStorage, Layout, Result};
 
@@ -34,10 +34,11 @@ pub(crate) fn step(
     }
     let device = slab.device.clone();
     let slab = slab.as_cuda_slice_mut::<f32>()?;
-    let Some(mut slab) = slab.try_slice_mut(start..start + 2 * count) else {
+    let Some(slab) = slab.try_slice_mut(start..start + 2 * count) else {
         let what = format!("{start} and 2 x {count} values");
         return Err(OpError::shape("sgd", "the slab is too short", what).into());
     };
+    let mut slab = InPlace(slab);
     for_element!("sgd", gradient, T => {
         let grid = Grid {
             blocks: (size("sgd", count.div_ceil(256).min(BLOCKS))?, 1),

@@ -11,7 +11,10 @@ mod conv;
 mod dropout;
 mod linear;
 mod lrn;
+mod lrn_max_pool;
 mod max_pool;
+#[cfg(feature = "cuda")]
+mod naive;
 #[cfg(feature = "cuda")]
 mod on_cuda;
 #[cfg(feature = "cuda")]

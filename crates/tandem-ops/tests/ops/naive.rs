@@ -1,0 +1,113 @@
+//! The fast kernels against the naive ones, on random shapes.
+
+use crate::common::{assert_near, gpu, noise, values};
+use candle_core::{CustomOp1, DType, Device, Result, Tensor};
+use proptest::prelude::*;
+use tandem_ops::cuda::Version;
+use tandem_ops::lrn::{AlphaConvention, Lrn};
+use tandem_ops::lrn_max_pool::LrnMaxPool2d;
+use tandem_ops::max_pool::MaxPool2d;
+use tandem_ops::window::Rounding;
+
+/// Element types, and a rounding of each.
+const TYPES: [(DType, f64); 3] = [(DType::F32, 1e-6), (DType::F16, 1e-3), (DType::BF16, 8e-3)];
+
+/// Few and small: the emulator runs them.
+fn few() -> ProptestConfig {
+    ProptestConfig {
+        cases: 16,
+        failure_persistence: None,
+        ..Default::default()
+    }
+}
+
+/// On the GPU, `skipped` elements behind the start of its storage.
+fn placed(tensor: &Tensor, dtype: DType, skipped: usize) -> Tensor {
+    let place = || -> Result<Tensor> {
+        let before = Tensor::zeros(skipped, DType::F64, &Device::Cpu)?;
+        let all = Tensor::cat(&[&before, &tensor.flatten_all()?], 0)?;
+        let all = all
+            .to_dtype(DType::F32)?
+            .to_dtype(dtype)?
+            .to_device(&gpu())?;
+        all.narrow(0, skipped, tensor.elem_count())?
+            .reshape(tensor.shape())
+    };
+    place().unwrap()
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn lrn_of_five_channels(
+        (n, groups, channels) in (1..3usize, 1..4usize, 1..45usize),
+        (h, w) in (1..5usize, 1..6usize),
+        beta in prop_oneof![3 => Just(0.75), 1 => Just(0.6)],
+        skipped in 0..3usize,
+    ) {
+        let op = Lrn::new(5, 2.0, 0.3, beta, AlphaConvention::Paper).unwrap();
+        let op = op.with_groups(groups).unwrap();
+        let shape = [n, groups * channels, h, w];
+        for (dtype, rounding) in TYPES {
+            let x = placed(&noise(1, &shape), dtype, skipped);
+            let dy = placed(&noise(2, &shape), dtype, 2 * skipped);
+            let run = |version: Version| version.run(|| {
+                let y = op.forward(&x).unwrap();
+                let dx = op.bwd(&x, &y, &dy).unwrap().unwrap();
+                [values(&y), values(&dx)]
+            });
+            let ([y, dx], [naive_y, naive_dx]) = (run(Version::Fast), run(Version::Naive));
+            assert_near(&format!("y {shape:?} {dtype:?}"), &y, &naive_y, rounding, rounding);
+            assert_near(&format!("dx {shape:?} {dtype:?}"), &dx, &naive_dx, rounding, rounding);
+        }
+    }
+
+    #[test]
+    fn max_pooling_of_three_by_two(
+        (n, c) in (1..4usize, 1..6usize),
+        (h, w) in (3..24usize, 3..24usize),
+        up in any::<bool>(),
+        place_of_nan in 0..1000usize,
+        skipped in 0..3usize,
+    ) {
+        let rounding = if up { Rounding::Up } else { Rounding::Down };
+        let pool = MaxPool2d::new((3, 3), (2, 2), (0, 0), rounding).unwrap();
+        // Halves: many ties. The windows over the second plane's start hold nothing but -infinity.
+        let mut x = values(&noise(3, &[n, c, h, w]));
+        x.iter_mut().for_each(|v| *v = v.round() / 2.0);
+        x.iter_mut().skip(h * w).take(3 * w).for_each(|v| *v = f64::NEG_INFINITY);
+        let count = x.len();
+        x[place_of_nan % count] = f64::NAN;
+        let x = Tensor::from_vec(x, (n, c, h, w), &Device::Cpu).unwrap();
+        for (dtype, _) in TYPES {
+            let x = placed(&x, dtype, skipped);
+            let run = |version: Version| version.run(|| {
+                let op = pool.op();
+                let y = x.apply_op1_no_bwd(&op).unwrap();
+                let dy = placed(&noise(4, y.dims()), dtype, skipped);
+                let dx = op.bwd(&x, &y, &dy).unwrap().unwrap();
+                let bits = |t: &Tensor| values(t).into_iter().map(f64::to_bits).collect::<Vec<_>>();
+                (bits(&y), bits(&dx))
+            });
+            assert_eq!(run(Version::Fast), run(Version::Naive), "{n} {c} {h} {w} {dtype:?}");
+        }
+    }
+
+    #[test]
+    fn lrn_and_max_pooling_in_one_kernel_have_the_bits_of_two(
+        (n, groups, channels) in (1..3usize, 1..3usize, 1..41usize),
+        (h, w) in (3..12usize, 3..12usize),
+        skipped in 0..3usize,
+    ) {
+        let lrn = Lrn::new(5, 2.0, 0.3, 0.75, AlphaConvention::Paper).unwrap();
+        let lrn = lrn.with_groups(groups).unwrap();
+        let pool = MaxPool2d::new((3, 3), (2, 2), (0, 0), Rounding::Down).unwrap();
+        for (dtype, _) in TYPES {
+            let x = placed(&noise(5, &[n, groups * channels, h, w]), dtype, skipped);
+            let y = LrnMaxPool2d::new(lrn, pool).forward(&x).unwrap();
+            let apart = pool.forward(&lrn.forward(&x).unwrap()).unwrap();
+            assert_eq!(values(&y), values(&apart), "{dtype:?}");
+        }
+    }
+}
