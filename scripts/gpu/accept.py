@@ -111,6 +111,8 @@ def pytorch(emulated):
 
 def machine():
     facts = driver()
+    if facts["emulated"] and not options.quick:
+        raise Failed("this is the emulator, which can run --quick alone")
     model = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     facts.update({
         "nvidia_smi": nvidia_smi(),
@@ -432,11 +434,11 @@ def kernel_table(rows):
                         else f"{kernel['gigabytes_per_second']:.0f} GB/s")
                 speed = [f"{kernel['seconds'] * 1e6:.1f} µs", rate, "" if product else f"{kernel['share_of_copy']:.0%}"]
             moves = f"{kernel['bytes'] / 1e6:.1f} MB"
-            cells.append([kernel["operation"], kernel["kernel"], row["dtype"], moves, *speed])
+            cells.append([row["mode"], kernel["operation"], kernel["kernel"], row["dtype"], moves, *speed])
     copies = [row["copy_gigabytes_per_second"] for row in rows if "copy_gigabytes_per_second" in row]
     lines = [f"A copy from device memory to device memory: {min(copies):.0f} to {max(copies):.0f} GB/s, read and "
              f"written bytes counted. The caches are flushed before each operation.", ""] if copies else []
-    return lines + table(["operation", "kernel", "type", "moves", "time", "rate", "of a copy"], cells)
+    return lines + table(["mode", "operation", "kernel", "type", "moves", "time", "rate", "of a copy"], cells)
 
 
 def compare_table(rows):
