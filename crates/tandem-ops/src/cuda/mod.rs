@@ -27,6 +27,7 @@ mod product;
 pub(crate) mod sgd;
 mod signature;
 pub(crate) mod softmax_nll;
+mod through_host;
 pub mod timing;
 mod version;
 
