@@ -11,15 +11,15 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
-# For the whole, and what PyTorch's compiled ways may take of it, in seconds.
-limit=470 compiling=200 steps=20 quick=()
+# In seconds: the whole, the kernels' bench, and what PyTorch's compiled ways may take.
+limit=470 kernels=90 compiling=200 steps=20 quick=()
 out=acceptance
 
 fail() { echo "accept.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --out) out=${2:?--out needs a folder}; shift ;;
-    --quick) quick=(--quick) limit=1800 steps=4 ;;
+    --quick) quick=(--quick) limit=1800 kernels=600 steps=4 ;;
     *) fail "$1 is not known; it is accept.sh [--out DIR] [--quick]" ;;
     esac
     shift
@@ -97,6 +97,6 @@ for devices in "${placements[@]}"; do
 done
 part traces 30 "${ask[@]}" traces --allowed 1e-4
 
-part kernels 90 "${ask[@]}" kernels
+part kernels $kernels "${ask[@]}" kernels
 part compare $limit "${ask[@]}" compare --seconds $compiling
 finish
