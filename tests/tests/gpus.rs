@@ -68,6 +68,25 @@ fn the_same_run_twice_has_the_same_bytes() {
     }
 }
 
+/// 20 steps in bf16, each with a checkpoint: of f32 weights and velocities, so nothing is lost.
+#[test]
+fn a_run_in_bf16_that_is_killed_ends_in_the_same_bytes() {
+    let place = place!(32);
+    let line = |out| {
+        let run = "train --data fashion --model tiny.toml --devices cuda:0,cuda:1 --batch 8 --epochs 5 --quiet";
+        format!("{run} --set precision=bf16 --set checkpoint_every_steps=1 --out {out}")
+    };
+    place.tandem(line("whole").split(' ')).succeeds();
+    let mut running = place.start(line("run").split(' '));
+    assert!(running.wait_for_lines(&place.path("run"), 7));
+    assert!(running.kill(), "it was killed under way");
+    place.tandem(["train", "--resume", "run"]).succeeds();
+    for file in ["last.safetensors", "best.safetensors", "metrics.jsonl"] {
+        let read = |out| place.read(format!("{out}/{file}"));
+        assert!(read("whole") == read("run"), "{file} differs");
+    }
+}
+
 #[test]
 fn what_one_placement_saved_another_reads() {
     let place = place!(32);
