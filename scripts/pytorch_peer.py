@@ -182,8 +182,7 @@ def measure(way):
     median = sorted(times)[len(times) // 2]
     return {
         "seconds_per_step": median,
-        "fastest_seconds": min(times),
-        "slowest_seconds": max(times),
+        "seconds_range": [min(times), max(times)],
         "images_per_second": way.batch / median,
         "peak_memory_bytes": peak_memory(),
     }

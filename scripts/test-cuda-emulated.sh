@@ -23,7 +23,11 @@ if [ $# -gt 0 ]; then
     exec "$@"
 fi
 
+# Tandem's own kernels pass, and copies with a mistake in them are caught.
+cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
+
 # One build of everything: other packages or features would compile candle again.
-cargo test --locked --features tandem-tests/cuda \
-    -p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests \
-    --lib --test ops --test two_tower --test on_gpu --test gpus
+parts=(-p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests --features tandem-tests/cuda)
+cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
+cargo test --locked "${parts[@]}" --lib \
+    --test ops --test two_tower --test on_gpu --test gpus --test gpu_steps

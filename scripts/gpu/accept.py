@@ -19,6 +19,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -110,6 +111,8 @@ def pytorch(emulated):
 
 def machine():
     facts = driver()
+    if facts["emulated"] and not options.quick:
+        raise Failed("this is the emulator, which can run --quick alone")
     model = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     facts.update({
         "nvidia_smi": nvidia_smi(),
@@ -153,6 +156,12 @@ def libraries():
                      "Build the folder with that CUDA (CUDA_HOME=... scripts/gpu/build.sh), or install CUDA "
                      f"{build['cuda']} in /usr/local/cuda")
     print(":".join(dict.fromkeys(found)))
+
+
+def unpack():
+    """The programs, out of their archive."""
+    with tarfile.open(HERE / "programs.tar.xz") as programs:
+        programs.extractall(options.work)
 
 
 # ---- Checks ----
@@ -252,7 +261,7 @@ def traces():
 
 def bench(*arguments):
     """`tandem bench` on the first GPU; a measurement, or what it failed with."""
-    command = [str(HERE / "bin" / "tandem"), "bench", "--devices", "cuda:0", "--json", *map(str, arguments)]
+    command = [str(options.work / "bin" / "tandem"), "bench", "--devices", "cuda:0", "--json", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         words = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
@@ -265,7 +274,7 @@ def kernels():
     size = ["--model", "mini", "--batch", 4] if options.quick else ["--model", "alexnet", "--batch", 1024]
     steps = ["--steps", 1, "--warmup", 0] if options.quick else ["--steps", 20, "--warmup", 3]
     rows, bad = [], []
-    for mode, dtype in itertools.product(["lrn", "pool", "conv"], ["f32", "bf16"]):
+    for mode, dtype in itertools.product(["lrn", "pool", "lrn-pool", "conv", "sgd"], ["f32", "bf16"]):
         row = bench("--mode", mode, "--dtype", dtype, *size, *steps)
         if not row.get("error") and not row.get("kernels"):
             row["error"] = "it names no kernel"
@@ -332,9 +341,9 @@ def compare():
     steps = ["--steps", "1", "--warmup", "0"] if options.quick else ["--steps", "20", "--warmup", "5"]
     model = "mini" if options.quick else "alexnet"
     for mode in ["train", "infer"]:
-        for batch, precision in itertools.product(batches, ["f32", "tf32", "bf16"]):
+        for batch, precision in itertools.product(batches, ["f32", "bf16"]):
             since = time.monotonic()
-            row = bench("--model", model, "--mode", mode, "--batch", batch, "--dtype", precision, *steps)
+            row = bench("--model", model, "--mode", mode, "--batch", batch, "--precision", precision, *steps)
             note({"system": "Tandem", "mode": mode, "batch": batch, "precision": precision, **row}, since)
         peer = [sys.executable, HERE / "pytorch_peer.py", "--mode", mode, "--batch", ",".join(map(str, batches)), *steps]
         if options.emulated:
@@ -425,11 +434,11 @@ def kernel_table(rows):
                         else f"{kernel['gigabytes_per_second']:.0f} GB/s")
                 speed = [f"{kernel['seconds'] * 1e6:.1f} µs", rate, "" if product else f"{kernel['share_of_copy']:.0%}"]
             moves = f"{kernel['bytes'] / 1e6:.1f} MB"
-            cells.append([kernel["operation"], kernel["kernel"], row["dtype"], moves, *speed])
+            cells.append([row["mode"], kernel["operation"], kernel["kernel"], row["dtype"], moves, *speed])
     copies = [row["copy_gigabytes_per_second"] for row in rows if "copy_gigabytes_per_second" in row]
     lines = [f"A copy from device memory to device memory: {min(copies):.0f} to {max(copies):.0f} GB/s, read and "
              f"written bytes counted. The caches are flushed before each operation.", ""] if copies else []
-    return lines + table(["operation", "kernel", "type", "moves", "time", "rate", "of a copy"], cells)
+    return lines + table(["mode", "operation", "kernel", "type", "moves", "time", "rate", "of a copy"], cells)
 
 
 def compare_table(rows):
@@ -437,11 +446,10 @@ def compare_table(rows):
     for row in rows:
         speed = ["ran", "", "", ""]
         if "seconds_per_step" in row:
-            times = [row["seconds_per_step"], row.get("fastest_seconds"), row.get("slowest_seconds")]
-            spread = f"{times[1] * 1e3:.2f} to {times[2] * 1e3:.2f} ms" if times[1] else ""
-            held = row.get("device_memory_bytes")
-            speed = [f"{times[0] * 1e3:.2f} ms", spread, f"{row['images_per_second']:.0f}",
-                     f"{held / 2**30:.2f} GiB" if held else ""]
+            fastest, slowest = row["seconds_range"]
+            held = row["device_memory_bytes"]
+            speed = [f"{row['seconds_per_step'] * 1e3:.2f} ms", f"{fastest * 1e3:.2f} to {slowest * 1e3:.2f} ms",
+                     f"{row['images_per_second']:.0f}", f"{held / 2**30:.2f} GiB" if held else ""]
         elif row.get("error") or row.get("skipped"):
             speed[0] = f"failed: {row['error'][:100]}" if row.get("error") else f"not run: {row['skipped']}"
         cells.append([row["mode"], row.get("batch", ""), row["system"], setting(row), *speed])
@@ -507,7 +515,7 @@ def report():
 
 
 arguments = argparse.ArgumentParser(description=__doc__)
-commands = [machine, libraries, results, pictures, traces, kernels, compare, report]
+commands = [machine, libraries, unpack, results, pictures, traces, kernels, compare, report]
 arguments.add_argument("command", choices=[command.__name__ for command in commands])
 arguments.add_argument("--work", type=Path, help="where the parts leave what they found")
 arguments.add_argument("--out", type=Path, help="where the report goes")

@@ -11,15 +11,15 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
-# For the whole, and what PyTorch's compiled ways may take of it, in seconds.
-limit=470 compiling=200 steps=20 quick=()
+# In seconds: the whole, the kernels' bench, and what PyTorch's compiled ways may take.
+limit=470 kernels=90 compiling=200 steps=20 quick=()
 out=acceptance
 
 fail() { echo "accept.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --out) out=${2:?--out needs a folder}; shift ;;
-    --quick) quick=(--quick) limit=1800 steps=4 ;;
+    --quick) quick=(--quick) limit=1800 kernels=600 steps=4 ;;
     *) fail "$1 is not known; it is accept.sh [--out DIR] [--quick]" ;;
     esac
     shift
@@ -66,6 +66,7 @@ finish() {
 
 part machine 60 "${ask[@]}" machine || finish
 part libraries 60 "${ask[@]}" libraries || finish
+part unpack 60 "${ask[@]}" unpack || finish
 found=$(cat "$work/libraries.log")
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$found"
 gpus=$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["gpus"])' "$work/machine.json")
@@ -75,7 +76,7 @@ skip=()
 if [ "$gpus" -lt 2 ]; then
     skip=(--skip two_gpus)
 fi
-for program in "$here"/tests/*/*; do
+for program in "$work"/tests/*/*; do
     package=$(basename "$(dirname "$program")")
     part "$package-$(basename "$program")" 150 \
         env -C "$here/crates/$package" CARGO_MANIFEST_DIR="$here/crates/$package" \
@@ -91,11 +92,11 @@ if [ "$gpus" -ge 2 ]; then
 fi
 "${ask[@]}" pictures --count $((32 * steps))
 for devices in "${placements[@]}"; do
-    part "train-$devices" 60 "$here/bin/tandem" train --quiet --model mini --batch 32 --epochs 1 \
+    part "train-$devices" 60 "$work/bin/tandem" train --quiet --model mini --batch 32 --epochs 1 \
         --seed 1 --data "$work/pictures" --devices "$devices" --out "$work/run-$devices"
 done
 part traces 30 "${ask[@]}" traces --allowed 1e-4
 
-part kernels 90 "${ask[@]}" kernels
+part kernels $kernels "${ask[@]}" kernels
 part compare $limit "${ask[@]}" compare --seconds $compiling
 finish

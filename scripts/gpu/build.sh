@@ -5,10 +5,10 @@
 #     scripts/gpu/build.sh                                  # here; target/gpu-acceptance
 #     gpu-acceptance/accept.sh --out results                # there
 #
-# In it: the release command and the test programs with the cuda feature, stripped; the fixtures;
-# what the emulator gave for every operation; PyTorch's peer. 60 MiB at most. The toolkit is that of
-# scripts/cuda-toolkit.sh; the machine must have libraries of its major version, which PyTorch's
-# wheels bring along. A different CUDA is built with by CUDA_HOME=...
+# In it: the release command and the test programs with the cuda feature, stripped and packed; the
+# fixtures; what the emulator gave for every operation; PyTorch's peer. 60 MiB at most. The toolkit is
+# that of scripts/cuda-toolkit.sh; the machine must have libraries of its major version, which
+# PyTorch's wheels bring along. A different CUDA is built with by CUDA_HOME=...
 #
 # For every GPU of compute capability 8.0 and up: our kernels are compiled on the machine for its
 # GPU, and candle's travel as PTX for 8.0, which the driver compiles. Not 9.0: candle's build makes
@@ -16,35 +16,39 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-target=${CARGO_TARGET_DIR:-$PWD/target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 folder=$target/gpu-acceptance
 export CUDA_COMPUTE_CAP=80
 eval "$(scripts/cuda-toolkit.sh)"
 
 say() { echo "gpu/build: $*" >&2; }
+
+# Place in the folder and file, tab between, of each program in cargo's messages.
+programs() {
+    python3 -c '
+import json, os, sys
+for message in map(json.loads, sys.stdin):
+    if not message.get("executable"):
+        continue
+    target, test = message["target"], message["profile"]["test"]
+    package = os.path.basename(os.path.dirname(message["manifest_path"]))
+    if not test:
+        print("bin/" + target["name"], message["executable"], sep="\t")
+    elif package != "tandem-cli":
+        name = "unit" if "lib" in target["kind"] else target["name"]
+        print(f"tests/{package}/{name}", message["executable"], sep="\t")'
+}
+
 say "building (candle's own kernels take ten minutes, once)"
 # In a folder of its own: scripts/test-cuda-emulated.sh builds candle's kernels without some.
-CARGO_TARGET_DIR=$target/gpu cargo build --release --locked --bins --tests \
+messages=$(CARGO_TARGET_DIR=$target/gpu cargo build --release --locked --bins --tests \
     -p tandem-ops -p tandem-alexnet -p tandem-cli --features tandem-cli/cuda \
-    --message-format json-render-diagnostics >"$target/gpu/messages.jsonl"
+    --message-format json-render-diagnostics)
 
 fresh=$folder.new
 rm -rf "$fresh"
-mkdir -p "$fresh/bin" "$fresh/tests" "$fresh/pictures"
-# Each program that cargo names, by the place it has in the folder.
-python3 - "$target/gpu/messages.jsonl" <<'END' | while IFS=$'\t' read -r place program; do
-import json, os, sys
-for line in map(json.loads, open(sys.argv[1])):
-    if not line.get("executable"):
-        continue
-    target = line["target"]
-    package = os.path.basename(os.path.dirname(line["manifest_path"]))
-    if target["kind"] == ["bin"] and not line["profile"]["test"]:
-        print("bin/" + target["name"], line["executable"], sep="\t")
-    elif line["profile"]["test"] and package != "tandem-cli":
-        name = "unit" if "lib" in target["kind"] else target["name"]
-        print(f"tests/{package}/{name}", line["executable"], sep="\t")
-END
+mkdir -p "$fresh/crates" "$fresh/pictures"
+programs <<<"$messages" | while IFS=$'\t' read -r place program; do
     mkdir -p "$(dirname "$fresh/$place")"
     strip -o "$fresh/$place" "$program"
 done
@@ -78,12 +82,14 @@ facts = dict(line.strip().split(": ", 1) for line in sys.stdin)
 facts["libraries"] = facts["libraries"].split()
 print(json.dumps(facts, indent=1))' >"$fresh/build.json"
 
-rm -rf "$folder"
+# Each program holds candle's kernels: a window wider than a program stores them once.
+tar -C "$fresh" -c bin tests | xz --lzma2=preset=6,dict=96MiB >"$fresh/programs.tar.xz"
+rm -rf "$folder" "$fresh/bin" "$fresh/tests"
 mv "$fresh" "$folder"
 size=$(du -sb "$folder" | cut -f 1)
 say "$folder: $((size / 1048576)) MiB"
 if [ "$size" -gt $((60 * 1048576)) ]; then
     du -ab "$folder" | sort -n | tail -n 12 >&2
-    say "it is above 60 MiB, which is what can be carried to the machines it is for"
+    say "that is above 60 MiB, which is what can be carried to the machines it is for"
     exit 1
 fi

@@ -94,7 +94,7 @@ fn what_one_placement_saved_another_reads() {
 #[track_caller]
 fn fails(variable: (&str, &str), devices: &str, says: &[&str]) -> Place {
     let place = place!(32);
-    let line = format!("{FOUR_STEPS} --model tiny.toml --devices {devices} --out run");
+    let line = format!("{FOUR_STEPS} --model mini --devices {devices} --out run");
     let mut command = place.command(line.split(' '));
     Done::of(command.env(variable.0, variable.1)).refused(1, says);
     place
@@ -126,9 +126,10 @@ fn too_little_memory_is_answered_with_what_a_step_needs_and_what_would_fit() {
     let says = [
         "cuda:0 has too little memory",
         "a step of batch 8 needs",
-        "were free",
+        "MiB were free; batch ",
+        " would fit (--batch ",
     ];
-    fails(("CUDA_EMULATOR_MEMORY", "40000"), "cuda:0", &says);
+    fails(("CUDA_EMULATOR_MEMORY", "6000000"), "cuda:0", &says);
 }
 
 #[test]

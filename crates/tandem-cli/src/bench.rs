@@ -1,5 +1,9 @@
 //! `tandem bench`: how long a step, an operation or a batch of pictures takes.
 
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(dead_code, reason = "what only a GPU gives")
+)]
 mod kernels;
 mod loader;
 mod network;
@@ -8,6 +12,7 @@ mod stopwatch;
 
 use anyhow::Result;
 use serde::Serialize;
+use tandem_alexnet::placement::DeviceName;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 
@@ -18,7 +23,8 @@ use crate::report::table::{Align, bytes, table};
 use kernels::OnGpu;
 use stopwatch::Stopwatch;
 
-/// One measurement, as `--json` prints it: these keys, on a GPU those of [`OnGpu`], and no others.
+/// One measurement, as `--json` prints it: these keys, on a GPU the range and those of [`OnGpu`],
+/// and no others.
 #[derive(Debug, Serialize)]
 struct Measured {
     mode: &'static str,
@@ -31,6 +37,9 @@ struct Measured {
     images_per_second: f64,
     /// Of the whole process; null where the system does not say.
     peak_memory_bytes: Option<u64>,
+    /// The fastest and the slowest step timed, on GPUs only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_range: Option<(f64, f64)>,
     #[serde(flatten)]
     gpu: Option<OnGpu>,
 }
@@ -67,6 +76,7 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
         BenchMode::Data => loader::time(&spec, args, &mut watch)?,
     }
     let seconds_per_step = watch.median();
+    let on_gpu = args.devices.devices().iter().any(|d| *d != DeviceName::Cpu);
     let measured = Measured {
         mode: args.mode.name(),
         model: spec.name,
@@ -76,6 +86,7 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
         seconds_per_step,
         images_per_second: args.batch.get() as f64 / seconds_per_step,
         peak_memory_bytes: memory::peak_resident_bytes(),
+        seconds_range: on_gpu.then(|| watch.range()),
         gpu,
     };
     Ok((measured, watch))
@@ -139,6 +150,7 @@ mod tests {
             seconds_per_step: 0.5,
             images_per_second: 128.0,
             peak_memory_bytes: None,
+            seconds_range: None,
             gpu: None,
         };
         let json = serde_json::to_string(&measured).unwrap();

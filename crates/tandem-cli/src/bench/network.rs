@@ -12,7 +12,7 @@ use crate::args::Bench;
 /// Forward, loss, backward and update, dropout on.
 pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
     let mut network = network(spec, args)?;
-    let (x, labels) = batch(spec, args.batch.get())?;
+    let (x, labels) = batch(spec, args.batch.get(), &network.devices()[0])?;
     // The paper's constants, section 5; the time does not depend on them.
     let sgd = Sgd::new(SgdRule::Paper, 0.01, 0.9, 0.0005)?;
     let mut step = 0;
@@ -32,19 +32,17 @@ pub fn train(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
         let outcome = network.gradients_watched(&x, &labels, pass, &mut done)?;
         network.update(&outcome.gradients, sgd)?;
         watch.lap("update".to_owned());
-        // The step is done when its loss can be read.
-        outcome.loss.to_scalar::<f32>()?;
-        Ok(())
+        Ok(network.synchronize()?)
     })
 }
 
 /// Forward, dropout off.
 pub fn infer(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
     let network = network(spec, args)?;
-    let (x, _) = batch(spec, args.batch.get())?;
+    let (x, _) = batch(spec, args.batch.get(), &network.devices()[0])?;
     watch.run(|_| {
-        network.forward(&x, Pass::Test)?.device().synchronize()?;
-        Ok(())
+        network.forward(&x, Pass::Test)?;
+        Ok(network.synchronize()?)
     })
 }
 
@@ -53,17 +51,14 @@ fn network(spec: &Spec, args: &Bench) -> Result<Network> {
     Ok(network.in_precision(args.precision.into())?)
 }
 
-/// Normal noise `(N, C, crop, crop)` and labels over all classes, as the PyTorch peer makes them.
-fn batch(spec: &Spec, pictures: usize) -> Result<(Tensor, Tensor)> {
+/// Normal noise `(N, C, crop, crop)` and labels over all classes, on the first tower's device, as
+/// the PyTorch peer makes them.
+fn batch(spec: &Spec, pictures: usize, device: &Device) -> Result<(Tensor, Tensor)> {
     let crop = spec.input.crop;
-    let x = Tensor::randn(
-        0f32,
-        1f32,
-        (pictures, spec.input_channels(), crop, crop),
-        &Device::Cpu,
-    )?;
+    let shape = (pictures, spec.input_channels(), crop, crop);
+    let x = Tensor::randn(0f32, 1f32, shape, device)?;
     let labels: Vec<u32> = (0..pictures)
         .map(|picture| (picture % spec.classes) as u32)
         .collect();
-    Ok((x, Tensor::from_vec(labels, pictures, &Device::Cpu)?))
+    Ok((x, Tensor::from_vec(labels, pictures, device)?))
 }

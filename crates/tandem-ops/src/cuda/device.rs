@@ -1,7 +1,7 @@
 //! A GPU opened as a training step wants it, and tensors from one GPU to another.
 
 use super::driver::{self, OpenError};
-use super::launch;
+use super::{launch, through_host};
 use candle_core::cuda_backend::WrapErr;
 use candle_core::{CudaDevice, Device, Result, Tensor};
 
@@ -51,8 +51,8 @@ pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
             from.cuda_stream().join(&onto.cuda_stream()).w()?;
             Ok(sent)
         }
-        (Device::Cuda(_), Device::Cuda(_), Route::Host) if !tensor.device().same_device(to) => {
-            tensor.to_device(&Device::Cpu)?.to_device(to)
+        (Device::Cuda(_), Device::Cuda(onto), Route::Host) if !tensor.device().same_device(to) => {
+            through_host::copy(tensor, onto)
         }
         _ => tensor.to_device(to),
     }

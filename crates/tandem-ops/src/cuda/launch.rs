@@ -24,7 +24,7 @@ use candle_core::cuda_backend::cudarc::cublas::sys as blas;
 use candle_core::cuda_backend::cudarc::driver::sys as driver;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, DriverError, LaunchArgs,
-    LaunchConfig, PushKernelArg,
+    LaunchConfig, PinnedHostSlice, PushKernelArg, ValidAsZeroBits,
 };
 use candle_core::cuda_backend::cudarc::{cublas, nvrtc};
 use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr, gemm_reduced_precision_f32};
@@ -50,6 +50,22 @@ impl<T: CudaDType> Buffer<T> {
     pub(super) fn into_storage(self, device: &CudaDevice) -> CudaStorage {
         CudaStorage::wrap_cuda_slice(self.slice, device.clone())
     }
+}
+
+/// Memory of the host that no device need stage: any GPU copies to it and from it directly.
+pub(super) fn pinned<T: DeviceRepr + ValidAsZeroBits>(
+    device: &CudaDevice,
+    len: usize,
+) -> Result<PinnedHostSlice<T>> {
+    let stream = device.cuda_stream();
+    let portable = driver::CU_MEMHOSTALLOC_PORTABLE;
+    // SAFETY: as for `Buffer::new`: plain numbers, and the callers copy over all of them.
+    unsafe {
+        stream
+            .context()
+            .alloc_pinned_with_flags(len.max(1), portable)
+    }
+    .w()
 }
 
 /// Something a kernel takes.

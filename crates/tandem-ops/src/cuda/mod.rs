@@ -27,9 +27,11 @@ pub(crate) mod lrn_max_pool;
 pub(crate) mod max_pool;
 mod pooling;
 mod product;
+pub(crate) mod readback;
 pub(crate) mod sgd;
 mod signature;
 pub(crate) mod softmax_nll;
+mod through_host;
 pub mod timing;
 mod version;
 
