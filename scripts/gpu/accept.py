@@ -135,8 +135,7 @@ def libraries():
     if [int(n) for n in here.split(".")] < [int(n) for n in build["glibc"].split(".")]:
         raise Failed(f"the programs need glibc {build['glibc']} and this system has {here}: "
                      "build the folder on an older system")
-    packages = [folder for folder in sys.path if folder.endswith("-packages")]
-    patterns = [f"{folder}/nvidia/*/lib" for folder in packages]
+    patterns = [f"{folder}/nvidia/*/lib" for folder in sys.path if folder]
     patterns += ["/usr/local/cuda/lib64", "/usr/local/cuda-*/lib64"]
     folders = [folder for pattern in patterns for folder in sorted(glob.glob(pattern))]
     found, missing = [], []
@@ -482,7 +481,7 @@ def report():
                  if facts else "**No GPU was found.**", ""]
     if facts.get("quick"):
         text += ["A quick run, of small sizes.", ""]
-    text += table(["", ""], [(key, value) for key, value in [
+    text += [] if not facts else table(["", ""], [(key, value) for key, value in [
         ("GPU", ", ".join(filter(None, [facts.get("gpu"), smi.get("memory.total"), f"{facts.get('gpus')} of them"
                                         if facts.get("gpus", 1) > 1 else ""]))),
         ("driver", ", ".join(filter(None, [smi.get("driver_version"), f"CUDA {facts.get('driver_cuda')}"]))),
