@@ -10,6 +10,8 @@
 //
 // The products of a convolution keep the channels first and the pictures of a part side by side;
 // spread and gather turn that into (N, O, positions) and back in passes that are needed anyway.
+// cuDNN keeps (N, O, positions): m and g are then [n, o, p] too. Their planes lie `channel` apart for
+// the next o, `picture` for the next n.
 //
 // Blocks: 256 threads. spread: x over positions, y over planes (n, o), strided. gather: a block a
 // channel and a part of the pictures. rows, mask: x over the outputs, y over rows or parts.
@@ -27,13 +29,14 @@ __device__ __forceinline__ float activate(float value, int relu) {
 template <typename T>
 __device__ __forceinline__ void spread(const T *__restrict__ m, const T *__restrict__ b,
                                        T *__restrict__ y, u32 pictures, u32 outputs, u32 positions,
-                                       int relu) {
+                                       u32 channel, u32 picture, int relu) {
     u32 p = blockIdx.x * blockDim.x + threadIdx.x;
     if (p >= positions) return;
 #pragma unroll 4
     for (u32 plane = blockIdx.y; plane < pictures * outputs; plane += gridDim.y) {
         u32 n = plane / outputs, o = plane - n * outputs;
-        float value = load(m, (static_cast<size_t>(o) * pictures + n) * positions + p);
+        size_t from = static_cast<size_t>(o) * channel + static_cast<size_t>(n) * picture;
+        float value = load(m, from * positions + p);
         store(y, static_cast<size_t>(plane) * positions + p, activate(value + load(b, o), relu));
     }
 }
@@ -53,20 +56,20 @@ __device__ __forceinline__ float block_sum(float value) {
 template <typename T>
 __device__ __forceinline__ void gather(const T *__restrict__ y, const T *__restrict__ dy,
                                        T *__restrict__ g, float *__restrict__ partial,
-                                       u32 pictures, u32 outputs, u32 positions, u32 part,
-                                       int relu) {
+                                       u32 pictures, u32 outputs, u32 positions, u32 channel,
+                                       u32 picture, u32 part, int relu) {
     u32 o = blockIdx.x, first = blockIdx.y * part, last = min(first + part, pictures);
     float sum = 0.0f;
     size_t from = (static_cast<size_t>(first) * outputs + o) * positions;
-    size_t to = (static_cast<size_t>(o) * pictures + first) * positions;
-    size_t picture = static_cast<size_t>(outputs) * positions;
+    size_t to = static_cast<size_t>(o) * channel + static_cast<size_t>(first) * picture;
+    size_t next = static_cast<size_t>(outputs) * positions;
     // The pictures of a part are asked for together.
     for (u32 p = threadIdx.x; p < positions; p += blockDim.x) {
 #pragma unroll 4
         for (u32 n = 0; n < last - first; n++) {
-            float gradient = load(dy, from + n * picture + p);
-            if (relu && !(load(y, from + n * picture + p) > 0.0f)) gradient = 0.0f;
-            store(g, to + static_cast<size_t>(n) * positions + p, gradient);
+            float gradient = load(dy, from + n * next + p);
+            if (relu && !(load(y, from + n * next + p) > 0.0f)) gradient = 0.0f;
+            store(g, (to + static_cast<size_t>(n) * picture) * positions + p, gradient);
             sum += gradient;
         }
     }
@@ -117,13 +120,14 @@ __device__ __forceinline__ void total(const float *__restrict__ partial, T *__re
 
 #define BIAS(T, SUFFIX)                                                                            \
     extern "C" __global__ void __launch_bounds__(256) bias_spread_##SUFFIX(                        \
-        const T *m, const T *b, T *y, u32 pictures, u32 outputs, u32 positions, int relu) {        \
-        spread<T>(m, b, y, pictures, outputs, positions, relu);                                    \
+        const T *m, const T *b, T *y, u32 pictures, u32 outputs, u32 positions, u32 channel,       \
+        u32 picture, int relu) {                                                                   \
+        spread<T>(m, b, y, pictures, outputs, positions, channel, picture, relu);                  \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_gather_##SUFFIX(                        \
         const T *y, const T *dy, T *g, float *partial, u32 pictures, u32 outputs, u32 positions,   \
-        u32 part, int relu) {                                                                      \
-        gather<T>(y, dy, g, partial, pictures, outputs, positions, part, relu);                    \
+        u32 channel, u32 picture, u32 part, int relu) {                                            \
+        gather<T>(y, dy, g, partial, pictures, outputs, positions, channel, picture, part, relu);  \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_rows_##SUFFIX(                          \
         T *y, const T *b, u32 count, u32 outputs, int relu) {                                      \

@@ -11,7 +11,9 @@
 # only and never put where a program would load it.
 #
 # CUDA_COMPUTE_CAP, if set, is kept; otherwise it is that of the first GPU, or 80.
-# With --wheels the system's CUDA is passed over.
+# With --wheels the system's CUDA is passed over. With --cudnn, for a build with `--features cudnn`,
+# cuDNN 9 is looked for too, and its wheel, some 800 MB, is installed into target/cudnn if there is
+# none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +27,8 @@ WHEELS=(
     nvidia-curand==10.4.0.35
     nvidia-cublas==13.1.1.3
 )
+# The version whose functions candle's cudarc declares; a later 9 also serves.
+CUDNN=nvidia-cudnn-cu13==9.21.1.3
 
 say() { echo "cuda-toolkit: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -64,28 +68,41 @@ make_stub() {
     mv "$folder/libcuda.so.new" "$folder/libcuda.so"
 }
 
-from_wheels() {
-    local root
-    root="$PWD/target/cuda-toolkit"
+# wheels FOLDER PART INSTEAD WHEEL…: installs the wheels into target/FOLDER, once, and prints its
+# nvidia/PART. INSTEAD is what to do where pip cannot.
+wheels() {
+    local root="$PWD/target/$1" part=$2 instead=$3
+    shift 3
     local pins
-    pins=$(printf '%s\n' "${WHEELS[@]}")
+    pins=$(printf '%s\n' "$@")
     if [ "$(cat "$root/installed" 2>/dev/null)" != "$pins" ]; then
-        say "installing NVIDIA's wheels into target/cuda-toolkit (some 1.5 GB, once):"
-        say "${WHEELS[*]}"
+        say "installing into $root, once: $*"
         local fresh="$root.$$"
         rm -rf "$fresh"
         trap 'rm -rf "'"$fresh"'"' EXIT
         python3 -m pip install --quiet --root-user-action=ignore --no-deps --no-compile --only-binary=:all: \
-            --target "$fresh" "${WHEELS[@]}" >&2 ||
-            fail "pip could not install them; install CUDA 13.0 and set CUDA_HOME instead"
+            --target "$fresh" "$@" >&2 ||
+            fail "pip could not install them; $instead"
         # pip gives each wheel's files their modes, but nvcc's helpers have come without x.
         chmod +x "$fresh"/nvidia/cu13/bin/* "$fresh"/nvidia/cu13/nvvm/bin/* 2>/dev/null || true
-        link_plain_names "$fresh/nvidia/cu13"
+        link_plain_names "$fresh/nvidia/$part"
         echo "$pins" >"$fresh/installed"
         rm -rf "$root"
         mv "$fresh" "$root"
     fi
-    echo "$root/nvidia/cu13"
+    echo "$root/nvidia/$part"
+}
+
+from_wheels() {
+    wheels cuda-toolkit cu13 "install CUDA 13.0 and set CUDA_HOME instead" "${WHEELS[@]}"
+}
+
+# Nothing where the linker finds cuDNN by itself.
+cudnn_from_wheel() {
+    if [ -e "$home/lib64/libcudnn.so" ] || ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so '; then
+        return
+    fi
+    wheels cudnn cudnn "install cuDNN 9 for CUDA 13 instead" "$CUDNN"
 }
 
 compute_cap() {
@@ -97,8 +114,17 @@ compute_cap() {
     fi
 }
 
+system=yes cudnn=
+for option in "$@"; do
+    case $option in
+        --wheels) system=no ;;
+        --cudnn) cudnn=yes ;;
+        *) fail "unknown option $option; there are --wheels and --cudnn" ;;
+    esac
+done
+
 home=
-if [ "${1:-}" != --wheels ]; then
+if [ $system = yes ]; then
     home=$(from_system)
 fi
 if [ -n "$home" ]; then
@@ -106,6 +132,9 @@ if [ -n "$home" ]; then
 else
     home=$(from_wheels)
     say "using NVIDIA's wheels at $home"
+fi
+if [ -n "$cudnn" ]; then
+    cudnn=$(cudnn_from_wheel)
 fi
 
 cap=$(compute_cap)
@@ -119,6 +148,13 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so '; then
     say "there is no driver's libcuda: linking with a stub"
 fi
 
+own="$home/lib64"
+if [ -n "$cudnn" ]; then
+    say "cuDNN of NVIDIA's wheel at $cudnn"
+    own="$own:$cudnn/lib"
+    libraries="$libraries:$cudnn/lib"
+fi
+
 cat <<END
 export CUDA_HOME='$home'
 export CUDA_PATH='$home'
@@ -126,5 +162,5 @@ export CUDA_ROOT='$home'
 export CUDA_COMPUTE_CAP='${cap:-80}'
 export PATH='$home/bin':"\$PATH"
 export LIBRARY_PATH='$libraries'"\${LIBRARY_PATH:+:\$LIBRARY_PATH}"
-export LD_LIBRARY_PATH='$home/lib64'"\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+export LD_LIBRARY_PATH='$own'"\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 END

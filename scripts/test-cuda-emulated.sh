@@ -29,4 +29,5 @@ cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
 # One build of everything: other packages or features would compile candle again.
 parts=(-p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests --features tandem-tests/cuda)
 cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
-cargo test --locked "${parts[@]}" --lib --test ops --test two_tower --test on_gpu --test gpus
+cargo test --locked "${parts[@]}" --lib \
+    --test ops --test two_tower --test on_gpu --test gpus --test gpu_steps

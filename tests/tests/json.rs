@@ -144,7 +144,10 @@ fn eval_prints_one_object_equal_to_the_last_validation_of_the_run() {
 #[test]
 fn bench_prints_one_object_for_each_of_its_modes() {
     let place = place!(16);
-    for mode in ["train", "infer", "lrn", "pool", "conv", "data"] {
+    for mode in [
+        "train", "infer", "lrn", "pool", "lrn-pool", "conv", "linear", "dropout", "softmax", "sgd",
+        "data",
+    ] {
         let line = format!("bench --mode {mode} --model tiny.toml --batch 4 --steps 2 --warmup 0");
         let args = line
             .split(' ')

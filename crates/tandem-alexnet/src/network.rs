@@ -16,9 +16,10 @@ mod shares;
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{CustomOp2, DType, Device, Result, Tensor};
 pub use gradients::Gradients;
 use shares::Share;
+use tandem_ops::readback::{Readback, Scalar};
 use tandem_ops::softmax_nll::SoftmaxNll;
 
 use crate::error::NetworkError;
@@ -41,6 +42,9 @@ pub struct Network {
     placement: Placement,
     devices: Vec<Device>,
     transfer: Transfer,
+    /// On the first device, where the loss is: how it is read, and its gradient for itself.
+    readback: Readback,
+    one: Tensor,
 }
 
 /// Which random choices a forward pass makes.
@@ -65,8 +69,8 @@ pub type LayerDone<'a> = &'a mut dyn FnMut(&str, Direction);
 
 /// The result of a training pass over one batch.
 pub struct Outcome {
-    /// Mean negative log-likelihood, a scalar still on the device.
-    pub loss: Tensor,
+    /// Mean negative log-likelihood. It can be read while the way back is still computed.
+    pub loss: Scalar,
     /// (N, classes), f32
     pub logits: Tensor,
     pub gradients: Gradients,
@@ -92,6 +96,8 @@ impl Network {
             precision: Precision::F32,
             placement: placement.clone(),
             transfer: Transfer::between(&devices)?,
+            readback: Readback::of(&devices[0])?,
+            one: Tensor::ones((), DType::F32, &devices[0])?,
             devices,
         };
         network.set(values, None)?;
@@ -133,6 +139,11 @@ impl Network {
         &self.devices
     }
 
+    /// Waits until the devices have done what is queued.
+    pub fn synchronize(&self) -> Result<()> {
+        self.devices.iter().try_for_each(Device::synchronize)
+    }
+
     /// What it computes in.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -170,13 +181,13 @@ impl Network {
         done: LayerDone<'_>,
     ) -> Result<Outcome> {
         let mut tape = Vec::new();
+        // Before the layers: a copy from the host may wait for what is queued.
+        let labels = &labels.to_device(&self.devices[0])?;
         let logits = self.run(&x.into(), pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
-        let labels = &labels.to_device(logits.device())?;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;
-        let one = Tensor::ones((), logits.dtype(), logits.device())?;
-        use candle_core::CustomOp2;
-        let (dlogits, _) = nll.bwd(&logits, labels, &loss, &one)?;
+        let loss = self.readback.scalar(loss)?;
+        let (dlogits, _) = nll.bwd(&logits, labels, loss.tensor(), &self.one)?;
         let dlogits = dlogits.ok_or_else(|| candle_core::Error::msg("the loss has a gradient"))?;
         done("loss", Direction::Backward);
         let gradients = self.backward(tape, dlogits.to_dtype(self.precision.dtype())?, done)?;

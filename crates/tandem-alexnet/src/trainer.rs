@@ -9,7 +9,7 @@ mod report;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
 use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Views};
 use tandem_ops::sgd::{Sgd, SgdRule};
@@ -227,7 +227,8 @@ impl Trainer {
     fn update(&mut self, loader: &mut Loader) -> Result<Option<StepReport>, TrainError> {
         let rate = self.schedule.rate(self.position.step);
         let mut sum = None;
-        let (mut loss, mut images, mut parts) = (0.0, 0, 0u64);
+        let mut losses = Vec::new();
+        let (mut images, mut parts) = (0, 0u64);
         for part in 0..self.config.accumulate as u64 {
             let Some(batch) = loader.next() else { break };
             let batch = batch?;
@@ -240,7 +241,7 @@ impl Trainer {
                 part,
             };
             let outcome = self.network.gradients(x, &labels, pass)?;
-            loss += outcome.loss.to_dtype(DType::F64)?.to_scalar::<f64>()? * n as f64;
+            losses.push((outcome.loss, n));
             images += n;
             parts += 1;
             // Each picture counts the same, also where the last batch is smaller.
@@ -255,6 +256,11 @@ impl Trainer {
         };
         if self.config.accumulate > 1 {
             gradients = gradients.scale(1.0 / images as f64)?;
+        }
+        // Read here, a GPU has the way back still to go while the host queues what follows.
+        let mut loss = 0.0;
+        for (mean, n) in losses {
+            loss += mean.read()? * n as f64;
         }
         if !loss.is_finite() {
             return Err(TrainError::Diverged {

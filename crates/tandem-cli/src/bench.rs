@@ -1,5 +1,9 @@
 //! `tandem bench`: how long a step, an operation or a batch of pictures takes.
 
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(dead_code, reason = "what only a GPU gives")
+)]
 mod kernels;
 mod loader;
 mod network;

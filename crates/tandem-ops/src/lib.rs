@@ -22,6 +22,7 @@ pub mod max_pool;
 mod planes;
 mod product;
 pub mod random;
+pub mod readback;
 mod real;
 pub mod sgd;
 pub mod softmax_nll;

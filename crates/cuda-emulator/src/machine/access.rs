@@ -1,9 +1,13 @@
 //! Loads, stores and atomics of a warp, with every check on the way.
 
+mod element;
+mod run;
+
+use std::cell::Cell;
+
 use crate::checks::FaultKind;
 use crate::ptx::Space;
 
-use super::instruction::{Atom, Place};
 use super::memory::{LOCAL_WINDOW, Memory, Missing, PARAM_WINDOW, SHARED_WINDOW};
 use super::region::Region;
 use super::shadow::{Access, Actor};
@@ -31,7 +35,12 @@ pub(super) struct Surroundings<'a> {
     /// The block's first serial number and the like; thread and warp epoch are filled in by lane.
     pub actor: Actor,
     pub warp: u32,
+    /// Regions that accesses found last.
+    pub recent: Recent<'a>,
 }
+
+/// A few regions, the one found last first.
+pub(super) type Recent<'a> = Cell<[Option<&'a Region>; 4]>;
 
 /// One lane's place in memory.
 #[derive(Clone, Copy)]
@@ -233,158 +242,6 @@ impl<'a> Surroundings<'a> {
             region: None,
             offset,
             space: Space::Param,
-        })
-    }
-
-    /// Reads one element and checks that it was written and that the read races with nothing.
-    #[inline]
-    pub(super) fn load(
-        &self,
-        spot: Spot<'a>,
-        part: u32,
-        place: &Place,
-        address: u64,
-        lane: usize,
-        warp_epoch: u32,
-    ) -> Result<u64, FaultKind> {
-        let offset = spot.offset + u64::from(part * place.size);
-        let Some(region) = spot.region else {
-            let bytes = &self.parameters[offset as usize..][..place.size as usize];
-            return Ok(bytes.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b)));
-        };
-        if self.checks.unwritten && !region.is_written(offset, place.size) {
-            let address = address + u64::from(part * place.size);
-            return Err(FaultKind::Uninitialised {
-                space: spot.space,
-                size: place.size,
-                address,
-            });
-        }
-        let access = if place.atomic {
-            Access::Atomic
-        } else {
-            Access::Read
-        };
-        self.order(
-            region, spot.space, offset, place.size, access, address, lane, warp_epoch,
-        )?;
-        Ok(region.load(offset, place.size))
-    }
-
-    /// Writes one element and checks that the write races with nothing.
-    #[inline]
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn store(
-        &self,
-        spot: Spot<'a>,
-        part: u32,
-        place: &Place,
-        value: u64,
-        address: u64,
-        lane: usize,
-        warp_epoch: u32,
-    ) -> Result<(), FaultKind> {
-        let offset = spot.offset + u64::from(part * place.size);
-        let Some(region) = spot.region else {
-            return Err(FaultKind::ReadOnly { space: spot.space });
-        };
-        let access = if place.atomic {
-            Access::Atomic
-        } else {
-            Access::Write
-        };
-        self.order(
-            region, spot.space, offset, place.size, access, address, lane, warp_epoch,
-        )?;
-        region.store(offset, place.size, value);
-        Ok(())
-    }
-
-    /// Reads, modifies and writes one element as one action; returns what was there.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn atomic(
-        &self,
-        spot: Spot<'a>,
-        place: &Place,
-        atom: Atom,
-        b: u64,
-        c: u64,
-        address: u64,
-        lane: usize,
-        warp_epoch: u32,
-    ) -> Result<u64, FaultKind> {
-        let Some(region) = spot.region else {
-            return Err(FaultKind::ReadOnly { space: spot.space });
-        };
-        if self.checks.unwritten
-            && !matches!(atom, Atom::Exchange)
-            && !region.is_written(spot.offset, place.size)
-        {
-            return Err(FaultKind::Uninitialised {
-                space: spot.space,
-                size: place.size,
-                address,
-            });
-        }
-        self.order(
-            region,
-            spot.space,
-            spot.offset,
-            place.size,
-            Access::Atomic,
-            address,
-            lane,
-            warp_epoch,
-        )?;
-        let mask = if place.size >= 8 {
-            u64::MAX
-        } else {
-            (1 << (8 * place.size)) - 1
-        };
-        Ok(region.update(spot.offset, place.size, |old| match atom {
-            Atom::Exchange => Some(b),
-            Atom::CompareAndSwap => (old == b & mask).then_some(c),
-            Atom::Apply(f) => Some(f(old, b)),
-        }))
-    }
-
-    /// Notes an access and reports the one it races with.
-    #[inline]
-    #[allow(clippy::too_many_arguments)]
-    fn order(
-        &self,
-        region: &Region,
-        space: Space,
-        offset: u64,
-        size: u32,
-        access: Access,
-        address: u64,
-        lane: usize,
-        warp_epoch: u32,
-    ) -> Result<(), FaultKind> {
-        if !self.checks.races || space == Space::Local || region.read_only {
-            return Ok(());
-        }
-        let mut actor = self.actor;
-        actor.thread = self.warp * 32 + lane as u32;
-        actor.warp_epoch = warp_epoch;
-        if space == Space::Shared {
-            actor.first = actor.serial;
-        }
-        let Some(conflict) = region.shadow.note(offset, size, access, &actor) else {
-            return Ok(());
-        };
-        let other = if conflict.serial == actor.serial {
-            format!("thread {} of the same block", conflict.thread)
-        } else {
-            format!("thread {} of another block", conflict.thread)
-        };
-        Err(FaultKind::Race {
-            space,
-            action: access.name(),
-            earlier: conflict.access.name(),
-            address,
-            other,
         })
     }
 }

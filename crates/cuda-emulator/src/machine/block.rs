@@ -133,6 +133,7 @@ impl<'a> Runner<'a> {
                         across_blocks: !kernel.has_fence,
                     },
                     warp: w as u32,
+                    recent: Default::default(),
                 };
                 match self.warps[w].run(kernel, &around, budget) {
                     Ok(Stop::Turn) => {}

@@ -67,9 +67,14 @@ pub struct Shadow {
     sizes: [OnceLock<Units>; 3],
 }
 
-struct Units {
-    writes: Box<[AtomicU64]>,
-    reads: Box<[AtomicU64]>,
+/// One size of units.
+pub(super) struct Units(Box<[Unit]>);
+
+/// What is known of a unit: its last write and its last reads, side by side as they are looked at.
+#[derive(bytemuck::Zeroable)]
+struct Unit {
+    write: AtomicU64,
+    read: AtomicU64,
 }
 
 /// serial 32 | epoch 13 | warp epoch 7 | thread 10 | extra 2.
@@ -157,32 +162,53 @@ impl Shadow {
     /// Notes an access of 1, 2, 4 or 8 bytes at an aligned offset and returns an earlier one it races with.
     #[inline]
     pub fn note(&self, offset: u64, size: u32, access: Access, actor: &Actor) -> Option<Conflict> {
-        let (class, shift) = match size {
-            1 => (0, 0),
-            2 => (1, 1),
-            _ => (2, 2),
-        };
-        let units = self.sizes[class].get_or_init(|| {
-            let count = (self.words * 4) >> shift;
-            Units {
-                writes: bytemuck::zeroed_slice_box(count),
-                reads: bytemuck::zeroed_slice_box(count),
-            }
-        });
-        let unit = (offset >> shift) as usize;
-        let found = units.note(unit, access, actor);
-        if size == 8 {
-            found.or(units.note(unit + 1, access, actor))
-        } else {
-            found
-        }
+        self.units(size).note(offset, size, access, actor)
+    }
+
+    /// The units that accesses of a size touch.
+    #[inline]
+    pub(super) fn units(&self, size: u32) -> &Units {
+        let class = class(size);
+        self.sizes[class].get_or_init(|| {
+            let count = (self.words * 4) >> class;
+            Units(bytemuck::zeroed_slice_box(count))
+        })
+    }
+}
+
+/// Units are of 1, 2 or 4 bytes: the logarithm of that.
+#[inline(always)]
+fn class(size: u32) -> usize {
+    match size {
+        1 => 0,
+        2 => 1,
+        _ => 2,
     }
 }
 
 impl Units {
-    #[inline]
-    fn note(&self, unit: usize, access: Access, actor: &Actor) -> Option<Conflict> {
-        let write = Record(self.writes[unit].load(Relaxed));
+    /// See [`Shadow::note`].
+    #[inline(always)]
+    pub(super) fn note(
+        &self,
+        offset: u64,
+        size: u32,
+        access: Access,
+        actor: &Actor,
+    ) -> Option<Conflict> {
+        let unit = (offset >> class(size)) as usize;
+        let found = self.note_unit(unit, access, actor);
+        if size == 8 {
+            found.or(self.note_unit(unit + 1, access, actor))
+        } else {
+            found
+        }
+    }
+
+    #[inline(always)]
+    fn note_unit(&self, unit: usize, access: Access, actor: &Actor) -> Option<Conflict> {
+        let unit = &self.0[unit];
+        let write = Record(unit.write.load(Relaxed));
         let by_atomic = write.extra() == ATOMIC;
         if write.unordered(actor) && !(by_atomic && access == Access::Atomic) {
             return write.conflict(if by_atomic {
@@ -191,11 +217,11 @@ impl Units {
                 Access::Write
             });
         }
-        let read = Record(self.reads[unit].load(Relaxed));
+        let read = Record(unit.read.load(Relaxed));
         if access == Access::Read {
             let now = read.joined_by(actor);
             if now.0 != read.0 {
-                self.reads[unit].store(now.0, Relaxed);
+                unit.read.store(now.0, Relaxed);
             }
             return None;
         }
@@ -203,7 +229,7 @@ impl Units {
             return read.conflict(Access::Read);
         }
         let extra = if access == Access::Atomic { ATOMIC } else { 0 };
-        self.writes[unit].store(Record::new(actor, extra).0, Relaxed);
+        unit.write.store(Record::new(actor, extra).0, Relaxed);
         None
     }
 }

@@ -32,8 +32,33 @@ impl Network {
         }
     }
 
+    /// [`Network::gather`] to each of the first `places`.
+    pub(super) fn gather_all(&self, values: &[Tensor], places: usize) -> Result<Vec<Tensor>> {
+        (0..places)
+            .map(|place| self.gather(values, place))
+            .collect()
+    }
+
+    /// The way back of [`Network::gather_all`]: from the gradient at each place those of its
+    /// `sources`. Each is the sum of its part at every place, in their order.
+    pub(super) fn scatter_all(&self, gradients: &[Tensor], sources: usize) -> Result<Vec<Tensor>> {
+        let mut sums: Vec<Option<Tensor>> = vec![None; sources];
+        for gradient in gradients {
+            for (sum, part) in sums.iter_mut().zip(self.scatter(gradient, sources)?) {
+                *sum = Some(match sum.take() {
+                    Some(sum) => (sum + part)?,
+                    None => part,
+                });
+            }
+        }
+        Ok(sums.into_iter().flatten().collect())
+    }
+
     /// Equal parts along channels, each on the device of its tower.
     pub(super) fn scatter(&self, whole: &Tensor, parts: usize) -> Result<Vec<Tensor>> {
+        if parts == 1 {
+            return Ok(vec![self.transfer.send(whole, &self.devices[0])?]);
+        }
         let width = whole.dim(1)? / parts;
         (0..parts)
             .map(|part| {

@@ -47,13 +47,15 @@ impl Network {
                 _ => Sees::Own,
             };
             let joins = index > 0 && weighted && (sees == Sees::Both || values.len() != shares);
+            let sources = if joins { values.len() } else { 1 };
+            // What crosses does so before any tower computes: a tower waits for the others' input,
+            // never for their output.
+            let inputs = match joins {
+                true => self.gather_all(&values, shares)?,
+                false => values,
+            };
             let mut outputs = Vec::with_capacity(shares);
-            for share in 0..shares {
-                let x = if joins {
-                    self.gather(&values, share)?
-                } else {
-                    values[share].clone()
-                };
+            for (share, x) in inputs.into_iter().enumerate() {
                 let operations = Operation::of_layer(layer, shape, index, shares, share, pass)?;
                 let mut applied = Vec::with_capacity(operations.len());
                 let mut value = x;
@@ -75,7 +77,7 @@ impl Network {
                     layer: index,
                     parameter: weighted.then_some(parameter),
                     share,
-                    sources: if joins { values.len() } else { 1 },
+                    sources,
                     joins,
                 });
             }
@@ -101,25 +103,20 @@ impl Network {
             .map(|shares| vec![None; shares.len()])
             .collect();
         let shares = tape.last().map_or(1, |trace| trace.share + 1);
-        let mut incoming = match shares {
-            1 => vec![dlogits],
-            many => self.scatter(&dlogits, many)?,
-        };
+        let mut incoming = self.scatter(&dlogits, shares)?;
         while let Some(shares) = tape.last().map(|trace| trace.share + 1) {
             let first = tape.len() == shares;
             let layer: Vec<Trace> = tape.drain(tape.len() - shares..).collect();
             let index = layer[0].layer;
-            let mut outgoing: Vec<Option<Tensor>> = Vec::new();
+            let (joins, sources) = (layer[0].joins, layer[0].sources);
+            let mut outgoing = Vec::with_capacity(shares);
             for (trace, mut gradient) in layer.into_iter().zip(incoming) {
                 let Trace {
-                    applied,
-                    layer: _,
+                    mut applied,
                     parameter,
                     share,
-                    sources,
-                    joins,
+                    ..
                 } = trace;
-                let mut applied = applied;
                 let mut input = None;
                 while let Some(step) = applied.pop() {
                     let wanted = !(first && applied.is_empty());
@@ -136,26 +133,12 @@ impl Network {
                         None => input = None,
                     }
                 }
-                let Some(dx) = input else { continue };
-                if !joins {
-                    outgoing.push(Some(dx));
-                    continue;
-                }
-                // This share read every source: each gets its part of the gradient, summed over
-                // the shares in their order.
-                let parts = match sources {
-                    1 => vec![self.transfer.send(&dx, &self.devices[0])?],
-                    many => self.scatter(&dx, many)?,
-                };
-                outgoing.resize(sources, None);
-                for (sum, part) in outgoing.iter_mut().zip(parts) {
-                    *sum = Some(match sum.take() {
-                        Some(sum) => (sum + part)?,
-                        None => part,
-                    });
-                }
+                outgoing.extend(input);
             }
-            incoming = outgoing.into_iter().flatten().collect();
+            incoming = match joins {
+                true => self.scatter_all(&outgoing, sources)?,
+                false => outgoing,
+            };
             done(&self.shapes.layers[index].name, Direction::Backward);
         }
         let complete = gradients

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn lrn_and_pooling_in_one_kernel_stand_beside_the_two() {
         let found = kernels("lrn-pool", "bf16");
-        let names: Vec<_> = of(&found, "conv1/lrn forward")
+        let names: Vec<_> = of(&found, "conv1/lrn and pooling forward")
             .into_iter()
             .map(|(name, _)| name)
             .collect();

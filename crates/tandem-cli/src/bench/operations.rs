@@ -133,7 +133,7 @@ impl Maker {
         let y = x.apply_op3_no_bwd(&w, &b, &op)?;
         let (x2, w2) = (x.clone(), w.clone());
         let forward = move || x2.apply_op3_no_bwd(&w2, &b, &op);
-        Ok(passes(shape, forward, move || {
+        Ok(passes(&shape.name, forward, move || {
             match wants_input {
                 true => drop(op.gradients(&x, &w, &y, &dy)?),
                 false => drop(op.weight_gradient(&x, w.shape(), &y, &dy)?),
@@ -152,7 +152,9 @@ impl Maker {
         let y = x.apply_op3_no_bwd(&w, &b, &op)?;
         let (x2, w2, b2) = (x.clone(), w.clone(), b.clone());
         let forward = move || x2.apply_op3_no_bwd(&w2, &b2, &op);
-        Ok(passes(shape, forward, move || op.bwd(&x, &w, &b, &y, &dy)))
+        Ok(passes(&shape.name, forward, move || {
+            op.bwd(&x, &w, &b, &y, &dy)
+        }))
     }
 
     fn lrn(&self, layer: &spec::Lrn, shape: &LayerShape) -> Result<Vec<Work>> {
@@ -161,7 +163,7 @@ impl Maker {
         let x2 = x.clone();
         let forward = move || x2.apply_op1_no_bwd(&op);
         // Its backward does not look at the output.
-        Ok(passes(shape, forward, move || op.bwd(&x, &dy, &dy)))
+        Ok(passes(&shape.name, forward, move || op.bwd(&x, &dy, &dy)))
     }
 
     fn max_pool(&self, pool: &spec::Pool, shape: &LayerShape) -> Result<Vec<Work>> {
@@ -172,7 +174,7 @@ impl Maker {
         x.apply_op1_no_bwd(&op)?;
         let x2 = x.clone();
         let forward = move || x2.apply_op1_no_bwd(&pool.op());
-        Ok(passes(shape, forward, move || op.bwd(&x, &dy, &dy)))
+        Ok(passes(&shape.name, forward, move || op.bwd(&x, &dy, &dy)))
     }
 
     fn lrn_and_pool(
@@ -186,7 +188,8 @@ impl Maker {
         x.apply_op1_no_bwd(&op)?;
         let x2 = x.clone();
         let forward = move || x2.apply_op1_no_bwd(&both.op());
-        Ok(passes(shape, forward, move || op.bwd(&x, &dy, &dy)))
+        let name = format!("{} and pooling", shape.name);
+        Ok(passes(&name, forward, move || op.bwd(&x, &dy, &dy)))
     }
 
     fn average_pool(&self, pool: &spec::Pool, shape: &LayerShape) -> Result<Vec<Work>> {
@@ -195,7 +198,7 @@ impl Maker {
         let (x, dy) = self.maps(shape)?;
         let x2 = x.clone();
         let forward = move || x2.apply_op1_no_bwd(&op);
-        Ok(passes(shape, forward, move || op.bwd(&x, &dy, &dy)))
+        Ok(passes(&shape.name, forward, move || op.bwd(&x, &dy, &dy)))
     }
 
     fn dropout(&self, dropout: &spec::Dropout, shape: &LayerShape) -> Result<Vec<Work>> {
@@ -206,7 +209,7 @@ impl Maker {
         let op = Dropout::new(dropout.p, rule, 0, 0)?;
         let (x, dy) = self.maps(shape)?;
         let forward = move || x.apply_op1_no_bwd(&op);
-        Ok(passes(shape, forward, move || op.bwd(&dy, &dy, &dy)))
+        Ok(passes(&shape.name, forward, move || op.bwd(&dy, &dy, &dy)))
     }
 
     /// The step over a layer's weight and over its bias, with master weights in f32.
@@ -236,10 +239,7 @@ impl Maker {
         let (z2, labels2) = (z.clone(), labels.clone());
         let forward = move || z2.apply_op2_no_bwd(&labels2, &SoftmaxNll);
         let backward = move || SoftmaxNll.bwd(&z, &labels, &loss, &dloss);
-        Ok(vec![
-            Work::new("loss forward".to_owned(), forward),
-            Work::new("loss backward".to_owned(), backward),
-        ])
+        Ok(passes("loss", forward, backward))
     }
 
     /// A layer's input, and its output's gradient.
@@ -259,13 +259,13 @@ impl Maker {
 /// Forward and backward, straight to the operation and without candle's record of how: the trainer
 /// keeps its own.
 fn passes<T, U>(
-    shape: &LayerShape,
+    name: &str,
     forward: impl Fn() -> candle_core::Result<T> + 'static,
     backward: impl Fn() -> candle_core::Result<U> + 'static,
 ) -> Vec<Work> {
     vec![
-        Work::new(format!("{} forward", shape.name), forward),
-        Work::new(format!("{} backward", shape.name), backward),
+        Work::new(format!("{name} forward"), forward),
+        Work::new(format!("{name} backward"), backward),
     ]
 }
 

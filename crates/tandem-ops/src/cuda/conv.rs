@@ -15,14 +15,24 @@ use crate::conv::{Geometry, WORKSPACE};
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::{CudaDevice, CudaStorage, Result};
 
-const OP: &str = "conv2d";
+pub(super) const OP: &str = "conv2d";
 
 /// Pictures whose gradients a block adds up for the bias; the sums are added in order.
-const PART: usize = 4;
+pub(super) const PART: usize = 4;
+
+/// How the planes of a convolution's plain output, or of its masked gradient, lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// All pictures of a channel, then the next: what one product a group writes.
+    ChannelsFirst,
+    /// All channels of a picture, then the next: cuDNN's.
+    #[cfg_attr(not(feature = "cudnn"), allow(dead_code, reason = "cuDNN's alone"))]
+    PicturesFirst,
+}
 
 /// One application and its parts.
 #[derive(Clone, Copy)]
-struct Parts {
+pub(super) struct Parts {
     g: Geometry,
     pictures: usize,
 }
@@ -33,6 +43,15 @@ impl Parts {
         Self {
             g: *g,
             pictures: (WORKSPACE / picture.max(1)).clamp(1, g.n.max(1)),
+        }
+    }
+
+    /// All pictures as one part.
+    #[cfg_attr(not(feature = "cudnn"), allow(dead_code, reason = "cuDNN's alone"))]
+    pub(super) fn whole(g: &Geometry) -> Self {
+        Self {
+            g: *g,
+            pictures: g.n,
         }
     }
 
@@ -49,17 +68,17 @@ impl Parts {
         self.g.groups * self.g.taps() * pictures * self.g.out_pixels()
     }
 
-    fn outputs(self) -> usize {
+    pub(super) fn outputs(self) -> usize {
         self.g.groups * self.g.o
     }
 
     /// Elements of one input picture.
-    fn input(self) -> usize {
+    pub(super) fn input(self) -> usize {
         self.g.groups * self.g.in_len()
     }
 
     /// Elements of one output picture.
-    fn output(self) -> usize {
+    pub(super) fn output(self) -> usize {
         self.outputs() * self.g.out_pixels()
     }
 
@@ -135,10 +154,53 @@ impl Parts {
         launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
     }
 
-    /// The masked gradient of a part, channels first, and the bias's sums of it.
-    fn gather<T: Element>(
+    /// Planes from a channel to the next, and from a picture to the next, where `pictures` lie so.
+    fn steps(self, order: Order, pictures: usize) -> Result<(u32, u32)> {
+        match order {
+            Order::ChannelsFirst => Ok((size(OP, pictures)?, 1)),
+            Order::PicturesFirst => Ok((1, size(OP, self.outputs())?)),
+        }
+    }
+
+    /// Bias and ReLU on the plain output of some pictures: `(pictures, O, H', W')`.
+    #[allow(clippy::too_many_arguments, reason = "a kernel's")]
+    pub(super) fn spread<T: Element>(
         self,
         device: &CudaDevice,
+        order: Order,
+        m: &Buffer<T>,
+        mut bias: CudaView<'_, T>,
+        mut y: CudaViewMut<'_, T>,
+        pictures: usize,
+        relu: bool,
+    ) -> Result<()> {
+        let pixels = self.g.out_pixels();
+        let (mut channel, mut picture) = self.steps(order, pictures)?;
+        launch(
+            device,
+            Kernels::Bias,
+            &format!("bias_spread_{}", T::SUFFIX),
+            over_planes(OP, pixels, pictures * self.outputs())?,
+            &mut [
+                &mut m.slice.as_view(),
+                &mut bias,
+                &mut y,
+                &mut size::<u32>(OP, pictures)?,
+                &mut size::<u32>(OP, self.outputs())?,
+                &mut size::<u32>(OP, pixels)?,
+                &mut channel,
+                &mut picture,
+                &mut i32::from(relu),
+            ],
+        )
+    }
+
+    /// The masked gradient of some pictures, and the bias's sums of it.
+    #[allow(clippy::too_many_arguments, reason = "a kernel's")]
+    pub(super) fn gather<T: Element>(
+        self,
+        device: &CudaDevice,
+        order: Order,
         y: Option<CudaView<'_, T>>,
         mut dy: CudaView<'_, T>,
         pictures: usize,
@@ -146,6 +208,7 @@ impl Parts {
         partial: &mut CudaViewMut<'_, f32>,
     ) -> Result<()> {
         let mut relu = i32::from(y.is_some());
+        let (mut channel, mut picture) = self.steps(order, pictures)?;
         // Without a ReLU the output is not looked at.
         let mut y = y.unwrap_or_else(|| dy.slice(..0));
         let grid = Grid {
@@ -168,6 +231,8 @@ impl Parts {
                 &mut size::<u32>(OP, pictures)?,
                 &mut size::<u32>(OP, self.outputs())?,
                 &mut size::<u32>(OP, self.g.out_pixels())?,
+                &mut channel,
+                &mut picture,
                 &mut size::<u32>(OP, PART)?,
                 &mut relu,
             ],
@@ -182,11 +247,15 @@ pub(crate) fn forward(
     w: Placed<'_>,
     b: Placed<'_>,
 ) -> Result<CudaStorage> {
+    #[cfg(feature = "cudnn")]
+    if let Some(y) = super::cudnn::forward(g, relu, x, w, b)? {
+        return Ok(y);
+    }
     let device = &x.0.device;
     for_element!(OP, x.0, T => {
         let parts = Parts::of::<T>(g);
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
-        let mut bias = view::<T>(OP, b.0, b.1)?;
+        let bias = view::<T>(OP, b.0, b.1)?;
         let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
         let mut u = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
         let mut m = Buffer::<T>::new(device, parts.pictures * parts.output())?;
@@ -196,22 +265,8 @@ pub(crate) fn forward(
             let product = parts.product(pictures);
             multiply(device, &product, &w, &u.slice.as_view(), &mut m.slice.as_view_mut())?;
             let range = first * parts.output()..(first + pictures) * parts.output();
-            let pixels = g.out_pixels();
-            launch(
-                device,
-                Kernels::Bias,
-                &format!("bias_spread_{}", <T as Element>::SUFFIX),
-                over_planes(OP, pixels, pictures * parts.outputs())?,
-                &mut [
-                    &mut m.slice.as_view(),
-                    &mut bias,
-                    &mut y.slice.slice_mut(range),
-                    &mut size::<u32>(OP, pictures)?,
-                    &mut size::<u32>(OP, parts.outputs())?,
-                    &mut size::<u32>(OP, pixels)?,
-                    &mut i32::from(relu),
-                ],
-            )?;
+            let (bias, y) = (bias.slice(..), y.slice.slice_mut(range));
+            parts.spread(device, Order::ChannelsFirst, &m, bias, y, pictures, relu)?;
         }
         Ok(y.into_storage(device))
     })
@@ -252,13 +307,13 @@ pub(crate) fn gradients(
     Ok([found.input.expect("the weight was given"), dw, db])
 }
 
-struct Gradients {
-    input: Option<CudaStorage>,
+pub(super) struct Gradients {
+    pub(super) input: Option<CudaStorage>,
     /// Of weight and bias.
-    parameters: Option<[CudaStorage; 2]>,
+    pub(super) parameters: Option<[CudaStorage; 2]>,
 }
 
-fn given<T: Element>(tensor: Option<Placed<'_>>) -> Result<Option<CudaView<'_, T>>> {
+pub(super) fn given<T: Element>(tensor: Option<Placed<'_>>) -> Result<Option<CudaView<'_, T>>> {
     tensor.map(|(s, l)| view::<T>(OP, s, l)).transpose()
 }
 
@@ -272,6 +327,10 @@ fn backward(
     y: Option<Placed<'_>>,
     dy: Placed<'_>,
 ) -> Result<Gradients> {
+    #[cfg(feature = "cudnn")]
+    if let Some(found) = super::cudnn::backward(g, x, w, y, dy)? {
+        return Ok(found);
+    }
     let device = &dy.0.device;
     for_element!(OP, dy.0, T => {
         let parts = Parts::of::<T>(g);
@@ -294,7 +353,8 @@ fn backward(
             let here = rows.start * parts.outputs()..rows.end * parts.outputs();
             summed = rows.end;
             let here = &mut partial.slice.slice_mut(here);
-            parts.gather(device, y, dy.slice(range), pictures, &mut masked, here)?;
+            let (order, dy) = (Order::ChannelsFirst, dy.slice(range));
+            parts.gather(device, order, y, dy, pictures, &mut masked, here)?;
             let masked = masked.slice.as_view();
             let forward = parts.product(pictures);
             let input = first * parts.input()..(first + pictures) * parts.input();
@@ -339,3 +399,6 @@ fn backward(
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! The only unsafe code of this crate: memory that is not yet written, kernel launches, matrix
-//! products by cuBLAS, a few questions to the driver and NVRTC, and two settings of
-//! a device.
+//! The only unsafe code of this crate, but for three calls in `cudnn.rs`: memory that is not yet
+//! written, kernel launches, matrix products by cuBLAS, a few questions to the driver and NVRTC, and
+//! two settings of a device.
 //!
 //! What can go wrong in C and what is done about it here:
 //!

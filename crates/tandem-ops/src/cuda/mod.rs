@@ -1,14 +1,17 @@
 //! The operations on NVIDIA GPUs: the kernels of `kernels/`, and cuBLAS for matrix products.
 //!
 //! [`compile`] turns a kernel file into PTX for the GPU at hand, [`cache`] keeps it on disk,
-//! [`launch`] is the only place with unsafe code, and each other file is the host side of one
-//! operation: it checks shapes, sizes the grid and launches.
+//! [`launch`] is the only place with unsafe code, but for three calls of cuDNN in a build with it, and
+//! each other file is the host side of one operation: it checks shapes, sizes the grid and launches.
 
 pub(crate) mod augment;
 pub(crate) mod avg_pool;
 mod cache;
 mod compile;
 pub(crate) mod conv;
+#[cfg(feature = "cudnn")]
+#[allow(unsafe_code, reason = "cuDNN is C; see the file's own words")]
+mod cudnn;
 pub mod device;
 pub mod driver;
 pub(crate) mod dropout;
@@ -24,6 +27,7 @@ pub(crate) mod lrn_max_pool;
 pub(crate) mod max_pool;
 mod pooling;
 mod product;
+pub(crate) mod readback;
 pub(crate) mod sgd;
 mod signature;
 pub(crate) mod softmax_nll;

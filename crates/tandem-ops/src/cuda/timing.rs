@@ -66,7 +66,8 @@ fn event(device: &CudaDevice) -> Result<CudaEvent> {
 ///
 /// Before each piece of work a buffer larger than the GPU's second cache is written. That clears
 /// the cache of what the last piece left there, and keeps the GPU busy while the host queues, so
-/// that the time between two events is the kernel's and not the host's.
+/// that the time between two events is the kernel's and not the host's. What is left of that
+/// writing in the cache is written back at the cost of the work, of a copy as well as of a kernel.
 pub struct Meter {
     device: CudaDevice,
     from: Buffer<u8>,

@@ -278,6 +278,11 @@ impl Warp {
         self.registers[place.base as usize][lane].wrapping_add(place.offset as u64)
     }
 
+    #[inline(always)]
+    fn addresses(&self, place: &Place) -> Lanes {
+        self.registers[place.base as usize].map(|base| base.wrapping_add(place.offset as u64))
+    }
+
     fn load(
         &mut self,
         place: &Place,
@@ -288,9 +293,20 @@ impl Warp {
         around: &Surroundings,
     ) -> Outcome<()> {
         let whole = place.size * parts.len() as u32;
+        let addresses = self.addresses(place);
+        if let Some(run) = around.run(place.space, &addresses, mask, whole, Access::Read) {
+            for (k, part) in parts.iter().enumerate() {
+                let values = around.load_run(&run, k as u32, place, self.epoch)?;
+                if let Some(part) = part {
+                    let values = values.map(|v| extend(v, place.size, signed) & bits);
+                    self.write(*part, &values, mask);
+                }
+            }
+            return Ok(());
+        }
         let mut last = None;
         for lane in lanes(mask) {
-            let address = self.address(place, lane);
+            let address = addresses[lane];
             let at = |kind| (kind, lane);
             let spot = around
                 .spot(place.space, address, whole, lane, Access::Read, &mut last)
@@ -315,9 +331,16 @@ impl Warp {
         around: &Surroundings,
     ) -> Outcome<()> {
         let whole = place.size * parts.len() as u32;
+        let addresses = self.addresses(place);
+        if let Some(run) = around.run(place.space, &addresses, mask, whole, Access::Write) {
+            return parts.iter().enumerate().try_for_each(|(k, part)| {
+                let values = &self.registers[*part as usize];
+                around.store_run(&run, k as u32, place, values, self.epoch)
+            });
+        }
         let mut last = None;
         for lane in lanes(mask) {
-            let address = self.address(place, lane);
+            let address = addresses[lane];
             let at = |kind| (kind, lane);
             let spot = around
                 .spot(place.space, address, whole, lane, Access::Write, &mut last)

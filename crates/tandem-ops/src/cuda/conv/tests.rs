@@ -1,0 +1,115 @@
+//! Parts of a batch, and the order of planes: what no convolution of the other tests reaches.
+
+use super::*;
+use crate::Activation;
+use crate::conv::Conv2d;
+use crate::cuda::device;
+use candle_core::{CustomOp3, DType, Device, Tensor};
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    let run = || -> Result<_> {
+        let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        tensor.flatten_all()?.to_vec1()
+    };
+    run().unwrap()
+}
+
+#[test]
+fn the_parts_of_a_batch_give_what_the_whole_gives() {
+    let op = Conv2d::new((2, 1), (1, 1), 2, Activation::Relu).unwrap();
+    let noise = |shape: &[usize]| Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap();
+    let (x, w, b) = (noise(&[7, 4, 5, 4]), noise(&[6, 2, 3, 3]), noise(&[6]));
+    let y = op.forward(&x, &w, &b).unwrap();
+    let dy = noise(y.dims());
+    let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &dy).unwrap();
+    let want = [y.clone(), dx.unwrap(), dw.unwrap(), db.unwrap()];
+    let gpu = device::open(0).unwrap();
+    let [x, w, b, y, dy] = [x, w, b, y, dy].map(|t| t.to_device(&gpu).unwrap());
+    let (dx, dw, db) = op.gradients(&x, &w, &y, &dy).unwrap();
+    let alone = op.input_gradient(x.shape(), &w, &y, &dy).unwrap();
+    assert_eq!(flat(&alone), flat(&dx));
+    let (dw_alone, db_alone) = op.weight_gradient(&x, w.shape(), &y, &dy).unwrap();
+    assert_eq!((flat(&dw_alone), flat(&db_alone)), (flat(&dw), flat(&db)));
+    let got = [op.forward(&x, &w, &b).unwrap(), dx, dw, db];
+    for (got, want) in got.iter().zip(&want) {
+        for (got, want) in flat(got).into_iter().zip(flat(want)) {
+            assert!(
+                (got - want).abs() <= 1e-4 + 1e-5 * want.abs(),
+                "{got} {want}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_weight_gradient_in_16_bits_does_not_stop_growing() {
+    // A part has 32 pictures and adds 1; in bf16, 256 + 1 is 256.
+    let (parts, part) = (300, 32);
+    let gpu = device::open(0).unwrap();
+    let x: Vec<f32> = (0..parts * part)
+        .map(|n| if n % part == 0 { 1.0 } else { 0.0 })
+        .collect();
+    let x = Tensor::from_vec(x, (parts * part, 1, 1, 1), &gpu).unwrap();
+    let x = x.to_dtype(DType::BF16).unwrap();
+    let dy = x.ones_like().unwrap();
+    let op = Conv2d::new((1, 1), (0, 0), 1, Activation::None).unwrap();
+    let shape = (1, 1, 1, 1).into();
+    let (dw, _) = op.weight_gradient(&x, &shape, &dy, &dy).unwrap();
+    assert_eq!(flat(&dw), [300.0]);
+}
+
+const SIX: Geometry = Geometry {
+    n: 6,
+    c: 1,
+    o: 3,
+    groups: 1,
+    size: (1, 5),
+    padded: (1, 5),
+    kernel: (1, 1),
+    out: (1, 5),
+    stride: (1, 1),
+    padding: (0, 0),
+};
+
+/// Planes of five, `columns` in a row, in the order of the columns.
+fn turned(planes: &[f32], columns: usize) -> Vec<f32> {
+    let rows = planes.len() / 5 / columns;
+    let places = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
+    places
+        .flat_map(|at| planes[at * 5..][..5].to_vec())
+        .collect()
+}
+
+/// cuDNN's order of planes, which no test on the emulator reaches through a convolution.
+#[test]
+fn bias_and_mask_are_the_same_in_either_order_of_planes() -> Result<()> {
+    let Device::Cuda(device) = crate::cuda::device::open(0).expect("a GPU") else {
+        panic!("a GPU was opened")
+    };
+    let noise = |seed: usize| -> Vec<f32> {
+        let byte = |i| crate::random::philox([seed as u32, 1], [i, 0, 0, 0])[0] >> 24;
+        (0..90).map(|i| byte(i) as f32 - 128.0).collect()
+    };
+    let up = |slice: &[f32]| -> Result<Buffer<f32>> {
+        let slice = device.clone_htod(slice)?;
+        Ok(Buffer { slice })
+    };
+    let parts = Parts::whole(&SIX);
+    let (m, y, dy) = (noise(1), up(&noise(2))?, up(&noise(3))?);
+    let bias = up(&[1.0, -2.0, 0.5])?;
+    let run = |order, m: &[f32]| -> Result<[Vec<f32>; 3]> {
+        let mut out = Buffer::<f32>::new(&device, 90)?;
+        let (bias, all) = (bias.slice.as_view(), out.slice.as_view_mut());
+        parts.spread(&device, order, &up(m)?, bias, all, 6, true)?;
+        let mut g = Buffer::<f32>::new(&device, 90)?;
+        let mut sums = Buffer::<f32>::new(&device, 6)?;
+        let (y, dy) = (Some(y.slice.as_view()), dy.slice.as_view());
+        let here = &mut sums.slice.as_view_mut();
+        parts.gather(&device, order, y, dy, 6, &mut g, here)?;
+        let down = |buffer: Buffer<f32>| device.clone_dtoh(&buffer.slice);
+        Ok([down(out)?, down(g)?, down(sums)?])
+    };
+    let [want, g, sums] = run(Order::ChannelsFirst, &turned(&m, 3))?;
+    assert_eq!(run(Order::PicturesFirst, &m)?, [want, turned(&g, 6), sums]);
+    Ok(())
+}

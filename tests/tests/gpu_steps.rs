@@ -1,0 +1,150 @@
+//! What a training step asks of two GPUs, as the emulator writes it down (`CUDA_EMULATOR_TRACE`): the
+//! host waits for the loss alone, only what the specification says crosses between the GPUs, and
+//! neither waits while it could compute.
+#![cfg(feature = "cuda")]
+
+use serde_json::Value;
+use tandem_tests::{Done, Place, place};
+
+const BATCH: usize = 8;
+
+/// A line of the trace: a call, and the numbers or the kernel that follow.
+struct Call {
+    name: String,
+    kernel: String,
+    numbers: Vec<usize>,
+}
+
+impl Call {
+    fn of(line: &str) -> Self {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap_or_default().to_owned();
+        let (numbers, kernel) = words.partition::<Vec<_>, _>(|word| word.parse::<usize>().is_ok());
+        Self {
+            name,
+            kernel: kernel.concat(),
+            numbers: numbers.iter().map(|word| word.parse().unwrap()).collect(),
+        }
+    }
+
+    fn launches(&self, kernel: &str) -> bool {
+        self.name == "launch" && self.kernel.starts_with(kernel)
+    }
+}
+
+/// The calls of each of three steps of `mini`, from the first batch's copy to the last update.
+fn steps(place: &Place) -> Vec<Vec<Call>> {
+    let line = format!(
+        "train --data fashion --epochs 1 --set batch={BATCH} --quiet --model mini --devices cuda:0,cuda:1 --out run"
+    );
+    let trace = place.path("trace");
+    let mut command = place.command(line.split(' '));
+    Done::of(command.env("CUDA_EMULATOR_TRACE", &trace)).succeeds();
+    let mut steps = vec![Vec::new()];
+    let mut updated = false;
+    for line in place.text("trace").lines() {
+        let call = Call::of(line);
+        let updates = call.launches("sgd_");
+        if updated && !updates && call.name != "free" {
+            steps.push(Vec::new());
+        }
+        updated = updates || updated && call.name == "free";
+        steps.last_mut().expect("there is one").push(call);
+    }
+    // What came before the first step stands with it, and what came after the last is validation.
+    let begins = |call: &Call| call.launches("augment_");
+    let first = steps[0].iter().position(begins).expect("a first batch");
+    steps[0].drain(..first);
+    assert_eq!(steps.len(), 4);
+    steps.pop();
+    steps
+}
+
+fn indices(calls: &[Call], which: impl Fn(&Call) -> bool) -> Vec<usize> {
+    (0..calls.len()).filter(|&i| which(&calls[i])).collect()
+}
+
+#[test]
+fn the_host_waits_once_a_step_for_the_loss_when_the_way_back_is_queued() {
+    for step in steps(&place!(24)) {
+        let reads = indices(&step, |call| call.name == "copy_to_host");
+        let waits = indices(&step, |call| call.name == "synchronize");
+        assert_eq!((reads.len(), waits.len()), (1, 1));
+        let read = reads[0];
+        // Four bytes of the first GPU, and the wait is for them.
+        assert_eq!(
+            (step[read].numbers.as_slice(), waits[0]),
+            (&[0, 4][..], read + 1)
+        );
+        let computes = |call: &Call| call.name == "launch" || call.name == "product";
+        let after = step[read..].iter().find(|call| computes(call));
+        assert!(after.is_some_and(|call| call.launches("sgd_")));
+        assert!(!step[..read].iter().any(|call| call.launches("sgd_")));
+        // The place in the queue that the copy waits for is before the way back.
+        let loss = indices(&step, |call| call.launches("nll_mean"))[0];
+        let mark = step[loss + 1..].iter().find(|call| call.name != "free");
+        assert!(mark.is_some_and(|call| call.name == "record"));
+    }
+}
+
+#[test]
+fn the_other_towers_half_crosses_where_a_layer_sees_both_and_nothing_else() {
+    let place = place!(24);
+    let line = format!("info --model mini --batch {BATCH} --devices cuda:0,cuda:1 --json");
+    let said = place.tandem(line.split(' ')).succeeds();
+    let info: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let layers = info["layers"].as_array().expect("layers");
+    let number = |value: &Value| value.as_u64().expect("a number") as usize;
+    let crossings = |layer: &Value| -> Vec<[usize; 3]> {
+        let all = layer["crossings"].as_array().expect("crossings");
+        let crossing = |c: &Value| {
+            let bytes = BATCH * number(&c["bytes"]);
+            [number(&c["from_tower"]), number(&c["to_tower"]), bytes]
+        };
+        all.iter().map(crossing).collect()
+    };
+    let forward = layers.iter().flat_map(crossings);
+    // The gradient takes the same way back.
+    let backward = layers.iter().rev().flat_map(crossings);
+    let backward = backward.map(|[from, to, bytes]| [to, from, bytes]);
+    let want: Vec<[usize; 3]> = forward.chain(backward).collect();
+    assert_eq!(
+        want.len(),
+        2 * 5,
+        "conv3 and fc5 in both towers, fc6 in one"
+    );
+    for step in steps(&place) {
+        let copies = indices(&step, |call| call.name == "copy_peer");
+        let got: Vec<_> = copies.iter().map(|&i| step[i].numbers.clone()).collect();
+        assert_eq!(got, want);
+    }
+}
+
+/// If products took their multiply-adds and all else no time, and a GPU waited where its queue says,
+/// two GPUs would take so much of the time of one.
+fn share_of_one_gpus_time(step: &[Call]) -> f64 {
+    let (mut clocks, mut work, mut recorded) = ([0; 2], 0, 0);
+    for call in step {
+        match (call.name.as_str(), call.numbers.as_slice()) {
+            ("product", [gpu, sizes @ ..]) => {
+                let cost: usize = sizes.iter().product();
+                clocks[*gpu] += cost;
+                work += cost;
+            }
+            // An event is waited for before the next one is recorded.
+            ("record", [gpu]) => recorded = clocks[*gpu],
+            ("wait", [gpu]) => clocks[*gpu] = clocks[*gpu].max(recorded),
+            _ => {}
+        }
+    }
+    clocks[0].max(clocks[1]) as f64 / work as f64
+}
+
+/// Were a tower to hand on its half only after it has computed conv3 and fc5 itself, it would be 0.63.
+#[test]
+fn both_gpus_compute_at_the_same_time() {
+    for step in steps(&place!(24)) {
+        let share = share_of_one_gpus_time(&step);
+        assert!((0.5..0.51).contains(&share), "{share}");
+    }
+}
