@@ -346,7 +346,8 @@ def compare():
             since = time.monotonic()
             row = bench("--model", model, "--mode", mode, "--batch", batch, "--precision", precision, *steps)
             note({"system": "Tandem", "mode": mode, "batch": batch, "precision": precision, **row}, since)
-        peer = [sys.executable, HERE / "pytorch_peer.py", "--mode", mode, "--batch", ",".join(map(str, batches)), *steps]
+        peer = [sys.executable, HERE / "pytorch_peer.py", "--mode", mode, *steps]
+        peer += ["--batch", ",".join(map(str, batches))]
         if options.emulated:
             peer += ["--device", "cpu"]
         else:
@@ -369,7 +370,8 @@ def compare():
 
 
 def setting(row):
-    compiled = {None: "", "no": "eager", "default": "compiled"}.get(row.get("compile"), f"compiled, {row.get('compile')}")
+    compiled = row.get("compile", "")
+    compiled = {"": "", "no": "eager", "default": "compiled"}.get(compiled, f"compiled, {compiled}")
     return ", ".join(word for word in [row.get("precision", ""), row.get("layout", ""), compiled] if word)
 
 
@@ -422,11 +424,12 @@ def aims(kernel_rows, compare_rows):
              f"{', '.join(failed)} failed" if failed else "")
     for batch in [128, 1024]:
         ours, theirs = (best(compare_rows, system, "train", batch) for system in ("Tandem", "PyTorch"))
-        missed = [row for row in compare_rows if (row["system"], row["mode"], row.get("batch")) == ("PyTorch", "train", batch)
-                  and "seconds_per_step" not in row]
+        missed = [row for row in compare_rows if "seconds_per_step" not in row
+                  and (row["system"], row["mode"], row.get("batch")) == ("PyTorch", "train", batch)]
         ratio = theirs["seconds_per_step"] / ours["seconds_per_step"] if ours and theirs else None
         note(f"a training step at batch {batch} faster than PyTorch's best way",
-             ratio and f"{ratio:.2f} times as fast ({setting(ours)} against {setting(theirs)})", bool(ratio) and ratio > 1,
+             ratio and f"{ratio:.2f} times as fast ({setting(ours)} against {setting(theirs)})",
+             bool(ratio) and ratio > 1,
              f"{len(missed)} of PyTorch's ways were not measured" if missed else "")
     return found
 
@@ -439,7 +442,8 @@ def kernel_table(rows):
             if not options.emulated:
                 rate = (f"{product / kernel['seconds'] / 1e12:.1f} TFLOP/s" if product
                         else f"{kernel['gigabytes_per_second']:.0f} GB/s")
-                speed = [f"{kernel['seconds'] * 1e6:.1f} µs", rate, "" if product else f"{kernel['share_of_copy']:.0%}"]
+                share = "" if product else f"{kernel['share_of_copy']:.0%}"
+                speed = [f"{kernel['seconds'] * 1e6:.1f} µs", rate, share]
             moves = f"{kernel['bytes'] / 1e6:.1f} MB"
             cells.append([row["mode"], kernel["operation"], kernel["kernel"], row["dtype"], moves, *speed])
     copies = [row["copy_gigabytes_per_second"] for row in rows if "copy_gigabytes_per_second" in row]
