@@ -63,7 +63,7 @@ cp scripts/gpu/accept.sh scripts/gpu/accept.py scripts/pytorch_peer.py "$fresh"
 say "running every operation under the emulator, for its results"
 results=$fresh/emulated-results.jsonl
 CARGO_MANIFEST_DIR=$PWD/crates/tandem-ops TANDEM_RESULTS=$results \
-    scripts/test-cuda-emulated.sh "$fresh/tests/tandem-ops/ops" on_cuda
+    scripts/test-cuda-emulated.sh "$fresh/tests/tandem-ops/ops"
 gzip -9 --no-name "$results"
 
 # What accept.sh says of the build, and looks for on the machine.

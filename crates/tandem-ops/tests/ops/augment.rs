@@ -62,6 +62,7 @@ mod on_gpu {
     use tandem_ops::random::philox;
 
     use crate::common::{gpu, values};
+    use crate::recorded::record;
 
     const SIDE: usize = 9;
     const COUNT: usize = 5;
@@ -162,6 +163,7 @@ mod on_gpu {
             let op = augment::Augment::new(crop, constants.clone(), dtype).unwrap();
             let got = op.forward(&bytes, &draws).unwrap();
             assert_eq!((got.dtype(), got.dims()), (dtype, &shape[..]), "{what}");
+            record(&format!("augmentation, {what}"), &got, 0.0, 0.0);
             // In f16 and bf16 the value of f32, rounded once.
             let want = values(&want.to_dtype(dtype).unwrap());
             for (at, (got, want)) in values(&got).iter().zip(want).enumerate() {

@@ -9,6 +9,7 @@ use tandem_ops::conv::Conv2d;
 use tandem_ops::dropout::{Dropout, DropoutRule};
 use tandem_ops::linear::Linear;
 use tandem_ops::lrn::{AlphaConvention, Lrn};
+use tandem_ops::lrn_max_pool::LrnMaxPool2d;
 use tandem_ops::max_pool::MaxPool2d;
 use tandem_ops::sgd::{Sgd, SgdRule};
 use tandem_ops::softmax_nll::{SoftmaxNll, softmax};
@@ -69,6 +70,19 @@ fn lrn_of_any_size_and_beta() {
             let y = op.forward(&t[0])?;
             let dx = op.bwd(&t[0], &y, &t[1])?.unwrap();
             Ok(vec![("y", y), ("dx", dx)])
+        });
+    }
+}
+
+/// Its gradient is not the CPU's in 16 bits, where a rounding may turn a tie.
+#[test]
+fn lrn_and_max_pooling_in_one() {
+    let lrn = Lrn::new(5, 2.0, 0.2, 0.75, AlphaConvention::Paper).unwrap();
+    let pool = MaxPool2d::new((3, 3), (2, 2), (0, 0), Rounding::Down).unwrap();
+    for (groups, shape) in [(1, [2, 7, 9, 11]), (2, [1, 96, 13, 13])] {
+        let op = LrnMaxPool2d::new(lrn.with_groups(groups).unwrap(), pool);
+        same("lrn and max pooling", &[&noise(25, &shape)], 1.0, |t| {
+            Ok(vec![("y", op.forward(&t[0])?)])
         });
     }
 }
