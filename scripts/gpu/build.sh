@@ -19,7 +19,8 @@ cd "$(dirname "$0")/../.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 folder=$target/gpu-acceptance
 export CUDA_COMPUTE_CAP=80
-eval "$(scripts/cuda-toolkit.sh)"
+toolkit=$(scripts/cuda-toolkit.sh)
+eval "$toolkit"
 
 say() { echo "gpu/build: $*" >&2; }
 

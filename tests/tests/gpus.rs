@@ -141,14 +141,18 @@ fn a_gpu_that_is_not_there_is_answered_with_those_that_are() {
 }
 
 #[test]
-fn too_little_memory_is_answered_with_what_a_step_needs_and_what_would_fit() {
-    let says = [
-        "cuda:0 has too little memory",
-        "a step of batch 8 needs",
-        "MiB were free; batch ",
-        " would fit (--batch ",
-    ];
-    fails(("CUDA_EMULATOR_MEMORY", "6000000"), "cuda:0", &says);
+fn too_little_memory_is_answered_with_what_a_step_needs_and_a_batch_that_fits() {
+    let little = ("CUDA_EMULATOR_MEMORY", "6000000");
+    let place = place!(32);
+    let line = |batch: &str, out: &str| {
+        format!("train --data fashion --epochs 1 --devices cuda:0 --batch {batch} --out {out}")
+    };
+    let run = |line: String| Done::of(place.command(line.split(' ')).env(little.0, little.1));
+    let says = ["cuda:0 has too little memory", "a step of batch 8 needs"];
+    let said = run(line("8", "full")).refused(1, &says).stderr;
+    let fits = said.split("MiB were free; batch ").nth(1);
+    let fits = fits.and_then(|text| text.split(" would fit").next());
+    run(line(fits.expect("a batch that fits"), "fits")).succeeds();
 }
 
 #[test]

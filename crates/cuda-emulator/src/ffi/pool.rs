@@ -66,6 +66,21 @@ pub unsafe extern "C" fn cuMemPoolSetAttribute(
     code(device_of(pool, POOL).map(|_| ()))
 }
 
+/// `cuMemPoolSetAccess`: accepted; which copies between devices work is said by
+/// `cuDeviceCanAccessPeer` and the faults.
+///
+/// # Safety
+///
+/// Pointers are valid as the CUDA documentation asks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemPoolSetAccess(
+    pool: Handle,
+    _map: *const c_void,
+    _count: usize,
+) -> CuResult {
+    code(device_of(pool, POOL).map(|_| ()))
+}
+
 /// `cuMemPoolGetAttribute` of the CUDA driver API.
 ///
 /// # Safety
