@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod augment;
 pub mod avg_pool;
+pub mod channels;
 pub mod conv;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -7,6 +7,7 @@
 pub(crate) mod augment;
 pub(crate) mod avg_pool;
 mod cache;
+pub(crate) mod channels;
 mod compile;
 pub(crate) mod conv;
 #[cfg(feature = "cudnn")]

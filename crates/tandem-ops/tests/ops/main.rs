@@ -6,6 +6,8 @@
 
 mod augment;
 mod avg_pool;
+#[cfg(feature = "cuda")]
+mod channels;
 mod common;
 mod conv;
 mod dropout;
