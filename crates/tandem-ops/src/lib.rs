@@ -28,6 +28,7 @@ mod real;
 pub mod sgd;
 pub mod softmax_nll;
 mod storage;
+pub mod upload;
 pub mod window;
 
 pub use activation::Activation;

@@ -33,6 +33,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Memory for a kernel's output: every element must be written before it is read.
+#[derive(Debug)]
 pub(crate) struct Buffer<T> {
     pub(super) slice: CudaSlice<T>,
 }

@@ -34,6 +34,7 @@ mod signature;
 pub(crate) mod softmax_nll;
 mod through_host;
 pub mod timing;
+pub(crate) mod upload;
 mod version;
 
 pub use compile::{Kernels, compile_all};

@@ -23,3 +23,5 @@ mod on_cuda;
 mod recorded;
 mod sgd;
 mod softmax_nll;
+#[cfg(feature = "cuda")]
+mod upload;
