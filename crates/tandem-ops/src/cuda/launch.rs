@@ -69,6 +69,19 @@ pub(super) fn pinned<T: DeviceRepr + ValidAsZeroBits>(
     .w()
 }
 
+/// Memory that is read, byte by byte.
+pub(super) fn as_bytes<'a, T: CudaDType>(view: &CudaView<'a, T>) -> CudaView<'a, u8> {
+    // SAFETY: the elements are plain numbers, whose bytes are values of u8.
+    unsafe { view.transmute(view.len() * size_of::<T>()) }.expect("as many bytes as it has")
+}
+
+/// The same of memory that is written.
+pub(super) fn as_bytes_mut<T: CudaDType>(buffer: &mut Buffer<T>) -> CudaViewMut<'_, u8> {
+    let bytes = buffer.slice.num_bytes();
+    // SAFETY: as above, and every pattern of bits is a value of a plain number.
+    unsafe { buffer.slice.transmute_mut(bytes) }.expect("as many bytes as it has")
+}
+
 /// Something a kernel takes.
 pub(super) trait Argument {
     fn kind(&self) -> Kind;
