@@ -1,5 +1,5 @@
-//! What a training step asks of two GPUs, as the emulator writes it down (`CUDA_EMULATOR_TRACE`): the
-//! host waits for the loss alone, only what the specification says crosses between the GPUs, and
+//! What a training step asks of its GPUs, as the emulator writes it down (`CUDA_EMULATOR_TRACE`): the
+//! host waits for the loss alone, only what the specification says crosses between two, and
 //! neither waits while it could compute.
 #![cfg(feature = "cuda")]
 
@@ -32,10 +32,12 @@ impl Call {
     }
 }
 
+const TWO: &str = "cuda:0,cuda:1";
+
 /// The calls of each of three steps of `mini`, from the first batch's copy to the last update.
-fn steps(place: &Place) -> Vec<Vec<Call>> {
+fn steps(place: &Place, devices: &str) -> Vec<Vec<Call>> {
     let line = format!(
-        "train --data fashion --epochs 1 --set batch={BATCH} --quiet --model mini --devices cuda:0,cuda:1 --out run"
+        "train --data fashion --epochs 1 --set batch={BATCH} --quiet --model mini --devices {devices} --out run"
     );
     let trace = place.path("trace");
     let mut command = place.command(line.split(' '));
@@ -66,7 +68,8 @@ fn indices(calls: &[Call], which: impl Fn(&Call) -> bool) -> Vec<usize> {
 
 #[test]
 fn the_host_waits_once_a_step_for_the_loss_when_the_way_back_is_queued() {
-    for step in steps(&place!(24)) {
+    let one = steps(&place!(24), "cuda:0");
+    for step in one.into_iter().chain(steps(&place!(24), TWO)) {
         let reads = indices(&step, |call| call.name == "copy_to_host");
         let waits = indices(&step, |call| call.name == "synchronize");
         assert_eq!((reads.len(), waits.len()), (1, 1));
@@ -113,7 +116,7 @@ fn the_other_towers_half_crosses_where_a_layer_sees_both_and_nothing_else() {
         2 * 5,
         "conv3 and fc5 in both towers, fc6 in one"
     );
-    for step in steps(&place) {
+    for step in steps(&place, TWO) {
         let copies = indices(&step, |call| call.name == "copy_peer");
         let got: Vec<_> = copies.iter().map(|&i| step[i].numbers.clone()).collect();
         assert_eq!(got, want);
@@ -143,7 +146,7 @@ fn share_of_one_gpus_time(step: &[Call]) -> f64 {
 /// Were a tower to hand on its half only after it has computed conv3 and fc5 itself, it would be 0.63.
 #[test]
 fn both_gpus_compute_at_the_same_time() {
-    for step in steps(&place!(24)) {
+    for step in steps(&place!(24), TWO) {
         let share = share_of_one_gpus_time(&step);
         assert!((0.5..0.51).contains(&share), "{share}");
     }

@@ -85,12 +85,15 @@ fn the_trace() {
         );
         ok(cuMemcpyDtoHAsync_v2(pinned.byte_add(8), b, 8, stream));
         since("a copy to pinned memory", &["copy_to_host 1 8"]);
-        ok(cuMemcpyDtoHAsync_v2(
-            plain.as_mut_ptr().cast(),
-            b,
-            16,
-            stream,
-        ));
+        ok(cuMemcpyHtoDAsync_v2(b, pinned.byte_add(8), 8, stream));
+        since("a copy from pinned memory", &["copy_to_device 1 8"]);
+        let memory = plain.as_mut_ptr().cast();
+        ok(cuMemcpyHtoDAsync_v2(b, memory, 16, stream));
+        since(
+            "a copy from memory that is not pinned",
+            &["copy_to_device 1 16", "synchronize 1"],
+        );
+        ok(cuMemcpyDtoHAsync_v2(memory, b, 16, stream));
         since(
             "a copy to memory that is not pinned",
             &["copy_to_host 1 16", "synchronize 1"],

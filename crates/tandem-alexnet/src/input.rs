@@ -54,8 +54,7 @@ impl Feed {
             for device in devices {
                 if gpus.iter().all(|(other, _)| !other.same_device(device)) {
                     let constants = constants(normalise, preprocess, device)?;
-                    let op = Augment::new(crop, constants, dtype);
-                    gpus.push((device.clone(), op.map_err(candle_core::Error::wrap)?));
+                    gpus.push((device.clone(), Augment::new(crop, constants, dtype)?));
                 }
             }
         }
@@ -85,10 +84,8 @@ impl Feed {
                 draws,
             } => {
                 let draws: Vec<augment::Draw> = draws.iter().map(draw).collect();
-                let copies = self.gpus.iter().map(|(device, op)| {
-                    let bytes = Tensor::from_slice(&bytes, &shape[..], device)?;
-                    op.forward(&bytes, &draws)
-                });
+                let bytes = Tensor::from_vec(bytes, &shape[..], &Device::Cpu)?;
+                let copies = self.gpus.iter().map(|(_, op)| op.forward(&bytes, &draws));
                 Ok(Input(copies.collect::<Result<_>>()?))
             }
         }

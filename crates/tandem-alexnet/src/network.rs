@@ -21,6 +21,7 @@ pub use gradients::Gradients;
 use shares::Share;
 use tandem_ops::readback::{Readback, Scalar};
 use tandem_ops::softmax_nll::SoftmaxNll;
+use tandem_ops::upload::Upload;
 
 use crate::error::NetworkError;
 use crate::input::Input;
@@ -42,7 +43,9 @@ pub struct Network {
     placement: Placement,
     devices: Vec<Device>,
     transfer: Transfer,
-    /// On the first device, where the loss is: how it is read, and its gradient for itself.
+    /// On the first device, where the loss is: how labels get there, how it is read, and its gradient
+    /// for itself.
+    labels: Upload,
     readback: Readback,
     one: Tensor,
 }
@@ -96,6 +99,7 @@ impl Network {
             precision: Precision::F32,
             placement: placement.clone(),
             transfer: Transfer::between(&devices)?,
+            labels: Upload::to(&devices[0])?,
             readback: Readback::of(&devices[0])?,
             one: Tensor::ones((), DType::F32, &devices[0])?,
             devices,
@@ -181,8 +185,7 @@ impl Network {
         done: LayerDone<'_>,
     ) -> Result<Outcome> {
         let mut tape = Vec::new();
-        // Before the layers: a copy from the host may wait for what is queued.
-        let labels = &labels.to_device(&self.devices[0])?;
+        let labels = &self.labels.tensor(labels)?;
         let logits = self.run(&x.into(), pass, |trace| tape.push(trace), done)?;
         let nll = SoftmaxNll;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;

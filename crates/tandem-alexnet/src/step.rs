@@ -4,6 +4,7 @@
 use candle_core::{CustomOp1, CustomOp3, Result, Tensor};
 use tandem_ops::Activation as Fused;
 use tandem_ops::avg_pool::AvgPool2d;
+use tandem_ops::channels;
 use tandem_ops::conv::Conv2d;
 use tandem_ops::dropout::{Dropout, DropoutRule};
 use tandem_ops::linear::Linear;
@@ -224,7 +225,7 @@ fn by_tower(
             let parts = many
                 .iter()
                 .enumerate()
-                .map(|(tower, mask)| f(mask, &x.narrow(1, tower * width, width)?.contiguous()?));
+                .map(|(tower, mask)| f(mask, &channels::part(x, tower * width, width)?));
             Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
         }
     }

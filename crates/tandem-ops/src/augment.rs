@@ -10,6 +10,7 @@
 //! it is the reference, and in f32 both give the same bits.
 
 use crate::error::OpError;
+use crate::upload::Upload;
 use candle_core::{DType, Result, Tensor};
 
 /// From bytes, 0 to 255, to values.
@@ -35,7 +36,7 @@ pub struct Draw {
 }
 
 /// The operation's parameters.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[cfg_attr(
     not(feature = "cuda"),
     expect(dead_code, reason = "GPUs read the type")
@@ -44,6 +45,7 @@ pub struct Augment {
     crop: usize,
     normalise: Normalise,
     dtype: DType,
+    upload: Upload,
 }
 
 /// Sizes of one application.
@@ -62,25 +64,22 @@ impl Augment {
     /// and lie on the GPU that is to compute.
     ///
     /// # Errors
-    /// When the crop is zero, or an element type is another.
-    pub fn new(
-        crop: usize,
-        normalise: Normalise,
-        dtype: DType,
-    ) -> std::result::Result<Self, OpError> {
+    /// When the crop is zero, an element type is another, or the GPU fails.
+    pub fn new(crop: usize, normalise: Normalise, dtype: DType) -> Result<Self> {
         let (Normalise::Mean(constants) | Normalise::Affine(constants)) = &normalise;
         if crop == 0 || constants.dtype() != DType::F32 {
             let what = format!(
                 "the crop is {crop} and the constants are {:?}; they must be at least 1, and F32",
                 constants.dtype()
             );
-            return Err(OpError::parameter("augment", what));
+            return Err(OpError::parameter("augment", what).into());
         }
         if !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
             let what = format!("values are F32, F16 or BF16, not {dtype:?}");
-            return Err(OpError::parameter("augment", what));
+            return Err(OpError::parameter("augment", what).into());
         }
         Ok(Self {
+            upload: Upload::to(constants.device())?,
             crop,
             normalise,
             dtype,
@@ -88,22 +87,28 @@ impl Augment {
     }
 
     /// The views `draws` of pictures `x (N, side, side, C)`, u8: `(N · views, C, crop, crop)`, as many
-    /// views a picture as there are draws a picture.
+    /// views a picture as there are draws a picture. Pictures of the host are sent to the GPU with the
+    /// draws, and the host does not wait for what is queued there; see [`Upload`].
     ///
     /// # Errors
-    /// When shapes or draws do not fit, or `x` is not on the GPU of the constants.
+    /// When shapes or draws do not fit, or the constants are not on a GPU.
     pub fn forward(&self, x: &Tensor, draws: &[Draw]) -> Result<Tensor> {
         let sizes = self.sizes(x, draws)?;
         #[cfg(feature = "cuda")]
-        if x.device().is_cuda() {
-            return self.on_gpu(sizes, &x.contiguous()?, draws);
+        if self.constants().device().is_cuda() {
+            return self.on_gpu(sizes, x, draws);
         }
-        let what = "x must be on a GPU; on the CPU the loader computes this as it makes a batch";
+        let what = "it must be on a GPU; on the CPU the loader computes this as it makes a batch";
         Err(OpError::shape("augment", what, format!("{sizes:?}")).into())
     }
 
-    fn sizes(&self, x: &Tensor, draws: &[Draw]) -> std::result::Result<Sizes, OpError> {
+    fn constants(&self) -> &Tensor {
         let (Normalise::Mean(constants) | Normalise::Affine(constants)) = &self.normalise;
+        constants
+    }
+
+    fn sizes(&self, x: &Tensor, draws: &[Draw]) -> std::result::Result<Sizes, OpError> {
+        let constants = self.constants();
         let fail = |what: &str| {
             let (x, constants) = (x.dims(), constants.dims());
             let shapes = format!(
@@ -152,18 +157,22 @@ impl Augment {
     fn on_gpu(&self, sizes: Sizes, x: &Tensor, draws: &[Draw]) -> Result<Tensor> {
         use crate::cuda::augment::{Constants, apply};
         use crate::storage::{on_cuda, with_cuda};
+        use candle_core::Device;
         let places = draws
             .iter()
             .flat_map(|draw| [draw.top, draw.left, u32::from(draw.mirrored)])
             .collect();
         let shifts = draws.iter().flat_map(|draw| draw.shift).collect();
-        let places = Tensor::from_vec(places, (draws.len(), 3), x.device())?;
-        let shifts = Tensor::from_vec(shifts, (draws.len(), 3), x.device())?;
-        let (constants, kind) = match &self.normalise {
-            Normalise::Mean(mean) => (mean.contiguous()?, Constants::Mean),
-            Normalise::Affine(affine) => (affine.contiguous()?, Constants::Affine),
+        let x = self.upload.tensor(x)?.contiguous()?;
+        let sent = |values: Tensor| self.upload.tensor(&values);
+        let places = sent(Tensor::from_vec(places, (draws.len(), 3), &Device::Cpu)?)?;
+        let shifts = sent(Tensor::from_vec(shifts, (draws.len(), 3), &Device::Cpu)?)?;
+        let kind = match &self.normalise {
+            Normalise::Mean(_) => Constants::Mean,
+            Normalise::Affine(_) => Constants::Affine,
         };
-        let inputs = [x, &places, &shifts, &constants].map(Some);
+        let constants = self.constants().contiguous()?;
+        let inputs = [&x, &places, &shifts, &constants].map(Some);
         let y = with_cuda("augment", &inputs, |t| match *t {
             [Some(x), Some(places), Some(shifts), Some(constants)] => {
                 apply(sizes, kind, self.dtype, x, places, shifts, constants)

@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod augment;
 pub mod avg_pool;
+pub mod channels;
 pub mod conv;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -27,6 +28,7 @@ mod real;
 pub mod sgd;
 pub mod softmax_nll;
 mod storage;
+pub mod upload;
 pub mod window;
 
 pub use activation::Activation;

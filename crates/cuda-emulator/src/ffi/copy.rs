@@ -22,6 +22,11 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], Status
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
 }
 
+/// What the host does for a copy from or to its `memory`: a GPU reaches pinned memory only by itself.
+fn reached(memory: *const c_void, host: Host) -> Host {
+    if is_pinned(memory) { host } else { Host::Waits }
+}
+
 fn to_device(to: CuDevicePtr, from: *const c_void, size: usize, host: Host) -> CuResult {
     if size == 0 {
         return Status::SUCCESS.0;
@@ -31,7 +36,7 @@ fn to_device(to: CuDevicePtr, from: *const c_void, size: usize, host: Host) -> C
         driver().write(to, unsafe { bytes(from, size) }?)?;
         let device = driver().owner(to)?;
         driver().trace(Call::CopyToDevice(device, size));
-        wait_if(host, device);
+        wait_if(reached(from, host), device);
         Ok(())
     })())
 }
@@ -51,8 +56,7 @@ fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize, host: Host) -> CuRes
         unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size) };
         let device = driver().owner(from)?;
         driver().trace(Call::CopyToHost(device, size));
-        // A GPU copies by itself to pinned memory only.
-        wait_if(if is_pinned(to) { host } else { Host::Waits }, device);
+        wait_if(reached(to, host), device);
         Ok(())
     })())
 }

@@ -1,6 +1,7 @@
 //! Pictures to every tower, activations from all towers to one, and their gradient from one to all.
 
 use candle_core::{Result, Tensor};
+use tandem_ops::channels;
 
 use super::Network;
 use crate::input::Input;
@@ -62,7 +63,7 @@ impl Network {
         let width = whole.dim(1)? / parts;
         (0..parts)
             .map(|part| {
-                let part_here = whole.narrow(1, part * width, width)?.contiguous()?;
+                let part_here = channels::part(whole, part * width, width)?;
                 self.transfer.send(&part_here, &self.devices[part])
             })
             .collect()

@@ -33,6 +33,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Memory for a kernel's output: every element must be written before it is read.
+#[derive(Debug)]
 pub(crate) struct Buffer<T> {
     pub(super) slice: CudaSlice<T>,
 }
@@ -66,6 +67,19 @@ pub(super) fn pinned<T: DeviceRepr + ValidAsZeroBits>(
             .alloc_pinned_with_flags(len.max(1), portable)
     }
     .w()
+}
+
+/// Memory that is read, byte by byte.
+pub(super) fn as_bytes<'a, T: CudaDType>(view: &CudaView<'a, T>) -> CudaView<'a, u8> {
+    // SAFETY: the elements are plain numbers, whose bytes are values of u8.
+    unsafe { view.transmute(view.len() * size_of::<T>()) }.expect("as many bytes as it has")
+}
+
+/// The same of memory that is written.
+pub(super) fn as_bytes_mut<T: CudaDType>(buffer: &mut Buffer<T>) -> CudaViewMut<'_, u8> {
+    let bytes = buffer.slice.num_bytes();
+    // SAFETY: as above, and every pattern of bits is a value of a plain number.
+    unsafe { buffer.slice.transmute_mut(bytes) }.expect("as many bytes as it has")
 }
 
 /// Something a kernel takes.

@@ -7,6 +7,7 @@
 pub(crate) mod augment;
 pub(crate) mod avg_pool;
 mod cache;
+pub(crate) mod channels;
 mod compile;
 pub(crate) mod conv;
 #[cfg(feature = "cudnn")]
@@ -33,6 +34,7 @@ mod signature;
 pub(crate) mod softmax_nll;
 mod through_host;
 pub mod timing;
+pub(crate) mod upload;
 mod version;
 
 pub use compile::{Kernels, compile_all};

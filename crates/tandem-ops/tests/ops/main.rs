@@ -6,6 +6,8 @@
 
 mod augment;
 mod avg_pool;
+#[cfg(feature = "cuda")]
+mod channels;
 mod common;
 mod conv;
 mod dropout;
@@ -21,3 +23,5 @@ mod on_cuda;
 mod recorded;
 mod sgd;
 mod softmax_nll;
+#[cfg(feature = "cuda")]
+mod upload;
