@@ -42,17 +42,17 @@ pub struct Holding {
 
 impl Holding {
     /// Memory that a training step of `batch` pictures needs here: weights and velocities in f32, in
-    /// bf16 a copy of the weights; gradients; the pictures, as bytes and as values; every layer's
-    /// output, kept for the way back, with what arrived from other places twice, as it came and
-    /// joined; the gradients in flight; what a convolution works in, which has a bound. The device's
-    /// own share (its context, cuBLAS) comes on top.
+    /// bf16 a copy of the weights; gradients; the pictures, as values, and as bytes with two batches
+    /// on their way; every layer's output, kept for the way back, with what arrived from other places
+    /// twice, as it came and joined; the gradients in flight; what a convolution works in, which has a
+    /// bound. The device's own share (its context, cuBLAS) comes on top.
     pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
         let kept = self.input + self.activations + 2 * self.received + self.passing;
         let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
         let part = part.clamp(1, batch.max(1));
         // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
         (12 * self.parameters)
-            .saturating_add(self.input.saturating_mul(batch))
+            .saturating_add((3 * self.input).saturating_mul(batch))
             .saturating_add(precision.bytes(kept.saturating_mul(batch)))
             .saturating_add(precision.bytes((self.unfolded + self.multiplied) * part))
     }

@@ -41,8 +41,8 @@ pub enum Route {
     Host,
 }
 
-/// `tensor` on another device. Two GPUs go on working at the same time; the host does not wait,
-/// but on the route through itself.
+/// `tensor` on another device. Two GPUs go on working at the same time, and the host waits for
+/// neither.
 pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
     match (tensor.device(), to, route) {
         (Device::Cuda(from), Device::Cuda(onto), Route::Peer | Route::Driver)
