@@ -15,6 +15,7 @@
 # cuDNN 9 is looked for too, and its wheel, some 800 MB, is installed into target/cudnn if there is
 # none.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 WHEELS=(
@@ -88,7 +89,7 @@ wheels() {
         link_plain_names "$fresh/nvidia/$part"
         echo "$pins" >"$fresh/installed"
         rm -rf "$root"
-        mv "$fresh" "$root"
+        mv -T "$fresh" "$root"
     fi
     echo "$root/nvidia/$part"
 }
@@ -99,7 +100,7 @@ from_wheels() {
 
 # Nothing where the linker finds cuDNN by itself.
 cudnn_from_wheel() {
-    if [ -e "$home/lib64/libcudnn.so" ] || ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so '; then
+    if [ -e "$home/lib64/libcudnn.so" ] || ldconfig -p 2>/dev/null | grep 'libcudnn\.so ' >/dev/null; then
         return
     fi
     wheels cudnn cudnn "install cuDNN 9 for CUDA 13 instead" "$CUDNN"
@@ -110,7 +111,7 @@ compute_cap() {
         echo "$CUDA_COMPUTE_CAP"
     elif command -v nvidia-smi >/dev/null; then
         nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
-            head -n 1 | tr -d '. \n'
+            head -n 1 | tr -d '. \n' | grep -x '[0-9]*'
     fi
 }
 
@@ -137,10 +138,11 @@ if [ -n "$cudnn" ]; then
     cudnn=$(cudnn_from_wheel)
 fi
 
-cap=$(compute_cap)
+# An nvidia-smi without a driver fails, and says so where the answer would be.
+cap=$(compute_cap) || cap=
 # What the linker looks through. A driver's own libcuda comes before the stub.
 libraries="$home/lib64"
-if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so '; then
+if ! ldconfig -p 2>/dev/null | grep 'libcuda\.so ' >/dev/null; then
     if [ ! -e "$home/lib64/stubs/libcuda.so" ]; then
         make_stub "$home"
     fi

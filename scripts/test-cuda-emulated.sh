@@ -8,7 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # Candle's own kernels are compiled for this; 8-bit floats, which the emulator lacks, begin at 89.
 export CUDA_COMPUTE_CAP=80
-eval "$(scripts/cuda-toolkit.sh)"
+# NVIDIA's wheels, whose version the emulator has: the system's CUDA may be another.
+toolkit=$(scripts/cuda-toolkit.sh --wheels)
+eval "$toolkit"
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
 emulator=$target/cuda-emulator

@@ -20,7 +20,8 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 folder=$target/gpu-acceptance
 commit=$(git describe --always --dirty --abbrev=12)
 export CUDA_COMPUTE_CAP=80
-eval "$(scripts/cuda-toolkit.sh)"
+toolkit=$(scripts/cuda-toolkit.sh)
+eval "$toolkit"
 
 say() { echo "gpu/build: $*" >&2; }
 

@@ -88,6 +88,9 @@ fn a_value_out_of_bounds_is_wrong_usage_and_its_bounds_are_named() {
         "train --set epochs=0",
         &["epochs is 0", "1 or more"],
     );
+    for line in ["train --set precision=bf16", "info --precision bf16"] {
+        typed(&place, line, &["bf16 is for GPUs", "cuda:0"]);
+    }
     typed(&place, "train --set batch=many", &["batch"]);
     typed(
         &place,

@@ -68,6 +68,25 @@ fn the_same_run_twice_has_the_same_bytes() {
     }
 }
 
+/// 20 steps in bf16, each with a checkpoint: of f32 weights and velocities, so nothing is lost.
+#[test]
+fn a_run_in_bf16_that_is_killed_ends_in_the_same_bytes() {
+    let place = place!(32);
+    let line = |out| {
+        let run = "train --data fashion --model tiny.toml --devices cuda:0,cuda:1 --batch 8 --epochs 5 --quiet";
+        format!("{run} --set precision=bf16 --set checkpoint_every_steps=1 --out {out}")
+    };
+    place.tandem(line("whole").split(' ')).succeeds();
+    let mut running = place.start(line("run").split(' '));
+    assert!(running.wait_for_lines(&place.path("run"), 7));
+    assert!(running.kill(), "it was killed under way");
+    place.tandem(["train", "--resume", "run"]).succeeds();
+    for file in ["last.safetensors", "best.safetensors", "metrics.jsonl"] {
+        let read = |out| place.read(format!("{out}/{file}"));
+        assert!(read("whole") == read("run"), "{file} differs");
+    }
+}
+
 #[test]
 fn what_one_placement_saved_another_reads() {
     let place = place!(32);
@@ -122,14 +141,18 @@ fn a_gpu_that_is_not_there_is_answered_with_those_that_are() {
 }
 
 #[test]
-fn too_little_memory_is_answered_with_what_a_step_needs_and_what_would_fit() {
-    let says = [
-        "cuda:0 has too little memory",
-        "a step of batch 8 needs",
-        "MiB were free; batch ",
-        " would fit (--batch ",
-    ];
-    fails(("CUDA_EMULATOR_MEMORY", "6000000"), "cuda:0", &says);
+fn too_little_memory_is_answered_with_what_a_step_needs_and_a_batch_that_fits() {
+    let little = ("CUDA_EMULATOR_MEMORY", "6000000");
+    let place = place!(32);
+    let line = |batch: &str, out: &str| {
+        format!("train --data fashion --epochs 1 --devices cuda:0 --batch {batch} --out {out}")
+    };
+    let run = |line: String| Done::of(place.command(line.split(' ')).env(little.0, little.1));
+    let says = ["cuda:0 has too little memory", "a step of batch 8 needs"];
+    let said = run(line("8", "full")).refused(1, &says).stderr;
+    let fits = said.split("MiB were free; batch ").nth(1);
+    let fits = fits.and_then(|text| text.split(" would fit").next());
+    run(line(fits.expect("a batch that fits"), "fits")).succeeds();
 }
 
 #[test]

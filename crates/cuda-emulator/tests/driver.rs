@@ -5,7 +5,9 @@ mod rig;
 use std::ptr::null_mut;
 
 use cuda_emulator::driver::driver;
-use cuda_emulator::ffi::{blas::*, context::*, memory::*, module::*, random::*, stream::*};
+use cuda_emulator::ffi::{
+    blas::*, context::*, copy::*, device::*, memory::*, module::*, random::*, stream::*,
+};
 use rig::app::{App, error_name, ok};
 
 #[test]

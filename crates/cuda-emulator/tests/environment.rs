@@ -6,7 +6,9 @@ use std::ffi::CString;
 use std::process::Command;
 use std::ptr::null_mut;
 
-use cuda_emulator::ffi::{blas::*, context::*, memory::*, module::*, random::*, stream::*};
+use cuda_emulator::ffi::{
+    blas::*, context::*, copy::*, device::*, memory::*, module::*, random::*, stream::*,
+};
 use rig::app::{App, error_name, ok};
 
 /// Runs `body` in a process of its own, which is started with the variable and runs `test` again.

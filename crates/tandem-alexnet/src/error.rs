@@ -148,7 +148,7 @@ pub enum PlacementError {
     #[error("{devices} devices for {towers} towers: give one device for all towers, or {towers}")]
     Count { devices: usize, towers: usize },
     #[error(
-        "the CPU computes in f32: say cuda:0, or one for each tower, for precision=bf16, or else precision=f32"
+        "precision bf16 is for GPUs, and the CPU computes in f32: say precision=f32, or devices as cuda:0"
     )]
     Precision,
     #[error(

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 /// How tensors travel between the devices of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transfer {
-    /// From device to device, or there is one device.
+    /// As the driver does it, from device to device where it can; or there is one device.
     Direct,
     /// Through the host's memory: two GPUs that do not hand tensors over faithfully.
     Host,
@@ -37,7 +37,8 @@ impl Transfer {
     pub(crate) fn send(self, tensor: &Tensor, device: &Device) -> Result<Tensor> {
         use tandem_ops::cuda::device::{Route, send};
         let route = match self {
-            Self::Direct => Route::Direct,
+            // `send` takes the driver's two routes alike.
+            Self::Direct => Route::Peer,
             Self::Host => Route::Host,
         };
         send(tensor, device, route)

@@ -47,9 +47,9 @@ impl Failure {
 
     /// A library's error over something typed; exit code 2.
     pub fn from_typing(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let error = anyhow::Error::new(error);
         Self {
-            what: format!("{error:#}"),
+            // The libraries' errors say in their own words what caused them.
+            what: error.to_string(),
             hint: None,
             kind: Kind::Usage,
         }
@@ -102,7 +102,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         )
         || matches!(
             find::<PlacementError>(error),
-            Some(PlacementError::Count { .. })
+            Some(PlacementError::Count { .. } | PlacementError::Precision)
         )
 }
 

@@ -8,6 +8,24 @@ use {
     candle_core::cuda_backend::cudarc::driver::sys::CUresult as Code,
 };
 
+/// Errors after which the driver answers nothing else until the program starts anew.
+#[cfg(feature = "cuda")]
+const LOST: [Code; 13] = [
+    Code::CUDA_ERROR_DEVICE_UNAVAILABLE,
+    Code::CUDA_ERROR_ECC_UNCORRECTABLE,
+    Code::CUDA_ERROR_NVLINK_UNCORRECTABLE,
+    Code::CUDA_ERROR_ILLEGAL_ADDRESS,
+    Code::CUDA_ERROR_LAUNCH_TIMEOUT,
+    Code::CUDA_ERROR_CONTEXT_IS_DESTROYED,
+    Code::CUDA_ERROR_ASSERT,
+    Code::CUDA_ERROR_HARDWARE_STACK_ERROR,
+    Code::CUDA_ERROR_ILLEGAL_INSTRUCTION,
+    Code::CUDA_ERROR_MISALIGNED_ADDRESS,
+    Code::CUDA_ERROR_INVALID_ADDRESS_SPACE,
+    Code::CUDA_ERROR_LAUNCH_FAILED,
+    Code::CUDA_ERROR_UNKNOWN,
+];
+
 /// What became of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -33,10 +51,11 @@ impl Fault {
     #[cfg(feature = "cuda")]
     fn of_cuda(error: &CudaError) -> Option<Self> {
         match error {
-            CudaError::Cuda(error) | CudaError::Load { cuda: error, .. } => Some(match error.0 {
-                Code::CUDA_ERROR_OUT_OF_MEMORY => Self::OutOfMemory,
-                _ => Self::Lost { code: name(*error) },
-            }),
+            CudaError::Cuda(error) | CudaError::Load { cuda: error, .. } => match error.0 {
+                Code::CUDA_ERROR_OUT_OF_MEMORY => Some(Self::OutOfMemory),
+                code if LOST.contains(&code) => Some(Self::Lost { code: name(*error) }),
+                _ => None,
+            },
             CudaError::Cublas(error) => match error.0 {
                 Blas::CUBLAS_STATUS_ALLOC_FAILED => Some(Self::OutOfMemory),
                 Blas::CUBLAS_STATUS_EXECUTION_FAILED | Blas::CUBLAS_STATUS_INTERNAL_ERROR => {
@@ -70,5 +89,7 @@ mod tests {
         let lost = Fault::of(&cuda(Code::CUDA_ERROR_LAUNCH_FAILED));
         let code = "CUDA_ERROR_LAUNCH_FAILED".to_owned();
         assert_eq!(lost, Some(Fault::Lost { code }));
+        let other = Fault::of(&cuda(Code::CUDA_ERROR_INVALID_PTX));
+        assert_eq!(other, None, "a kernel that does not load is no lost GPU");
     }
 }

@@ -1,50 +1,33 @@
-//! Memory: allocation, copies, fills.
+//! Memory: of devices, and pinned memory of the host.
 
+use std::collections::BTreeMap;
 use std::ffi::{c_uint, c_void};
+use std::sync::{Mutex, PoisonError};
 
 use super::{CuDevicePtr, CuResult, Handle, code, id, put};
 use crate::driver::{Call, Status, driver};
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 /// Pinned host memory: address to its bytes.
 static PINNED: Mutex<BTreeMap<usize, Box<[u64]>>> = Mutex::new(BTreeMap::new());
 
-/// What the host does until a copy is done.
+/// What the host does until the device is done.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Host {
+pub(super) enum Host {
     Waits,
     GoesOn,
 }
 
-fn is_pinned(memory: *const c_void) -> bool {
+pub(super) fn is_pinned(memory: *const c_void) -> bool {
     let pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
     let at_or_before = pinned.range(..=memory as usize).next_back();
     at_or_before
         .is_some_and(|(start, block)| (memory as usize) < start + size_of_val::<[u64]>(block))
 }
 
-fn wait_if(host: Host, device: usize) {
+pub(super) fn wait_if(host: Host, device: usize) {
     if host == Host::Waits {
         driver().trace(Call::Synchronize(device));
     }
-}
-
-/// Bytes at a pointer of the caller's.
-///
-/// # Safety
-///
-/// `data` is valid for reading `size` bytes, or `size` is zero.
-unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], Status> {
-    if size == 0 {
-        return Ok(&[]);
-    }
-    if data.is_null() {
-        return Err(Status::INVALID_VALUE);
-    }
-    // SAFETY: not null, and the caller vouches for the rest.
-    Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
 }
 
 fn allocate(address: *mut CuDevicePtr, size: usize, device: Result<usize, Status>) -> CuResult {
@@ -66,67 +49,6 @@ fn free(address: CuDevicePtr, host: Host) -> CuResult {
         let device = driver().owner(address)?;
         driver().trace(Call::Free(device));
         wait_if(host, device);
-        Ok(())
-    })())
-}
-
-fn to_device(to: CuDevicePtr, from: *const c_void, size: usize, host: Host) -> CuResult {
-    if size == 0 {
-        return Status::SUCCESS.0;
-    }
-    code((|| {
-        // SAFETY: the caller of the C function vouches for the pointer.
-        driver().write(to, unsafe { bytes(from, size) }?)?;
-        let device = driver().owner(to)?;
-        driver().trace(Call::CopyToDevice(device, size));
-        wait_if(host, device);
-        Ok(())
-    })())
-}
-
-fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize, host: Host) -> CuResult {
-    if size == 0 {
-        return Status::SUCCESS.0;
-    }
-    if to.is_null() {
-        return Status::INVALID_VALUE.0;
-    }
-    code((|| {
-        // The caller's memory may never have been written, so it is filled from a buffer of ours.
-        let mut buffer = vec![0; size];
-        driver().read(from, &mut buffer)?;
-        // SAFETY: the caller of the C function vouches for `size` bytes at `to`.
-        unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size) };
-        let device = driver().owner(from)?;
-        driver().trace(Call::CopyToHost(device, size));
-        // A GPU copies by itself to pinned memory only.
-        wait_if(if is_pinned(to) { host } else { Host::Waits }, device);
-        Ok(())
-    })())
-}
-
-fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize) -> CuResult {
-    if size == 0 {
-        return Status::SUCCESS.0;
-    }
-    code((|| {
-        driver().copy(to, from, size as u64)?;
-        driver().trace(match (driver().owner(from)?, driver().owner(to)?) {
-            (source, target) if source == target => Call::Copy(source, size),
-            (source, target) => Call::CopyPeer(source, target, size),
-        });
-        Ok(())
-    })())
-}
-
-fn fill(address: CuDevicePtr, pattern: &[u8], count: usize) -> CuResult {
-    if count == 0 {
-        return Status::SUCCESS.0;
-    }
-    code((|| {
-        driver().fill(address, pattern, count as u64)?;
-        let device = driver().owner(address)?;
-        driver().trace(Call::Set(device, pattern.len() * count));
         Ok(())
     })())
 }
@@ -230,12 +152,8 @@ pub unsafe extern "C" fn cuMemHostAlloc(
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAllocHost_v2(memory: *mut *mut c_void, size: usize) -> CuResult {
-    let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
-    let start = block.as_mut_ptr();
-    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    pinned.insert(start as usize, block);
-    // SAFETY: the caller vouches for the pointer.
-    code(unsafe { put(memory, start.cast()) })
+    // SAFETY: the same as ours.
+    unsafe { cuMemHostAlloc(memory, size, 0) }
 }
 
 /// `cuMemFreeHost` of the CUDA driver API.
@@ -274,207 +192,4 @@ pub unsafe extern "C" fn cuMemHostRegister_v2(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemHostUnregister(_memory: *mut c_void) -> CuResult {
     Status::SUCCESS.0
-}
-
-/// `cuMemcpyHtoD_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyHtoD_v2(
-    to: CuDevicePtr,
-    from: *const c_void,
-    size: usize,
-) -> CuResult {
-    to_device(to, from, size, Host::Waits)
-}
-
-/// `cuMemcpyDtoH_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyDtoH_v2(
-    to: *mut c_void,
-    from: CuDevicePtr,
-    size: usize,
-) -> CuResult {
-    to_host(to, from, size, Host::Waits)
-}
-
-/// `cuMemcpyDtoD_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyDtoD_v2(
-    to: CuDevicePtr,
-    from: CuDevicePtr,
-    size: usize,
-) -> CuResult {
-    within(to, from, size)
-}
-
-/// `cuMemcpyPeer` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyPeer(
-    to: CuDevicePtr,
-    _to_context: Handle,
-    from: CuDevicePtr,
-    _from_context: Handle,
-    size: usize,
-) -> CuResult {
-    within(to, from, size)
-}
-
-/// `cuMemsetD8_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD8_v2(address: CuDevicePtr, value: u8, count: usize) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
-}
-
-/// `cuMemsetD16_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD16_v2(
-    address: CuDevicePtr,
-    value: u16,
-    count: usize,
-) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
-}
-
-/// `cuMemsetD32_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD32_v2(
-    address: CuDevicePtr,
-    value: u32,
-    count: usize,
-) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
-}
-
-/// `cuMemcpyHtoDAsync_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
-    to: CuDevicePtr,
-    from: *const c_void,
-    size: usize,
-    _stream: Handle,
-) -> CuResult {
-    to_device(to, from, size, Host::GoesOn)
-}
-
-/// `cuMemcpyDtoHAsync_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
-    to: *mut c_void,
-    from: CuDevicePtr,
-    size: usize,
-    _stream: Handle,
-) -> CuResult {
-    to_host(to, from, size, Host::GoesOn)
-}
-
-/// `cuMemcpyDtoDAsync_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyDtoDAsync_v2(
-    to: CuDevicePtr,
-    from: CuDevicePtr,
-    size: usize,
-    _stream: Handle,
-) -> CuResult {
-    within(to, from, size)
-}
-
-/// `cuMemcpyPeerAsync` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyPeerAsync(
-    to: CuDevicePtr,
-    _to_context: Handle,
-    from: CuDevicePtr,
-    _from_context: Handle,
-    size: usize,
-    _stream: Handle,
-) -> CuResult {
-    within(to, from, size)
-}
-
-/// `cuMemsetD8Async` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD8Async(
-    address: CuDevicePtr,
-    value: u8,
-    count: usize,
-    _stream: Handle,
-) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
-}
-
-/// `cuMemsetD16Async` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD16Async(
-    address: CuDevicePtr,
-    value: u16,
-    count: usize,
-    _stream: Handle,
-) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
-}
-
-/// `cuMemsetD32Async` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemsetD32Async(
-    address: CuDevicePtr,
-    value: u32,
-    count: usize,
-    _stream: Handle,
-) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
 }

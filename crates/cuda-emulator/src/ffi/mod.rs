@@ -8,9 +8,13 @@
 
 pub mod blas;
 pub mod context;
+pub mod copy;
+pub mod device;
 pub mod memory;
 pub mod module;
 mod multiply;
+pub mod pool;
+mod product;
 pub mod random;
 pub mod stream;
 

@@ -1,6 +1,8 @@
 //! Opcodes to operations. What is not here stops with its name and line when a module is loaded.
 
 mod arithmetic;
+mod comparison;
+mod irregular;
 mod memory;
 mod together;
 
@@ -10,6 +12,22 @@ use super::convert::{self, Conversion};
 use super::decode::{Decoder, Frame};
 use super::instruction::{Logic, Op, Slot};
 use super::rounding::Round;
+
+/// Calls a generic function for the integer type that `ty` names.
+macro_rules! by_integer {
+    ($ty:expr, $f:ident, $name:expr) => {
+        match $ty {
+            Type::U16 | Type::B16 => crate::machine::integer::$f::<u16>($name),
+            Type::U32 | Type::B32 => crate::machine::integer::$f::<u32>($name),
+            Type::U64 | Type::B64 => crate::machine::integer::$f::<u64>($name),
+            Type::S16 => crate::machine::integer::$f::<i16>($name),
+            Type::S32 => crate::machine::integer::$f::<i32>($name),
+            Type::S64 => crate::machine::integer::$f::<i64>($name),
+            _ => None,
+        }
+    };
+}
+use by_integer;
 
 /// The words of an opcode; each must be used, or the modifier is unknown.
 pub(super) struct Words<'a> {
@@ -143,8 +161,8 @@ pub(super) fn decode<'m>(
         "mov" => r#move(d, frame, source, w)?,
         "cvt" => cvt(d, frame, source, w)?,
         "cvta" => cvta(d, frame, source, w)?,
-        "setp" | "set" => arithmetic::comparison(d, frame, source, w)?,
-        "selp" | "slct" => arithmetic::selection(d, frame, source, w)?,
+        "setp" | "set" => comparison::comparison(d, frame, source, w)?,
+        "selp" | "slct" => comparison::selection(d, frame, source, w)?,
         "and" | "or" | "xor" | "not" if w.rest == ["pred"] => predicate(d, frame, source, w)?,
         "ld" | "ldu" | "st" | "atom" | "red" | "isspacep" | "prefetch" | "prefetchu" | "membar"
         | "fence" => {

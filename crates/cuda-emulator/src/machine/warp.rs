@@ -3,6 +3,7 @@
 //! The group furthest behind runs; groups that meet join. Lanes that wait for others are parked.
 
 mod execute;
+mod memory;
 mod together;
 
 use crate::checks::FaultKind;

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use cuda_emulator::ffi::{Handle, context::*, memory::*, module::*};
+use cuda_emulator::ffi::{Handle, context::*, copy::*, device::*, memory::*, module::*};
 
 use super::Plain;
 

@@ -7,7 +7,7 @@ use candle_core::{DType, Result, Tensor};
 use super::Network;
 use crate::parameters::Parameter;
 
-/// A gradient for each share of each parameter, in the order of [`parameters::of`].
+/// A gradient for each share of each parameter, in the order of [`crate::parameters::of`].
 pub struct Gradients(pub(super) Vec<Vec<Tensor>>);
 
 impl Gradients {

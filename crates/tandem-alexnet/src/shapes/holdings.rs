@@ -32,27 +32,29 @@ pub struct Holding {
     /// Values of the largest layer's input and output together for one picture: gradients on their
     /// way.
     pub passing: u64,
-    /// Values of the input of the convolution that unfolds most, for one picture.
+    /// Values of the picture that the network sees.
+    pub input: u64,
+    /// Of the convolution that unfolds most, for one picture: values of its input with each output's
+    /// window beside it, and of the gradient that is multiplied with it.
     pub unfolded: u64,
+    pub multiplied: u64,
 }
 
 impl Holding {
     /// Memory that a training step of `batch` pictures needs here: weights and velocities in f32, in
-    /// bf16 a copy of the weights; gradients; every layer's output, kept for the way back, with what
-    /// arrived from other places twice, as it came and joined; the gradients in flight; the unfolded
-    /// input of a convolution, which has a bound. The device's own share (its context, cuBLAS) comes
-    /// on top.
+    /// bf16 a copy of the weights; gradients; the pictures, as bytes and as values; every layer's
+    /// output, kept for the way back, with what arrived from other places twice, as it came and
+    /// joined; the gradients in flight; what a convolution works in, which has a bound. The device's
+    /// own share (its context, cuBLAS) comes on top.
     pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
-        let kept = self.activations + 2 * self.received + self.passing;
-        let picture = precision.bytes(self.unfolded);
+        let kept = self.input + self.activations + 2 * self.received + self.passing;
+        let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
+        let part = part.clamp(1, batch.max(1));
         // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
         (12 * self.parameters)
+            .saturating_add(self.input.saturating_mul(batch))
             .saturating_add(precision.bytes(kept.saturating_mul(batch)))
-            .saturating_add(
-                picture
-                    .saturating_mul(batch)
-                    .min(picture.max(WORKSPACE as u64)),
-            )
+            .saturating_add(precision.bytes((self.unfolded + self.multiplied) * part))
     }
 
     /// The largest batch whose training step needs at most `bytes` here; 0 where none does.
@@ -87,6 +89,7 @@ impl Shapes {
             .iter()
             .map(|device| Holding {
                 device: device.to_string(),
+                input: self.input.values() as u64,
                 ..Holding::default()
             })
             .collect();
@@ -100,7 +103,10 @@ impl Shapes {
             let unfolded = unfolded(layer) / here;
             for holding in &mut holdings {
                 holding.passing = holding.passing.max(passing);
-                holding.unfolded = holding.unfolded.max(unfolded);
+                if unfolded > holding.unfolded {
+                    holding.unfolded = unfolded;
+                    holding.multiplied = layer.activations() / here;
+                }
             }
             for tower in 0..layer.towers {
                 let holding = &mut holdings[placement.place_of(tower)];

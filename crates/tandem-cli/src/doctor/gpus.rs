@@ -30,8 +30,8 @@ struct Gpu {
 struct Pair {
     from: usize,
     to: usize,
-    /// From device to device; otherwise through the host's memory.
-    direct: bool,
+    /// `peer`, `driver` or `host`.
+    route: &'static str,
 }
 
 impl Gpus {
@@ -80,7 +80,11 @@ impl Gpus {
                 self.pairs.push(Pair {
                     from,
                     to,
-                    direct: device::route(a, b)? == Route::Direct,
+                    route: match device::route(a, b)? {
+                        Route::Peer => "peer",
+                        Route::Driver => "driver",
+                        Route::Host => "host",
+                    },
                 });
             }
         }
@@ -107,10 +111,11 @@ impl Gpus {
             );
             lines.push(("GPU", text));
         }
-        for Pair { from, to, direct } in &self.pairs {
-            let way = match direct {
-                true => "directly",
-                false => "through the host's memory: a direct copy fails or arrives wrong",
+        for Pair { from, to, route } in &self.pairs {
+            let way = match *route {
+                "peer" => "directly",
+                "driver" => "by the driver through the host's memory: it has no direct way",
+                _ => "through the host's memory: the driver's copies fail or arrive wrong",
             };
             lines.push(("copies", format!("cuda:{from} to cuda:{to} {way}")));
         }

@@ -236,7 +236,7 @@ fn handle(device: &CudaDevice) -> Result<Arc<Cudnn>> {
         }
         let handle = Cudnn::new(device.cuda_stream()).map_err(|error| OpError::Launch {
             entry: "cudnnCreate".to_owned(),
-            what: format!("{error}; is libcudnn 9 of CUDA 13 where the loader looks?"),
+            what: format!("{error}; it must be cuDNN 9 for this build's CUDA and driver"),
         })?;
         handles.insert(device.id(), handle.clone());
         Ok(handle)

@@ -2,6 +2,7 @@
 
 use super::driver::{self, OpenError};
 use super::{launch, through_host};
+use crate::fault::Fault;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::{CudaDevice, Device, Result, Tensor};
 
@@ -20,6 +21,7 @@ pub fn open(ordinal: usize) -> std::result::Result<Device, OpenError> {
         let device = CudaDevice::new_with_stream(ordinal)?;
         launch::order_by_stream_alone(&device);
         launch::keep_freed_memory(&device)?;
+        launch::sum_in_f32(&device)?;
         Ok(Device::Cuda(device))
     };
     open().map_err(|cause| OpenError::Failed {
@@ -31,9 +33,11 @@ pub fn open(ordinal: usize) -> std::result::Result<Device, OpenError> {
 /// How tensors go from one GPU to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// From device to device.
-    Direct,
-    /// Through the host's memory.
+    /// From device to device, over NVLink or PCIe.
+    Peer,
+    /// The driver's own: it has no direct way, and takes what it copies through the host.
+    Driver,
+    /// Through pinned memory of the host: what the driver copies does not arrive.
     Host,
 }
 
@@ -41,7 +45,7 @@ pub enum Route {
 /// but on the route through itself.
 pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
     match (tensor.device(), to, route) {
-        (Device::Cuda(from), Device::Cuda(onto), Route::Direct)
+        (Device::Cuda(from), Device::Cuda(onto), Route::Peer | Route::Driver)
             if !tensor.device().same_device(to) =>
         {
             let sent = tensor.to_device(to)?;
@@ -61,14 +65,21 @@ pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
 /// Values sent to find out whether a route works: 1 MiB.
 const PROBE: u32 = 256 * 1024;
 
-/// The route that works between two GPUs: direct unless the driver refuses it or what arrives is
-/// not what was sent, as candle's issue 3524 reports of some machines.
+/// The route that works between two GPUs: the driver's, unless it refuses or what arrives is not
+/// what was sent, as candle's issue 3524 reports of some machines.
 pub fn route(from: &Device, to: &Device) -> Result<Route> {
+    let (Device::Cuda(sender), Device::Cuda(receiver)) = (from, to) else {
+        return Ok(Route::Host);
+    };
+    let route = match launch::enable_peer_access(sender, receiver)? {
+        true => Route::Peer,
+        false => Route::Driver,
+    };
     let values: Vec<u32> = (0..PROBE).map(|i| i.wrapping_mul(2_654_435_761)).collect();
     let sent = Tensor::new(values.as_slice(), from)?;
-    let arrived = send(&sent, to, Route::Direct).and_then(|tensor| tensor.to_vec1::<u32>());
-    Ok(match arrived {
-        Ok(arrived) if arrived == values => Route::Direct,
-        _ => Route::Host,
-    })
+    match send(&sent, to, route).and_then(|tensor| tensor.to_vec1::<u32>()) {
+        Ok(arrived) if arrived == values => Ok(route),
+        Err(error) if Fault::of(&error).is_some() => Err(error),
+        _ => Ok(Route::Host),
+    }
 }

@@ -384,3 +384,54 @@ pub(super) fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
         .w()
     }
 }
+
+/// Keeps cuBLAS from adding partial sums in a 16-bit type, which by default it may where the result
+/// has one.
+pub(super) fn sum_in_f32(device: &CudaDevice) -> Result<()> {
+    let mode = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    // SAFETY: the handle lives as long as the device.
+    unsafe { blas::cublasSetMathMode(*device.cublas_handle().handle(), mode) }
+        .result()
+        .w()
+}
+
+/// Lets GPU `to` read what GPU `from` holds, in its default pool too; false where the driver has no
+/// direct way between the two, or refuses it.
+pub(super) fn enable_peer_access(from: &CudaDevice, to: &CudaDevice) -> Result<bool> {
+    use driver::cudaError_enum::{CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED, CUDA_SUCCESS};
+    /// `CUmemAccessDesc`, whose fields have other names from version to version.
+    #[repr(C)]
+    struct Access {
+        location: driver::CUmemLocationType,
+        device: i32,
+        flags: driver::CUmemAccess_flags,
+    }
+    let (from, to) = (from.cuda_stream(), to.cuda_stream());
+    let (from, to) = (from.context(), to.context());
+    let access = Access {
+        location: driver::CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE,
+        device: to.cu_device(),
+        flags: driver::CUmemAccess_flags::CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+    };
+    let (mut can, mut pool) = (0, std::ptr::null_mut());
+    to.bind_to_thread().w()?;
+    // SAFETY: both contexts live as long as their devices, and the receiver's is bound to this
+    // thread; each pointer is to a value of the type the function writes or reads, and outlives it.
+    unsafe {
+        driver::cuDeviceCanAccessPeer(&raw mut can, to.cu_device(), from.cu_device())
+            .result()
+            .w()?;
+        if can == 0 {
+            return Ok(false);
+        }
+        let enabled = driver::cuCtxEnablePeerAccess(from.cu_ctx(), 0);
+        if enabled != CUDA_SUCCESS && enabled != CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED {
+            return Ok(false);
+        }
+        driver::cuDeviceGetDefaultMemPool(&raw mut pool, from.cu_device())
+            .result()
+            .w()?;
+        let given = driver::cuMemPoolSetAccess(pool, (&raw const access).cast(), 1);
+        Ok(given == CUDA_SUCCESS)
+    }
+}

@@ -1,30 +1,16 @@
-//! Arithmetic, comparisons and selections.
+//! Arithmetic and logic.
 
 use half::{bf16, f16};
 
 use crate::machine::decode::{Decoder, Frame};
 use crate::machine::float;
-use crate::machine::instruction::{Carry, Logic, Op, Pred};
-use crate::machine::integer::{self, Compare, F1, F2, F3, map1, map2, map3};
+use crate::machine::instruction::Op;
+use crate::machine::integer::{self, F1, F2, F3, map1, map2, map3};
 use crate::machine::rounding::Round;
-use crate::ptx::{Instruction, Operand, PtxError, Type};
+use crate::ptx::{Instruction, PtxError, Type};
 
-use super::{Words, operand, result, set_flush};
-
-/// Calls a generic function for the integer type that `ty` names.
-macro_rules! by_integer {
-    ($ty:expr, $f:ident, $name:expr) => {
-        match $ty {
-            Type::U16 | Type::B16 => integer::$f::<u16>($name),
-            Type::U32 | Type::B32 => integer::$f::<u32>($name),
-            Type::U64 | Type::B64 => integer::$f::<u64>($name),
-            Type::S16 => integer::$f::<i16>($name),
-            Type::S32 => integer::$f::<i32>($name),
-            Type::S64 => integer::$f::<i64>($name),
-            _ => None,
-        }
-    };
-}
+use super::irregular::irregular;
+use super::{Words, by_integer, operand, result, set_flush};
 
 /// An instruction's function, by the number of its operands.
 enum Shape {
@@ -41,7 +27,7 @@ pub(super) fn decode<'m>(
     w: &mut Words,
 ) -> Result<(), PtxError> {
     let line = source.line;
-    if let Some(op) = special_form(d, frame, source, w)? {
+    if let Some(op) = irregular(d, frame, source, w)? {
         d.push(op, line);
         return Ok(());
     }
@@ -121,7 +107,7 @@ pub(super) fn decode<'m>(
 }
 
 impl Words<'_> {
-    fn unknown_as(&self, ty: Type) -> PtxError {
+    pub(super) fn unknown_as(&self, ty: Type) -> PtxError {
         let name = format!("{ty:?}").to_lowercase();
         PtxError::new(
             self.line,
@@ -218,318 +204,4 @@ fn bits(name: &str, ty: Type) -> Option<Shape> {
         }),
         _ => return None,
     })
-}
-
-/// Instructions whose words or operands do not follow the common pattern.
-fn special_form<'m>(
-    d: &mut Decoder<'m>,
-    frame: &mut Frame<'m>,
-    source: &Instruction,
-    w: &mut Words,
-) -> Result<Option<Op>, PtxError> {
-    let line = source.line;
-    let value = |d: &mut Decoder<'m>, at: usize, ty| {
-        let operand = operand(source, at)?;
-        d.value(frame, operand, ty, line)
-    };
-    let reads = matches!(w.stem, "addc" | "subc" | "madc");
-    if reads || w.rest.contains(&"cc") {
-        let kind = match (w.stem.trim_end_matches('c'), w.one_of(&["lo", "hi"])) {
-            ("add", _) => Carry::Add,
-            ("sub", _) => Carry::Sub,
-            ("mad", Some("hi")) => Carry::MadHigh,
-            ("mad", Some("lo")) => Carry::MadLow,
-            _ => return Err(w.unknown()),
-        };
-        let writes = w.flag("cc");
-        let ty = w.ty()?;
-        let (target, a, b) = (value(d, 0, ty)?, value(d, 1, ty)?, value(d, 2, ty)?);
-        let c = if matches!(kind, Carry::MadLow | Carry::MadHigh) {
-            value(d, 3, ty)?
-        } else {
-            a
-        };
-        return Ok(Some(Op::Carry {
-            kind,
-            d: target,
-            a,
-            b,
-            c,
-            bits: 8 * ty.bytes(),
-            reads,
-            writes,
-        }));
-    }
-    Ok(Some(match w.stem {
-        "lop3" => {
-            w.ty()?;
-            let (target, a, b, c) = (
-                value(d, 0, Type::B32)?,
-                value(d, 1, Type::B32)?,
-                value(d, 2, Type::B32)?,
-                value(d, 3, Type::B32)?,
-            );
-            let e = value(d, 4, Type::B32)?;
-            Op::Four {
-                f: |a, b, c, e| {
-                    std::array::from_fn(|i| {
-                        u64::from(integer::lop3(
-                            a[i] as u32,
-                            b[i] as u32,
-                            c[i] as u32,
-                            e[i] as u32,
-                        ))
-                    })
-                },
-                d: target,
-                a,
-                b,
-                c,
-                e,
-            }
-        }
-        "bfi" => {
-            let ty = w.ty()?;
-            let (target, a, b) = (value(d, 0, ty)?, value(d, 1, ty)?, value(d, 2, ty)?);
-            let (c, e) = (value(d, 3, Type::U32)?, value(d, 4, Type::U32)?);
-            let f: integer::F4 = match ty {
-                Type::B32 => |a, b, c, e| {
-                    std::array::from_fn(|i| {
-                        integer::insert(a[i], b[i], c[i] as u32, e[i] as u32, 32) & 0xffff_ffff
-                    })
-                },
-                _ => |a, b, c, e| {
-                    std::array::from_fn(|i| {
-                        integer::insert(a[i], b[i], c[i] as u32, e[i] as u32, 64)
-                    })
-                },
-            };
-            Op::Four {
-                f,
-                d: target,
-                a,
-                b,
-                c,
-                e,
-            }
-        }
-        "shf" => {
-            let left = w.one_of(&["l", "r"]) == Some("l");
-            let wrap = w.one_of(&["wrap", "clamp"]) == Some("wrap");
-            w.ty()?;
-            let (target, a, b, c) = (
-                value(d, 0, Type::B32)?,
-                value(d, 1, Type::B32)?,
-                value(d, 2, Type::B32)?,
-                value(d, 3, Type::U32)?,
-            );
-            let f: F3 = match (left, wrap) {
-                (true, true) => {
-                    |a, b, c| map3(a, b, c, |x: u32, y: u32, n: u32| funnel_left(x, y, n & 31))
-                }
-                (true, false) => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, n: u32| {
-                        funnel_left(x, y, n.min(32))
-                    })
-                },
-                (false, true) => {
-                    |a, b, c| map3(a, b, c, |x: u32, y: u32, n: u32| funnel_right(x, y, n & 31))
-                }
-                (false, false) => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, n: u32| {
-                        funnel_right(x, y, n.min(32))
-                    })
-                },
-            };
-            Op::Three {
-                f,
-                d: target,
-                a,
-                b,
-                c,
-            }
-        }
-        "dp4a" => {
-            let (b_type, a_type) = (w.ty()?, w.ty()?);
-            let (target, a, b, c) = (
-                value(d, 0, Type::B32)?,
-                value(d, 1, Type::B32)?,
-                value(d, 2, Type::B32)?,
-                value(d, 3, Type::B32)?,
-            );
-            let f: F3 = match (a_type, b_type) {
-                (Type::S32, Type::S32) => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, z: i32| {
-                        dot4(x, y, z, |v| v as i8 as i32, |v| v as i8 as i32)
-                    })
-                },
-                (Type::U32, Type::U32) => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, z: i32| {
-                        dot4(x, y, z, |v| v as u8 as i32, |v| v as u8 as i32)
-                    })
-                },
-                (Type::U32, Type::S32) => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, z: i32| {
-                        dot4(x, y, z, |v| v as u8 as i32, |v| v as i8 as i32)
-                    })
-                },
-                _ => |a, b, c| {
-                    map3(a, b, c, |x: u32, y: u32, z: i32| {
-                        dot4(x, y, z, |v| v as i8 as i32, |v| v as u8 as i32)
-                    })
-                },
-            };
-            Op::Three {
-                f,
-                d: target,
-                a,
-                b,
-                c,
-            }
-        }
-        _ => return Ok(None),
-    }))
-}
-
-fn funnel_left(low: u32, high: u32, by: u32) -> u32 {
-    (((u64::from(high) << 32 | u64::from(low)) << by) >> 32) as u32
-}
-
-fn funnel_right(low: u32, high: u32, by: u32) -> u32 {
-    ((u64::from(high) << 32 | u64::from(low)) >> by) as u32
-}
-
-fn dot4(a: u32, b: u32, c: i32, x: impl Fn(u32) -> i32, y: impl Fn(u32) -> i32) -> i32 {
-    (0..4).fold(c, |sum, i| {
-        sum.wrapping_add(x(a >> (8 * i)).wrapping_mul(y(b >> (8 * i))))
-    })
-}
-
-fn compare(name: &str, ty: Type) -> Option<Compare> {
-    match ty {
-        Type::F32 => float::comparison::<f32>(name),
-        Type::F64 => float::comparison::<f64>(name),
-        Type::F16 => float::comparison::<f16>(name),
-        Type::Bf16 => float::comparison::<bf16>(name),
-        _ => by_integer!(ty, comparison, name),
-    }
-}
-
-const COMPARISONS: [&str; 18] = [
-    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu",
-    "geu", "num", "nan",
-];
-
-/// `setp` and `set`.
-pub(super) fn comparison<'m>(
-    d: &mut Decoder<'m>,
-    frame: &mut Frame<'m>,
-    source: &Instruction,
-    w: &mut Words,
-) -> Result<(), PtxError> {
-    let line = source.line;
-    let name = w.one_of(&COMPARISONS).ok_or_else(|| w.unknown())?;
-    let combine = w.one_of(&["and", "or", "xor"]).map(|name| match name {
-        "and" => Logic::And,
-        "or" => Logic::Or,
-        _ => Logic::Xor,
-    });
-    let flush = w.flag("ftz");
-    let ty = w.ty()?;
-    let f = compare(name, ty).ok_or_else(|| w.unknown_as(ty))?;
-    let a = d.value(frame, operand(source, 1)?, ty, line)?;
-    let b = d.value(frame, operand(source, 2)?, ty, line)?;
-    let with = match combine {
-        Some(logic) => {
-            let (p, negated) = d.predicate_of(frame, operand(source, 3)?, line)?;
-            Some((logic, p, negated))
-        }
-        None => None,
-    };
-    let op = if w.stem == "set" {
-        let to = w.ty()?;
-        let target = result(d, frame, operand(source, 0)?, line)?;
-        let yes = match to {
-            Type::F32 => u64::from(1f32.to_bits()),
-            Type::F16 => u64::from(f16::ONE.to_bits()),
-            Type::Bf16 => u64::from(bf16::ONE.to_bits()),
-            _ => super::mask_of(to),
-        };
-        Op::Set {
-            f,
-            d: target,
-            a,
-            b,
-            yes,
-            with,
-        }
-    } else {
-        let target = |d: &Decoder<'m>, o: &Operand| -> Result<Option<Pred>, PtxError> {
-            if *o == Operand::Sink {
-                Ok(None)
-            } else {
-                d.predicate_of(frame, o, line).map(|p| Some(p.0))
-            }
-        };
-        let (p, q) = match operand(source, 0)? {
-            Operand::Pair(p, q) => (target(d, p)?, target(d, q)?),
-            single => (target(d, single)?, None),
-        };
-        Op::SetPredicate {
-            f,
-            d: p,
-            q,
-            a,
-            b,
-            with,
-        }
-    };
-    d.push(op, line);
-    set_flush(d, flush && ty == Type::F32);
-    Ok(())
-}
-
-/// `selp` and `slct`.
-pub(super) fn selection<'m>(
-    d: &mut Decoder<'m>,
-    frame: &mut Frame<'m>,
-    source: &Instruction,
-    w: &mut Words,
-) -> Result<(), PtxError> {
-    let line = source.line;
-    let last = w.ty()?;
-    let ty = if w.stem == "slct" { w.ty()? } else { last };
-    let target = result(d, frame, operand(source, 0)?, line)?;
-    let a = d.value(frame, operand(source, 1)?, ty, line)?;
-    let b = d.value(frame, operand(source, 2)?, ty, line)?;
-    let op = if w.stem == "selp" {
-        Op::Select {
-            d: target,
-            a,
-            b,
-            p: d.predicate_of(frame, operand(source, 3)?, line)?,
-        }
-    } else {
-        let c = d.value(frame, operand(source, 3)?, last, line)?;
-        let f: F3 = match last {
-            Type::F32 => |a, b, c| {
-                map3(
-                    a,
-                    b,
-                    c,
-                    |x: u64, y: u64, z: f32| if z >= 0.0 { x } else { y },
-                )
-            },
-            _ => |a, b, c| map3(a, b, c, |x: u64, y: u64, z: i32| if z >= 0 { x } else { y }),
-        };
-        Op::Three {
-            f,
-            d: target,
-            a,
-            b,
-            c,
-        }
-    };
-    d.push(op, line);
-    Ok(())
 }

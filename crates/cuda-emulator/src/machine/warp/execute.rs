@@ -2,15 +2,14 @@
 
 use crate::checks::FaultKind;
 use crate::machine::access::Surroundings;
-use crate::machine::instruction::{Carry, Instruction, Logic, Op, Place, Slot};
+use crate::machine::instruction::{Carry, Instruction, Logic, Op, Slot};
 use crate::machine::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
 use crate::machine::scalar::{Float, Lanes, Scalar, WARP};
 use crate::machine::shadow::Access;
 use crate::ptx::Space;
 
+use super::memory::{Outcome, extend};
 use super::{Warp, lanes};
-
-type Outcome<T> = Result<T, (FaultKind, usize)>;
 
 impl Warp {
     #[inline(always)]
@@ -272,88 +271,6 @@ impl Warp {
             }
         }
     }
-
-    #[inline(always)]
-    fn address(&self, place: &Place, lane: usize) -> u64 {
-        self.registers[place.base as usize][lane].wrapping_add(place.offset as u64)
-    }
-
-    #[inline(always)]
-    fn addresses(&self, place: &Place) -> Lanes {
-        self.registers[place.base as usize].map(|base| base.wrapping_add(place.offset as u64))
-    }
-
-    fn load(
-        &mut self,
-        place: &Place,
-        signed: bool,
-        bits: u64,
-        parts: &[Option<Slot>],
-        mask: u32,
-        around: &Surroundings,
-    ) -> Outcome<()> {
-        let whole = place.size * parts.len() as u32;
-        let addresses = self.addresses(place);
-        if let Some(run) = around.run(place.space, &addresses, mask, whole, Access::Read) {
-            for (k, part) in parts.iter().enumerate() {
-                let values = around.load_run(&run, k as u32, place, self.epoch)?;
-                if let Some(part) = part {
-                    let values = values.map(|v| extend(v, place.size, signed) & bits);
-                    self.write(*part, &values, mask);
-                }
-            }
-            return Ok(());
-        }
-        let mut last = None;
-        for lane in lanes(mask) {
-            let address = addresses[lane];
-            let at = |kind| (kind, lane);
-            let spot = around
-                .spot(place.space, address, whole, lane, Access::Read, &mut last)
-                .map_err(at)?;
-            for (k, part) in parts.iter().enumerate() {
-                let value = around
-                    .load(spot, k as u32, place, address, lane, self.epoch)
-                    .map_err(at)?;
-                if let Some(part) = part {
-                    self.registers[*part as usize][lane] = extend(value, place.size, signed) & bits;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn store(
-        &mut self,
-        place: &Place,
-        parts: &[Slot],
-        mask: u32,
-        around: &Surroundings,
-    ) -> Outcome<()> {
-        let whole = place.size * parts.len() as u32;
-        let addresses = self.addresses(place);
-        if let Some(run) = around.run(place.space, &addresses, mask, whole, Access::Write) {
-            return parts.iter().enumerate().try_for_each(|(k, part)| {
-                let values = &self.registers[*part as usize];
-                around.store_run(&run, k as u32, place, values, self.epoch)
-            });
-        }
-        let mut last = None;
-        for lane in lanes(mask) {
-            let address = addresses[lane];
-            let at = |kind| (kind, lane);
-            let spot = around
-                .spot(place.space, address, whole, lane, Access::Write, &mut last)
-                .map_err(at)?;
-            for (k, part) in parts.iter().enumerate() {
-                let value = self.registers[*part as usize][lane];
-                around
-                    .store(spot, k as u32, place, value, address, lane, self.epoch)
-                    .map_err(at)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn low_bits(bits: u32) -> u64 {
@@ -361,16 +278,6 @@ fn low_bits(bits: u32) -> u64 {
         u64::MAX
     } else {
         (1 << bits) - 1
-    }
-}
-
-#[inline(always)]
-fn extend(value: u64, size: u32, signed: bool) -> u64 {
-    match (signed, size) {
-        (true, 1) => value as i8 as u64,
-        (true, 2) => value as i16 as u64,
-        (true, 4) => value as i32 as u64,
-        _ => value,
     }
 }
 
