@@ -18,6 +18,7 @@ cd "$(dirname "$0")/../.."
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 folder=$target/gpu-acceptance
+commit=$(git describe --always --dirty --abbrev=12)
 export CUDA_COMPUTE_CAP=80
 toolkit=$(scripts/cuda-toolkit.sh)
 eval "$toolkit"
@@ -70,7 +71,7 @@ gzip -9 --no-name "$results"
 # What accept.sh says of the build, and looks for on the machine.
 needed=$(readelf -d "$fresh/bin/tandem" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 {
-    echo "commit: $(git describe --always --dirty --abbrev=12)"
+    echo "commit: $commit"
     echo "cuda: $(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
     echo "rustc: $(rustc --version)"
     echo "glibc: $(find "$fresh/bin" "$fresh/tests" -type f -exec readelf -V {} + |
