@@ -94,7 +94,10 @@ impl Findings {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             processor: processor::Processor::of(machine),
-            missing: cuda.missing(),
+            missing: match gpus.serve() {
+                true => Vec::new(),
+                false => cuda.missing(),
+            },
             cuda,
             gpus,
             cache: cache::Cache::of(machine),

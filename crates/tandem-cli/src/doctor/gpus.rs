@@ -44,7 +44,10 @@ impl Gpus {
     pub(super) fn met() -> Self {
         use tandem_ops::cuda::driver;
         let mut gpus = Self {
-            features: vec!["cuda"],
+            features: match cfg!(feature = "cudnn") {
+                true => vec!["cuda", "cudnn"],
+                false => vec!["cuda"],
+            },
             driver_serves: driver::version().ok().map(|v| v.to_string()),
             kernels_need: driver::compiler_version().ok().map(|v| v.to_string()),
             ..Self::default()
@@ -89,6 +92,11 @@ impl Gpus {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are GPUs and all of them answer.
+    pub(super) fn serve(&self) -> bool {
+        !self.gpus.is_empty() && self.error.is_none()
     }
 
     pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
