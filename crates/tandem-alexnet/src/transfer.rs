@@ -35,13 +35,11 @@ impl Transfer {
     /// `tensor` on `device`.
     #[cfg(feature = "cuda")]
     pub(crate) fn send(self, tensor: &Tensor, device: &Device) -> Result<Tensor> {
-        use tandem_ops::cuda::device::{Route, send};
-        let route = match self {
-            // `send` takes the driver's two routes alike.
-            Self::Direct => Route::Peer,
-            Self::Host => Route::Host,
-        };
-        send(tensor, device, route)
+        use tandem_ops::cuda::device::{send, send_through_host};
+        match self {
+            Self::Direct => send(tensor, device),
+            Self::Host => send_through_host(tensor, device),
+        }
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -155,7 +155,7 @@ impl Augment {
 
     #[cfg(feature = "cuda")]
     fn on_gpu(&self, sizes: Sizes, x: &Tensor, draws: &[Draw]) -> Result<Tensor> {
-        use crate::cuda::augment::{Constants, apply};
+        use crate::cuda::augment::apply;
         use crate::storage::{on_cuda, with_cuda};
         use candle_core::Device;
         let places = draws
@@ -168,8 +168,8 @@ impl Augment {
         let places = sent(Tensor::from_vec(places, (draws.len(), 3), &Device::Cpu)?)?;
         let shifts = sent(Tensor::from_vec(shifts, (draws.len(), 3), &Device::Cpu)?)?;
         let kind = match &self.normalise {
-            Normalise::Mean(_) => Constants::Mean,
-            Normalise::Affine(_) => Constants::Affine,
+            Normalise::Mean(_) => "mean",
+            Normalise::Affine(_) => "affine",
         };
         let constants = self.constants().contiguous()?;
         let inputs = [&x, &places, &shifts, &constants].map(Some);

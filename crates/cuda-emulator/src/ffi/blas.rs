@@ -137,6 +137,30 @@ unsafe fn compute_with(
     }
 }
 
+/// Where three matrices lie, of each its address, `cudaDataType_t`, leading dimension and stride.
+/// None, and a report, where an element type is not supported.
+fn places(
+    name: &str,
+    matrices: [(CuDevicePtr, c_int, c_int, c_longlong); 3],
+) -> Option<[Place; 3]> {
+    let [a, b, c] = matrices.map(|(address, code, leading, stride)| {
+        Element::from_code(code).map(|element| Place {
+            address,
+            element,
+            leading: leading.max(0) as usize,
+            stride,
+        })
+    });
+    let places = a.zip(b).zip(c).map(|((a, b), c)| [a, b, c]);
+    if places.is_none() {
+        let [a, b, c] = matrices.map(|(_, code, ..)| code);
+        report(&format!(
+            "{name}: data types {a}, {b}, {c} are not supported"
+        ));
+    }
+    places
+}
+
 /// `cublasGemmStridedBatchedEx`.
 ///
 /// # Safety
@@ -169,22 +193,12 @@ pub unsafe extern "C" fn cublasGemmStridedBatchedEx(
     compute: c_int,
     _algorithm: c_int,
 ) -> BlasStatus {
-    let place = |address, code, leading: c_int, stride| {
-        Element::from_code(code).map(|element| Place {
-            address,
-            element,
-            leading: leading.max(0) as usize,
-            stride,
-        })
-    };
-    let (Some(a), Some(b), Some(c)) = (
-        place(a, a_type, lda, stride_a),
-        place(b, b_type, ldb, stride_b),
-        place(c, c_type, ldc, stride_c),
-    ) else {
-        report(&format!(
-            "cublasGemmStridedBatchedEx: data types {a_type}, {b_type}, {c_type} are not supported"
-        ));
+    let matrices = [
+        (a, a_type, lda, stride_a),
+        (b, b_type, ldb, stride_b),
+        (c, c_type, ldc, stride_c),
+    ];
+    let Some([a, b, c]) = places("cublasGemmStridedBatchedEx", matrices) else {
         return NOT_SUPPORTED;
     };
     let shape = Shape {
@@ -237,22 +251,12 @@ pub unsafe extern "C" fn cublasGemmEx(
     compute: c_int,
     _algorithm: c_int,
 ) -> BlasStatus {
-    let place = |address, code, leading: c_int, stride| {
-        Element::from_code(code).map(|element| Place {
-            address,
-            element,
-            leading: leading.max(0) as usize,
-            stride,
-        })
-    };
-    let (Some(a), Some(b), Some(c)) = (
-        place(a, a_type, lda, 0),
-        place(b, b_type, ldb, 0),
-        place(c, c_type, ldc, 0),
-    ) else {
-        report(&format!(
-            "cublasGemmEx: data types {a_type}, {b_type}, {c_type} are not supported"
-        ));
+    let matrices = [
+        (a, a_type, lda, 0),
+        (b, b_type, ldb, 0),
+        (c, c_type, ldc, 0),
+    ];
+    let Some([a, b, c]) = places("cublasGemmEx", matrices) else {
         return NOT_SUPPORTED;
     };
     let shape = Shape {

@@ -6,6 +6,8 @@ use candle_core::Device;
 use serde::Serialize;
 
 use super::operations::Work;
+#[cfg(feature = "cuda")]
+use super::stopwatch::median;
 use crate::args::Bench;
 use crate::report::table::{Align, table};
 
@@ -111,13 +113,6 @@ pub fn time(device: &Device, all: &[Work], args: &Bench) -> Result<Option<OnGpu>
 #[cfg(feature = "cuda")]
 fn rate(bytes: u64, seconds: f64) -> f64 {
     bytes as f64 / seconds / 1e9
-}
-
-#[cfg(feature = "cuda")]
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 impl OnGpu {

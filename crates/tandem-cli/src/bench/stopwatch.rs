@@ -71,7 +71,7 @@ impl Stopwatch {
 
     /// Seconds a step.
     pub fn median(&self) -> f64 {
-        median(&self.took)
+        median(self.took.iter().map(Duration::as_secs_f64))
     }
 
     /// Seconds of the fastest and of the slowest step.
@@ -86,18 +86,16 @@ impl Stopwatch {
     pub fn parts(&self) -> Vec<(String, f64)> {
         self.parts
             .iter()
-            .map(|(name, took)| (name.clone(), median(took)))
+            .map(|(name, took)| (name.clone(), median(took.iter().map(Duration::as_secs_f64))))
             .collect()
     }
 }
 
 /// As the PyTorch peer takes it: of an even number, the upper one.
-fn median(times: &[Duration]) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    sorted
-        .get(sorted.len() / 2)
-        .map_or(0.0, Duration::as_secs_f64)
+pub fn median(seconds: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = seconds.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -106,13 +104,7 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle_one() {
-        let times = |all: &[u64]| {
-            median(
-                &all.iter()
-                    .map(|&s| Duration::from_secs(s))
-                    .collect::<Vec<_>>(),
-            )
-        };
+        let times = |all: &[u64]| median(all.iter().map(|&s| s as f64));
         assert_eq!(times(&[9, 1, 2]), 2.0);
         assert_eq!(times(&[4, 1, 2, 3]), 3.0);
     }

@@ -11,18 +11,11 @@ use half::{bf16, f16};
 
 const OP: &str = "augment";
 
-/// What the constants are: see [`crate::augment::Normalise`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Constants {
-    Mean,
-    Affine,
-}
-
-/// Bytes `x`, places u32 `(outputs, 3)` inside the pictures, shifts f32 `(outputs, 3)` and constants,
-/// as values of `dtype`.
+/// Bytes `x`, places u32 `(outputs, 3)` inside the pictures, shifts f32 `(outputs, 3)` and constants
+/// of `kind`, `mean` or `affine`, as values of `dtype`.
 pub(crate) fn apply(
     sizes: Sizes,
-    kind: Constants,
+    kind: &str,
     dtype: DType,
     x: Placed<'_>,
     places: Placed<'_>,
@@ -40,7 +33,7 @@ pub(crate) fn apply(
 
 fn values<T: Element>(
     sizes: Sizes,
-    kind: Constants,
+    kind: &str,
     [x, places, shifts, constants]: [Placed<'_>; 4],
 ) -> Result<CudaStorage> {
     let device = &x.0.device;
@@ -55,10 +48,6 @@ fn values<T: Element>(
     // Places in a picture and among the draws are worked out in 32 bits.
     let _: i32 = size(OP, side.saturating_mul(side).max(outputs.saturating_mul(3)))?;
     let mut y = Buffer::<T>::new(device, outputs * channels * crop * crop)?;
-    let kind = match kind {
-        Constants::Mean => "mean",
-        Constants::Affine => "affine",
-    };
     let grid = Grid {
         blocks: (
             size(OP, (crop * crop).div_ceil(256))?,

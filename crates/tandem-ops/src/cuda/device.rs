@@ -41,21 +41,25 @@ pub enum Route {
     Host,
 }
 
-/// `tensor` on another device. Two GPUs go on working at the same time, and the host waits for
-/// neither.
-pub fn send(tensor: &Tensor, to: &Device, route: Route) -> Result<Tensor> {
-    match (tensor.device(), to, route) {
-        (Device::Cuda(from), Device::Cuda(onto), Route::Peer | Route::Driver)
-            if !tensor.device().same_device(to) =>
-        {
-            let sent = tensor.to_device(to)?;
-            // The receiver waits for the sender, and has queued the copy on its own stream. Unless
-            // the sender waits for that copy in turn, the memory of a tensor dropped after this
-            // call could be given out and overwritten while it is still being read.
-            from.cuda_stream().join(&onto.cuda_stream()).w()?;
-            Ok(sent)
-        }
-        (Device::Cuda(_), Device::Cuda(onto), Route::Host) if !tensor.device().same_device(to) => {
+/// `tensor` on another device, as the driver takes it there. Two GPUs go on working at the same
+/// time, and the host waits for neither.
+pub fn send(tensor: &Tensor, to: &Device) -> Result<Tensor> {
+    let sent = tensor.to_device(to)?;
+    if let (Device::Cuda(from), Device::Cuda(onto)) = (tensor.device(), to)
+        && !tensor.device().same_device(to)
+    {
+        // The receiver waits for the sender, and has queued the copy on its own stream. Unless the
+        // sender waits for that copy in turn, the memory of a tensor dropped after this call could
+        // be given out and overwritten while it is still being read.
+        from.cuda_stream().join(&onto.cuda_stream()).w()?;
+    }
+    Ok(sent)
+}
+
+/// [`send`], between two GPUs through pinned memory of the host.
+pub fn send_through_host(tensor: &Tensor, to: &Device) -> Result<Tensor> {
+    match (tensor.device(), to) {
+        (Device::Cuda(_), Device::Cuda(onto)) if !tensor.device().same_device(to) => {
             through_host::copy(tensor, onto)
         }
         _ => tensor.to_device(to),
@@ -77,7 +81,7 @@ pub fn route(from: &Device, to: &Device) -> Result<Route> {
     };
     let values: Vec<u32> = (0..PROBE).map(|i| i.wrapping_mul(2_654_435_761)).collect();
     let sent = Tensor::new(values.as_slice(), from)?;
-    match send(&sent, to, route).and_then(|tensor| tensor.to_vec1::<u32>()) {
+    match send(&sent, to).and_then(|tensor| tensor.to_vec1::<u32>()) {
         Ok(arrived) if arrived == values => Ok(route),
         Err(error) if Fault::of(&error).is_some() => Err(error),
         _ => Ok(Route::Host),

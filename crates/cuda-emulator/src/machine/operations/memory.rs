@@ -148,6 +148,26 @@ fn count(w: &mut Words) -> usize {
     }
 }
 
+/// The `count` elements of operand `index`: of a vector, or itself.
+fn elements<'a>(
+    source: &'a Instruction,
+    index: usize,
+    count: usize,
+    what: &str,
+) -> Result<&'a [Operand], PtxError> {
+    let elements = match operand(source, index)? {
+        Operand::Vector(list) => list.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    if elements.len() != count {
+        return Err(PtxError::new(
+            source.line,
+            format!("`{}` needs {count} {what}", source.opcode),
+        ));
+    }
+    Ok(elements)
+}
+
 fn load<'m>(
     d: &mut Decoder<'m>,
     frame: &Frame<'m>,
@@ -159,16 +179,7 @@ fn load<'m>(
     let space = space(w).unwrap_or(Space::Generic);
     let atomic = manner(w);
     let count = count(w);
-    let targets: Vec<&Operand> = match operand(source, 0)? {
-        Operand::Vector(list) => list.iter().collect(),
-        single => vec![single],
-    };
-    if targets.len() != count {
-        return Err(PtxError::new(
-            line,
-            format!("`{}` needs {count} results", source.opcode),
-        ));
-    }
+    let targets = elements(source, 0, count, "results")?;
     let register = targets
         .iter()
         .find_map(|t| d.declared(frame, t))
@@ -212,16 +223,7 @@ fn store<'m>(
     let space = space(w).unwrap_or(Space::Generic);
     let atomic = manner(w);
     let count = count(w);
-    let values: Vec<&Operand> = match operand(source, 1)? {
-        Operand::Vector(list) => list.iter().collect(),
-        single => vec![single],
-    };
-    if values.len() != count {
-        return Err(PtxError::new(
-            line,
-            format!("`{}` needs {count} values", source.opcode),
-        ));
-    }
+    let values = elements(source, 1, count, "values")?;
     let parts = values
         .iter()
         .map(|v| d.value(frame, v, ty, line))
