@@ -33,12 +33,7 @@ fn begin_beside(path: &Path, config: &TrainConfig) -> Result<File, RunError> {
     let parent = folder(path);
     fs::create_dir_all(parent).map_err(Doing::Create.failed(path))?;
     let beside = unfinished(path);
-    match fs::create_dir(&beside) {
-        // Of a command that was killed here, or of one at work: its lock tells.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made.map_err(Doing::Create.failed(path))?,
-    }
-    let lock = lock(&beside, path)?;
+    let lock = lock_beside(&beside, path)?;
     let made = write_synced(&beside.join(CONFIG), config)
         .map_err(Doing::Write.failed(&path.join(CONFIG)))
         .and_then(|()| sync_folder(&beside))
@@ -55,6 +50,47 @@ fn begin_beside(path: &Path, config: &TrainConfig) -> Result<File, RunError> {
     made?;
     sync_folder(parent)?;
     Ok(lock)
+}
+
+/// Makes and locks `beside`, which becomes `path`. Another process may give it that name, or remove it
+/// after a failure, at any moment until the lock is ours: a lock on a file that is no longer there is
+/// no lock.
+fn lock_beside(beside: &Path, path: &Path) -> Result<File, RunError> {
+    loop {
+        match fs::create_dir(beside) {
+            // Of a command that was killed here, or of one at work: its lock tells.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(Doing::Create.failed(path))?,
+        }
+        match open_lock(beside) {
+            Ok(file) => {
+                let lock = try_lock(file, path)?;
+                if is_at(&lock, &beside.join(LOCK)) {
+                    return Ok(lock);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Doing::Create.failed(&path.join(LOCK))(error)),
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(another(path, CONFIG));
+        }
+    }
+}
+
+/// Whether the open `file` is still the one that `path` names.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |metadata: io::Result<fs::Metadata>| metadata.map(|m| (m.dev(), m.ino())).ok();
+    let id_of_file = id(file.metadata());
+    id_of_file.is_some() && id_of_file == id(path.metadata())
+}
+
+/// Nothing is begun beside on other systems.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn begin_inside(path: &Path, config: &TrainConfig) -> Result<File, RunError> {
@@ -98,13 +134,19 @@ fn write_synced(path: &Path, config: &TrainConfig) -> io::Result<()> {
 
 /// Locks `folder`, which is or will be the run directory `run`, until the file is dropped.
 pub(super) fn lock(folder: &Path, run: &Path) -> Result<File, RunError> {
-    let path = folder.join(LOCK);
-    let file = OpenOptions::new()
+    let file = open_lock(folder).map_err(Doing::Create.failed(&run.join(LOCK)))?;
+    try_lock(file, run)
+}
+
+fn open_lock(folder: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)
-        .map_err(Doing::Create.failed(&run.join(LOCK)))?;
+        .open(folder.join(LOCK))
+}
+
+fn try_lock(file: File, run: &Path) -> Result<File, RunError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse {

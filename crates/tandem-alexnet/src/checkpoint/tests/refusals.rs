@@ -1,5 +1,7 @@
 //! Folders, networks, data and states that a run does not go on with.
 
+use std::time::Duration;
+
 use super::*;
 use crate::checkpoint::begin;
 
@@ -38,6 +40,35 @@ fn a_run_that_another_process_is_beginning_is_refused() {
     drop(other);
     RunDirectory::create(&path, &config()).unwrap();
     assert_eq!(names(folder.path()), ["run"]);
+}
+
+#[test]
+fn of_processes_that_begin_a_run_at_the_same_moment_one_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let others_have_it = |error: &RunError| {
+        matches!(
+            error,
+            RunError::InUse { .. } | RunError::HoldsAnotherRun { .. }
+        )
+    };
+    for round in 0..400_u64 {
+        let path = folder.path().join(format!("run-{round}"));
+        let begin = |thread| {
+            // Each round meets the others at another place of their way.
+            std::thread::sleep(Duration::from_micros(thread * round));
+            RunDirectory::create(&path, &config())
+        };
+        let runs: Vec<_> = std::thread::scope(|scope| {
+            let begin = &begin;
+            let threads: Vec<_> = (0..4).map(|t| scope.spawn(move || begin(t))).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(runs.iter().filter(|run| run.is_ok()).count(), 1);
+        for error in runs.iter().filter_map(|run| run.as_ref().err()) {
+            assert!(others_have_it(error), "round {round}: {error}");
+        }
+    }
+    assert_eq!(names(folder.path()).len(), 400);
 }
 
 #[test]
