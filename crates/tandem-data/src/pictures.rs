@@ -164,9 +164,9 @@ impl Pictures {
         self.good.is_empty()
     }
 
-    /// The label of picture `i`.
+    /// The label of picture `i`; those of a [`Part::Test`](crate::Part::Test) may have none.
     #[must_use]
-    pub fn label(&self, i: usize) -> u32 {
+    pub fn label(&self, i: usize) -> Option<u32> {
         self.dataset.label(self.good[i])
     }
 

@@ -107,8 +107,8 @@ impl Dataset for Made {
     fn classes(&self) -> &[String] {
         &self.classes
     }
-    fn label(&self, i: usize) -> u32 {
-        (i % 2) as u32
+    fn label(&self, i: usize) -> Option<u32> {
+        Some((i % 2) as u32)
     }
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
         self.pictures[i].clone().map_err(|reason| DataError::Read {
@@ -118,6 +118,9 @@ impl Dataset for Made {
     }
     fn name(&self, i: usize) -> String {
         format!("picture {i}")
+    }
+    fn key(&self, i: usize) -> String {
+        i.to_string()
     }
     fn channels(&self) -> usize {
         3

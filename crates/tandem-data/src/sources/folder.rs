@@ -59,7 +59,7 @@ pub(crate) fn open(folder: &Path, part: Part) -> Result<Folder, DataError> {
     let classes = folders(&train)?;
     match part {
         Part::Train => list(&train, &classes, &classes, |_| true),
-        Part::Test => {
+        Part::Validation | Part::Test => {
             let test = HELD_OUT
                 .iter()
                 .map(|name| folder.join(name))
@@ -84,7 +84,7 @@ pub(crate) fn open(folder: &Path, part: Part) -> Result<Folder, DataError> {
 fn hold_out(folder: &Path, part: Part) -> Result<Folder, DataError> {
     let classes = folders(folder)?;
     list(folder, &classes, &classes, |place| {
-        (place % EVERY == EVERY - 1) == (part == Part::Test)
+        (place % EVERY == EVERY - 1) == (part != Part::Train)
     })
 }
 
@@ -191,8 +191,8 @@ impl Dataset for Folder {
         &self.classes
     }
 
-    fn label(&self, i: usize) -> u32 {
-        self.files[i].1
+    fn label(&self, i: usize) -> Option<u32> {
+        Some(self.files[i].1)
     }
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
@@ -201,6 +201,11 @@ impl Dataset for Folder {
 
     fn name(&self, i: usize) -> String {
         self.files[i].0.display().to_string()
+    }
+
+    fn key(&self, i: usize) -> String {
+        let stem = self.files[i].0.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
     }
 
     fn channels(&self) -> usize {
