@@ -1,6 +1,6 @@
 //! What a set of pictures is.
 
-use crate::{DataError, Picture};
+use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -32,6 +32,10 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
+    /// The pack that these pictures lie in, already brought to one size.
+    fn pack(&self) -> Option<&Pack> {
+        None
+    }
 }
 
 /// Which part of a data set.

@@ -9,9 +9,9 @@ mod memory;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{DataError, Dataset, Part};
+use crate::{DataError, Dataset, Pack, Part, pack};
 
-const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
+const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
     or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class)";
 
@@ -51,6 +51,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         },
     })?;
     if metadata.is_dir() {
+        if pack::recognises(path) {
+            return Ok(Arc::new(Pack::open(path, part)?));
+        }
         if idx::recognises(path) {
             return Ok(Arc::new(idx::open(path, part)?));
         }
