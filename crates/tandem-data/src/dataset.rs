@@ -49,3 +49,18 @@ pub enum Part {
     /// one held-out part has labels, such as MNIST, give that for both.
     Test,
 }
+
+impl Part {
+    /// Every part a set may have.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// As files and reports call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}

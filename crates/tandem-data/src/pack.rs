@@ -24,8 +24,6 @@ pub use verify::{Damage, verify};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Part;
-
 /// Pictures a shard, 192 MiB of raw 256 × 256 × 3; fewer in the last, or where some did not decode.
 pub const SHARD: usize = 1024;
 
@@ -53,18 +51,6 @@ impl Encoding {
             Self::Jpeg(quality) => {
                 pixels * u64::from(quality) / (110 - u64::from(quality).min(100)) / 45
             }
-        }
-    }
-}
-
-impl Part {
-    /// As files and reports call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Test => "test",
         }
     }
 }

@@ -7,7 +7,6 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -19,7 +18,7 @@ use super::{DESCRIPTION, Description, Encoding, PartDescription, SHARD};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Purpose, shuffle, stream};
 use crate::tally::Tally;
-use crate::{DataError, Dataset, Part, Preprocess};
+use crate::{DataError, Dataset, Opened, Part, Preprocess};
 
 /// Ends the name of a file that is not whole.
 const UNFINISHED: &str = "unfinished";
@@ -40,7 +39,7 @@ pub struct PackOptions {
 pub struct Plan {
     source: String,
     options: PackOptions,
-    parts: Vec<(Part, Arc<dyn Dataset>)>,
+    parts: Vec<Opened>,
 }
 
 /// One part of a [`Plan`].
@@ -70,22 +69,7 @@ impl Plan {
                 reason: format!("a JPEG's quality is 1 to 100, not {quality}"),
             });
         }
-        let mut parts: Vec<(Part, Arc<dyn Dataset>)> = Vec::new();
-        let mut missing = None;
-        for part in [Part::Train, Part::Validation, Part::Test] {
-            match crate::open(source, part) {
-                // A set whose one held-out part has labels gives it for both.
-                Ok(test) if part == Part::Test && test.label(0).is_some() => {}
-                Ok(dataset) => parts.push((part, dataset)),
-                Err(error @ (DataError::Missing { .. } | DataError::NoPictures { .. })) => {
-                    missing = missing.or(Some(error));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(error) = missing.filter(|_| parts.is_empty()) {
-            return Err(error);
-        }
+        let parts = crate::open_all(source)?;
         let others = parts
             .iter()
             .find(|(_, other)| other.classes() != parts[0].1.classes());
@@ -109,7 +93,7 @@ impl Plan {
     #[must_use]
     pub fn parts(&self) -> Vec<PlannedPart> {
         let each = self.options.preprocess.len() as u64;
-        let part = |(part, dataset): &(Part, Arc<dyn Dataset>)| PlannedPart {
+        let part = |(part, dataset): &Opened| PlannedPart {
             part: *part,
             pictures: dataset.len(),
             bytes: self.options.encoding.bytes(dataset.len() as u64 * each),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::description::{from_npy, mean_file, shard_file};
 use super::shard::Shard;
-use super::{DESCRIPTION, Description, Statistics};
+use super::{DESCRIPTION, Description, Encoding, Statistics};
 use crate::fingerprint::Fingerprint;
 use crate::{ColourBasis, DataError, Dataset, Part, Picture, Preprocess};
 
@@ -15,6 +15,7 @@ use crate::{ColourBasis, DataError, Dataset, Part, Picture, Preprocess};
 pub struct Pack {
     classes: Vec<String>,
     preprocess: Preprocess,
+    encoding: Encoding,
     shards: Vec<Shard>,
     /// Where the pictures of each shard lie among all.
     ranges: Vec<Range<usize>>,
@@ -41,7 +42,7 @@ pub(crate) fn recognises(folder: &Path) -> bool {
 
 /// Whether shards lie in `folder`.
 fn begun(folder: &Path) -> bool {
-    [Part::Train, Part::Validation, Part::Test]
+    Part::ALL
         .iter()
         .any(|part| folder.join(shard_file(part.name(), 0)).is_file())
 }
@@ -112,6 +113,7 @@ impl Pack {
         Ok(Self {
             classes: description.classes,
             preprocess,
+            encoding: description.encoding,
             shards,
             ranges,
             left_out: described.left_out.clone(),
@@ -125,6 +127,12 @@ impl Pack {
     #[must_use]
     pub fn preprocess(&self) -> Preprocess {
         self.preprocess
+    }
+
+    /// How the pictures are stored.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The places of the pictures of each shard, in order and without gaps.

@@ -39,7 +39,7 @@ pub fn verify(folder: &Path, progress: &(dyn Fn(usize) + Sync)) -> Result<Vec<Da
         .collect();
     if damaged.is_empty() {
         // What is left: the means, and whether everything belongs together.
-        for part in [Part::Train, Part::Validation, Part::Test] {
+        for part in Part::ALL {
             if description.parts.contains_key(part.name())
                 && let Err(error) = Pack::open(folder, part)
             {
