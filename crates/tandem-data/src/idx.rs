@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::decode::LONGEST_SIDE;
 use crate::memory::InMemory;
-use crate::picture::LONGEST_SIDE;
 use crate::{DataError, Part};
 
 /// The classes of Fashion-MNIST, in the order of its labels.
