@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::PictureError;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -170,12 +172,12 @@ pub enum DataError {
         reason: &'static str,
     },
     /// A picture that does not decode, or is larger than allowed.
-    #[error("{path} does not decode as a picture: {source}")]
+    #[error("{place} does not decode as a picture: {source}")]
     Decode {
-        /// The file.
-        path: PathBuf,
+        /// The file; of an archive, its path, the offset and the name inside.
+        place: String,
         /// The decoder's reason.
-        source: image::ImageError,
+        source: PictureError,
     },
     /// More pictures are bad than the stated share.
     #[error(

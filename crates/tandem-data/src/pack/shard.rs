@@ -31,7 +31,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::{Encoding, SHARD};
-use crate::picture::decode_bytes;
+use crate::decode::decode_bytes;
 use crate::tally::Tally;
 use crate::{DataError, Preprocess};
 
