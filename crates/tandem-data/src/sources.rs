@@ -4,7 +4,12 @@ mod builtin;
 mod cifar;
 mod folder;
 mod idx;
+mod listing;
 mod memory;
+mod slice;
+mod tar;
+mod tree;
+mod wnid;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -89,8 +94,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         if let Some(kind) = cifar::recognises(path) {
             return Ok(Arc::new(cifar::open(path, kind, part)?));
         }
-        if folder::recognises(path)? {
-            return Ok(Arc::new(folder::open(path, part)?));
+        let root = tree::Folder::Disk(path.into());
+        if folder::recognises(&root)? {
+            return Ok(Arc::new(folder::open(&root, part)?));
         }
     } else if let Some(parent) = path.parent() {
         // "data.bin" has the parent "", which means here.
