@@ -5,6 +5,7 @@
 //!     blobs/ID                  contents; ID is the file's ETag: SHA-256, or git's SHA-1 for small files
 //!     blobs/ID.incomplete       the first part of contents
 //!     refs/REVISION             the commit that a branch or tag was last
+//!     trees/COMMIT.json         which files the commit has (`tree.rs`)
 //!     snapshots/COMMIT/PATH     a relative link to ../../blobs/ID
 //! CACHE/.locks/datasets--OWNER--NAME/ID.lock
 //! ```
@@ -60,6 +61,10 @@ impl Repository {
 
     pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
+    }
+
+    pub(crate) fn tree(&self, commit: &str) -> PathBuf {
+        self.folder.join("trees").join(format!("{commit}.json"))
     }
 
     /// Waits until no other process downloads the blob.
@@ -121,17 +126,12 @@ impl Repository {
         Some(commit.trim().to_string()).filter(|commit| is_commit(commit))
     }
 
-    /// Notes that `revision` is now `commit`; in one piece, whoever reads meanwhile.
+    /// Notes that `revision` is now `commit`.
     pub(crate) fn refer(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         if self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
         }
-        let path = self.folder.join("refs").join(revision);
-        let unfinished = path.with_added_extension(format!("{}.tmp", std::process::id()));
-        fs::create_dir_all(path.parent().expect("it is in refs/"))
-            .and_then(|()| fs::write(&unfinished, commit))
-            .and_then(|()| fs::rename(&unfinished, &path))
-            .map_err(|source| file("write", path, source))
+        write_in_one_piece(&self.folder.join("refs").join(revision), commit)
     }
 
     /// The paths of all files of a snapshot; `None` if there is no such snapshot. A link to a blob that
@@ -171,6 +171,15 @@ impl Repository {
             (None, _) => Some(format!("commit {}", some_of(commits))),
         }
     }
+}
+
+/// Writes a file so that whoever reads it meanwhile sees all of it, or what was there before.
+pub(crate) fn write_in_one_piece(path: &Path, text: &str) -> Result<(), HubError> {
+    let unfinished = path.with_added_extension(format!("{}.tmp", std::process::id()));
+    fs::create_dir_all(path.parent().expect("it is in the repository's folder"))
+        .and_then(|()| fs::write(&unfinished, text))
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(|source| file("write", path.into(), source))
 }
 
 /// Whether `revision` is the full id of a commit.

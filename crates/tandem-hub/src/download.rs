@@ -11,7 +11,7 @@ use hf_hub::{HFError, RepoTypeDataset};
 
 use crate::checksum::Hasher;
 use crate::explain::{REPETITIONS, Request, Trouble, file, pause};
-use crate::listing::Listed;
+use crate::tree::Listed;
 use crate::{HubError, Progress};
 
 /// How far the download of a data set is.
@@ -45,7 +45,7 @@ impl<'a> Meter<'a> {
 }
 
 /// Whether the file at `path` is there with the listed length.
-fn is_whole(path: &Path, listed: &Listed) -> bool {
+pub(crate) fn is_whole(path: &Path, listed: &Listed) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == listed.size)
 }
 

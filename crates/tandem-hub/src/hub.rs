@@ -9,9 +9,10 @@ use tokio::runtime::Runtime;
 
 use crate::cache::{Repository, is_commit};
 use crate::choice::{choose, common_folder, missing_shard};
-use crate::download::{Meter, fetch, missing};
+use crate::download::{Meter, fetch, is_whole, missing};
 use crate::explain::{REPETITIONS, Request, file, reason, repeat};
-use crate::listing::{Listed, list};
+use crate::listing::list;
+use crate::tree::{self, Listed};
 use crate::{HubError, Name, Settings};
 
 /// Files downloaded at a time, as many as Python does.
@@ -162,16 +163,28 @@ impl Hub {
         };
         let lacks_revision = || lacks(format!("revision `{revision}`"));
         let commit = repository.commit(revision).ok_or_else(lacks_revision)?;
-        let files = choose(
-            name,
-            &repository.files(&commit)?.ok_or_else(lacks_revision)?,
-        )?;
+        let there = repository.files(&commit)?.ok_or_else(lacks_revision)?;
         let snapshot = repository.snapshot(&commit);
-        let gone = files
-            .iter()
-            .find(|file| !snapshot.join(file).exists())
-            .cloned();
-        match gone.or_else(|| missing_shard(&files)) {
+        let (files, missing) = match tree::read(repository, &commit) {
+            Some(listed) => {
+                let (files, listed) = data_files(name, listed)?;
+                let gone = listed
+                    .into_iter()
+                    .find(|file| !is_whole(&snapshot.join(&file.path), file));
+                (files, gone.map(|file| file.path))
+            }
+            // An older Python left no listing: holes show in links to nothing and in series of shards.
+            None => {
+                let files = choose(name, &there)?;
+                let gone = files
+                    .iter()
+                    .find(|file| !snapshot.join(file).exists())
+                    .cloned();
+                let gone = gone.or_else(|| missing_shard(&files));
+                (files, gone)
+            }
+        };
+        match missing {
             Some(file) => Err(lacks(file)),
             None => Ok((commit, files)),
         }
@@ -186,14 +199,19 @@ impl Hub {
     ) -> Result<(String, Vec<String>), HubError> {
         let (owner, last) = hf_hub::split_id(name.repository());
         let hub = self.client.dataset(owner, last);
-        let commit = self.commit(&hub, request).await?;
-        let listed = list(&self.http, request, &commit).await?;
-        let paths: Vec<String> = listed.iter().map(|file| file.path.clone()).collect();
-        let files = choose(name, &paths)?;
-        let listed: Vec<Listed> = listed
-            .into_iter()
-            .filter(|file| files.binary_search(&file.path).is_ok())
-            .collect();
+        let commit = match is_commit(request.revision) {
+            true => request.revision.into(),
+            false => self.commit(&hub, request).await?,
+        };
+        let listed = match tree::read(request.repository, &commit) {
+            Some(listed) => listed,
+            None => {
+                let listed = list(&self.http, request, &commit).await?;
+                tree::write(request.repository, &commit, &listed)?;
+                listed
+            }
+        };
+        let (files, listed) = data_files(name, listed)?;
         self.check_room(
             request,
             listed
@@ -241,10 +259,6 @@ impl Hub {
     /// Says that the disk is too small before anything is downloaded.
     fn check_room(&self, request: &Request, needed: u64) -> Result<(), HubError> {
         let cache = &self.settings.cache;
-        if needed == 0 {
-            return Ok(());
-        }
-        std::fs::create_dir_all(cache).map_err(|source| file("create", cache.clone(), source))?;
         #[cfg(unix)]
         if let Ok(disk) = rustix::fs::statvfs(cache)
             && let free = disk.f_bavail.saturating_mul(disk.f_frsize)
@@ -260,4 +274,15 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// The files that hold the data of `name`: their paths, and as they are listed.
+fn data_files(name: &Name, listed: Vec<Listed>) -> Result<(Vec<String>, Vec<Listed>), HubError> {
+    let paths: Vec<String> = listed.iter().map(|file| file.path.clone()).collect();
+    let files = choose(name, &paths)?;
+    let listed = listed
+        .into_iter()
+        .filter(|file| files.binary_search(&file.path).is_ok())
+        .collect();
+    Ok((files, listed))
 }

@@ -35,6 +35,7 @@ mod hub;
 mod listing;
 mod name;
 mod settings;
+mod tree;
 
 pub use error::HubError;
 pub use hub::{Hub, Progress, Snapshot};

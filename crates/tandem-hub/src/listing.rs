@@ -1,4 +1,4 @@
-//! The files of a commit, as the hub lists them.
+//! The files of a commit, asked of the hub.
 //!
 //! Not with hf-hub's `list_tree`: 1.0.0 reads a large file's SHA-256 from `lfs.sha256`, where the hub's
 //! tree has it in `lfs.oid`, so it comes without, and neither the blob's name nor its checksum is known.
@@ -10,21 +10,11 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 
 use crate::HubError;
-use crate::checksum::Checksum;
 use crate::explain::{Refusal, Request, Trouble, repeat};
-use crate::name::stays_inside;
+use crate::tree::{Kept, Listed};
 
 /// More files than any data set has.
 const LIMIT: usize = 10_000_000;
-
-/// A file as the hub lists it.
-#[derive(Debug, Clone)]
-pub(crate) struct Listed {
-    pub(crate) path: String,
-    /// Bytes.
-    pub(crate) size: u64,
-    pub(crate) checksum: Checksum,
-}
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -34,6 +24,8 @@ enum Entry {
         size: u64,
         oid: String,
         lfs: Option<Large>,
+        #[serde(rename = "xetHash")]
+        xet_hash: Option<String>,
     },
     #[serde(other)]
     Other,
@@ -43,6 +35,33 @@ enum Entry {
 #[derive(Deserialize)]
 struct Large {
     oid: String,
+    size: u64,
+}
+
+impl Entry {
+    fn file(self) -> Option<(String, Kept)> {
+        let Self::File {
+            path,
+            size,
+            oid: blob_id,
+            lfs,
+            xet_hash,
+        } = self
+        else {
+            return None;
+        };
+        let (lfs_sha256, lfs_size) = lfs.map(|large| (large.oid, large.size)).unzip();
+        Some((
+            path,
+            Kept {
+                size,
+                blob_id,
+                lfs_sha256,
+                lfs_size,
+                xet_hash,
+            },
+        ))
+    }
 }
 
 /// All files of `commit`.
@@ -64,16 +83,8 @@ pub(crate) async fn list(
     loop {
         let (entries, next) =
             repeat(request.settings, async || page(client, request, &url).await).await?;
-        for entry in entries {
-            if let Entry::File {
-                path,
-                size,
-                oid,
-                lfs,
-            } = entry
-            {
-                files.push(listed(request, path, size, &oid, lfs)?);
-            }
+        for (path, kept) in entries.into_iter().filter_map(Entry::file) {
+            files.push(Listed::new(path, kept).map_err(|problem| request.answer(problem))?);
         }
         match next {
             None => return Ok(files),
@@ -134,25 +145,4 @@ fn next(headers: &HeaderMap) -> Option<String> {
         .find(|link| link.contains("rel=\"next\""))?;
     let address = next.trim().strip_prefix('<')?.split_once('>')?.0;
     Some(address.split_once('?')?.1.to_string())
-}
-
-fn listed(
-    request: &Request,
-    path: String,
-    size: u64,
-    oid: &str,
-    large: Option<Large>,
-) -> Result<Listed, HubError> {
-    if !stays_inside(&path) {
-        let path = path.escape_debug();
-        return Err(request.answer(format!("it lists the file `{path}`, outside the data set")));
-    }
-    match Checksum::of_listing(oid, large.as_ref().map(|large| large.oid.as_str())) {
-        Some(checksum) => Ok(Listed {
-            path,
-            size,
-            checksum,
-        }),
-        None => Err(request.answer(format!("it lists {path} without a checksum"))),
-    }
 }
