@@ -6,6 +6,7 @@
 //! jpeg-decoder: zune-jpeg 0.5.15 draws those with fewer chroma samples wrong.
 
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
@@ -78,7 +79,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
         .set_max_height(usize::MAX)
         .set_strict_mode(!markers.complete);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers()?;
+    let damaged = |reason: DecodeErrors| {
+        if markers.complete {
+            PictureError::damaged(reason)
+        } else {
+            PictureError::CutShort
+        }
+    };
+    decoder.decode_headers().map_err(damaged)?;
     let info = decoder.info().expect("the headers are decoded");
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     let components = usize::from(info.components);
@@ -106,10 +114,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
     }
 
     let pixels = if markers.in_scans && components == 3 {
-        jpeg_decoder::Decoder::new(bytes).decode()?
+        jpeg_decoder::Decoder::new(bytes)
+            .decode()
+            .map_err(PictureError::damaged)?
     } else {
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
-        decoder.decode()?
+        decoder.decode().map_err(damaged)?
     };
     Ok(Picture {
         width,
