@@ -25,7 +25,7 @@ impl Dataset for First {
     fn classes(&self) -> &[String] {
         self.1.classes()
     }
-    fn label(&self, i: usize) -> u32 {
+    fn label(&self, i: usize) -> Option<u32> {
         self.1.label(i)
     }
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
@@ -33,6 +33,9 @@ impl Dataset for First {
     }
     fn name(&self, i: usize) -> String {
         self.1.name(i)
+    }
+    fn key(&self, i: usize) -> String {
+        self.1.key(i)
     }
     fn channels(&self) -> usize {
         self.1.channels()
@@ -67,7 +70,7 @@ fn train(devices: &str) -> Vec<f64> {
     config.devices = devices.parse().unwrap();
     let data = TrainingData {
         train: pictures(Part::Train, 8),
-        validation: pictures(Part::Test, 4),
+        validation: pictures(Part::Validation, 4),
         name: "builtin".to_owned(),
     };
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +110,7 @@ fn two_gpus_have_the_losses_of_the_cpu() {
 
 #[test]
 fn ten_views_have_the_loss_of_the_cpu() {
-    let pictures = pictures(Part::Test, 3);
+    let pictures = pictures(Part::Validation, 3);
     let normalise = Normalise::Mean(pictures.mean().into());
     let options = LoaderOptions {
         batch: 2,

@@ -20,7 +20,7 @@ pub fn run(args: &Eval) -> Result<()> {
         normalise,
         ..
     } = Trained::read(&file, &args.devices)?;
-    let pictures = prepare(&args.data, Part::Test, network.spec())?;
+    let pictures = prepare(&args.data, Part::Validation, network.spec())?;
     let given = pictures.classes();
     if given.len() != classes.len() {
         let what = format!(

@@ -205,7 +205,7 @@ impl Plan {
 /// Opens both parts of the data, and fits the network to it.
 fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
     let train = prepare(&config.data, Part::Train, &config.model)?;
-    let validation = prepare(&config.data, Part::Test, &config.model)?;
+    let validation = prepare(&config.data, Part::Validation, &config.model)?;
     let spec = config
         .model
         .for_data(train.classes().len(), train.preprocess().channels)?;

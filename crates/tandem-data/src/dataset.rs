@@ -1,13 +1,6 @@
-//! What a set of labelled pictures is, and how a data specification is recognised.
+//! What a set of pictures is.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use crate::{DataError, Picture, builtin, cifar, folder, idx};
-
-const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
-    CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
-    or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class)";
+use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -19,21 +12,30 @@ pub trait Dataset: Send + Sync {
     }
     /// The names of the classes; a label is a place in it.
     fn classes(&self) -> &[String];
-    /// The label of picture `i`.
-    fn label(&self, i: usize) -> u32;
+    /// The label of picture `i`. Of a [`Part::Test`] without labels no picture has one, of
+    /// other parts each.
+    fn label(&self, i: usize) -> Option<u32>;
     /// Reads and decodes picture `i`.
     ///
     /// # Errors
     ///
     /// If its file cannot be read or does not decode.
     fn picture(&self, i: usize) -> Result<Picture, DataError>;
-    /// A name for picture `i` that a person can find it by.
+    /// Where picture `i` is, so that a person can find it: a file's path; of an archive also the
+    /// member's.
     fn name(&self, i: usize) -> String;
+    /// What picture `i` is called inside its class: the file's name without its ending. The same
+    /// picture has the same key in whatever form its set is found.
+    fn key(&self, i: usize) -> String;
     /// Channels of the pictures, 1 or 3. A folder may hold grey files among coloured ones.
     fn channels(&self) -> usize;
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
+    /// The pack that these pictures lie in, already brought to one size.
+    fn pack(&self) -> Option<&Pack> {
+        None
+    }
 }
 
 /// Which part of a data set.
@@ -41,71 +43,24 @@ pub trait Dataset: Send + Sync {
 pub enum Part {
     /// The pictures to train on.
     Train,
-    /// The pictures held out.
+    /// The labelled pictures held out.
+    Validation,
+    /// The pictures to be judged on: ILSVRC's 150,000, whose labels only its keepers know. Sets whose
+    /// one held-out part has labels, such as MNIST, give that for both.
     Test,
 }
 
-/// Opens one part of the data that `spec` names: `builtin`, or the path of a folder (or of a file in
-/// it), recognised by what it holds.
-///
-/// - IDX, plain or gzip: MNIST, and Fashion-MNIST if a folder on the way is named so
-/// - CIFAR-10 and CIFAR-100 in their binary version
-/// - picture folders (JPEG, PNG, WebP): `train/` and `val/`, `valid/` or `test/`, each with a folder a
-///   class; or only a folder a class, of which every tenth picture is held out
-///
-/// ```
-/// use tandem_data::{Part, open};
-/// let train = open("builtin", Part::Train)?;
-/// assert_eq!((train.len(), train.channels()), (6000, 1));
-/// assert_eq!(train.classes()[9], "Ankle boot");
-/// # Ok::<(), tandem_data::DataError>(())
-/// ```
-///
-/// # Errors
-///
-/// If nothing stands there or nothing is recognised (saying what was looked for), or if the files are
-/// not what their format says.
-pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
-    if spec == "builtin" {
-        return Ok(Arc::new(builtin::open(part)?));
-    }
-    let path = Path::new(spec);
-    let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => DataError::NotFound {
-            path: path.into(),
-            looked_for: LOOKED_FOR,
-        },
-        _ => DataError::Read {
-            path: path.into(),
-            source,
-        },
-    })?;
-    if metadata.is_dir() {
-        if idx::recognises(path) {
-            return Ok(Arc::new(idx::open(path, part)?));
-        }
-        if let Some(kind) = cifar::recognises(path) {
-            return Ok(Arc::new(cifar::open(path, kind, part)?));
-        }
-        if folder::recognises(path)? {
-            return Ok(Arc::new(folder::open(path, part)?));
-        }
-    } else if let Some(parent) = path.parent() {
-        // "data.bin" has the parent "", which means here.
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        if idx::is_file_of(path) {
-            return Ok(Arc::new(idx::open(parent, part)?));
-        }
-        if let Some(kind) = cifar::is_file_of(path) {
-            return Ok(Arc::new(cifar::open(parent, kind, part)?));
+impl Part {
+    /// Every part a set may have.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// As files and reports call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
         }
     }
-    Err(DataError::Unrecognised {
-        path: path.into(),
-        looked_for: LOOKED_FOR,
-    })
 }

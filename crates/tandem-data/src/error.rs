@@ -163,6 +163,71 @@ pub enum DataError {
         /// The folder of the training pictures.
         train: PathBuf,
     },
+    /// Two pictures of one class with the same name.
+    #[error("{first} and {second} are both picture `{key}` of their class; remove or rename one")]
+    Duplicate {
+        /// Where the first is.
+        first: String,
+        /// Where the second is.
+        second: String,
+        /// What both are called.
+        key: String,
+    },
+    /// An archive is cut short, damaged, or holds what is not read.
+    #[error("{path} cannot be used as an archive: at byte {offset}, {reason}")]
+    Archive {
+        /// The archive; one inside another stands under the other's path.
+        path: PathBuf,
+        /// The first byte of what is wrong, from the start of the archive.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A gzip'd archive is too large for memory.
+    #[error(
+        "{path} unpacks to more than the {} MiB that are kept in memory; `gunzip` it and give the \
+         .tar, which is read where it lies", limit >> 20
+    )]
+    Unpacked {
+        /// The archive.
+        path: PathBuf,
+        /// Most bytes that are kept.
+        limit: u64,
+    },
+    /// A file is larger than any of its kind.
+    #[error("{path} has {length} bytes; no file of its kind has more than {limit}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        length: u64,
+        /// Most bytes that are read.
+        limit: u64,
+    },
+    /// A file whose name is no text.
+    #[error("the name of {path} is not UTF-8; rename it")]
+    NotUtf8 {
+        /// The file, with U+FFFD for what is no text.
+        path: PathBuf,
+    },
+    /// A line of a list, such as of labels, is not what it should be.
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A devkit's `meta.mat` that cannot be read.
+    #[error("{path} is not the meta.mat of an ILSVRC devkit: {reason}")]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// No pictures are left for this part.
     #[error("{path} has no pictures for this part: {reason}")]
     NoPictures {
@@ -196,6 +261,88 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The parts of a source do not belong together.
+    #[error(
+        "{source_name}: its {part} pictures are of {found} classes, its {first} pictures of {wanted}; \
+         they are not of one set"
+    )]
+    Classes {
+        /// What was opened.
+        source_name: String,
+        /// One part.
+        part: &'static str,
+        /// Its number of classes.
+        found: usize,
+        /// Another part.
+        first: &'static str,
+        /// Its number of classes, or the same number of others.
+        wanted: usize,
+    },
+    /// The system refused to write a file.
+    #[error("cannot write {path}: {source}{}", space(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// What is to be packed is more than the disk holds.
+    #[error(
+        "{path} needs {} more, and its disk has {} free{}", bytes(*needed), bytes(*free), as_jpeg_instead(*as_jpeg)
+    )]
+    DiskSpace {
+        /// Where it was to go.
+        path: PathBuf,
+        /// Bytes it needs beyond what is there.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes it would take as JPEG of quality 90; 0 if it is JPEG already.
+        as_jpeg: u64,
+    },
+    /// The folder holds the shards of other data or other settings.
+    #[error(
+        "{path} is of other pictures or other settings than those to be packed; give another folder, \
+         or remove that one first"
+    )]
+    OtherPack {
+        /// The file that is there.
+        path: PathBuf,
+    },
+    /// Another process packs there.
+    #[error("another process is packing into {path}; wait for it, or give another folder")]
+    PackInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Packing was stopped before it was done.
+    #[error(
+        "{path} is a pack that was not finished; `tandem data pack SOURCE {path}` with the same \
+         settings goes on"
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of a pack is not what was written.
+    #[error(
+        "{path} is damaged: {problem}. `tandem data pack SOURCE FOLDER` again, with the same settings, \
+         makes the damaged files anew"
+    )]
+    Shard {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The description of a pack does not read.
+    #[error("{path} describes no pack that this Tandem reads: {problem}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A side, crop or number of channels that cannot be.
     #[error("pictures of {side}×{side}×{channels} cannot be made: {reason}")]
     Shape {
@@ -227,4 +374,33 @@ pub enum DataError {
         /// What the panic said.
         message: String,
     },
+}
+
+/// What to do about a disk that is full.
+fn space(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "; make room and give the same command again: it goes on"
+        }
+        _ => "",
+    }
+}
+
+/// Bytes as people read them.
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn as_jpeg_instead(as_jpeg: u64) -> String {
+    match as_jpeg {
+        0 => String::new(),
+        _ => format!(
+            "; as JPEG of quality 90 (--jpeg 90) it would take about {}",
+            bytes(as_jpeg)
+        ),
+    }
 }

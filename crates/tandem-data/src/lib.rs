@@ -16,7 +16,7 @@
 //!     Form, Images, Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Views,
 //! };
 //!
-//! let test = tandem_data::open("builtin", Part::Test)?;
+//! let test = tandem_data::open("builtin", Part::Validation)?;
 //! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
 //! let normalise = Normalise::Mean(pictures.mean().into());
 //! let options =
@@ -29,37 +29,36 @@
 //! ```
 
 mod augment;
-mod builtin;
-mod cifar;
 mod colour;
 mod dataset;
 mod decode;
 mod error;
 mod fingerprint;
-mod folder;
-mod idx;
 mod jpeg;
 mod loader;
-mod memory;
 mod normalise;
 mod order;
+pub mod pack;
 mod picture;
 mod pictures;
 mod preprocess;
 mod random;
 mod recipe;
+mod sources;
 mod tally;
 mod view;
 
 pub use augment::{Augment, Colour, Draw, Mirror};
 pub use colour::ColourBasis;
-pub use dataset::{Dataset, Part, open};
+pub use dataset::{Dataset, Part};
 pub use decode::{PictureError, decode};
 pub use error::DataError;
 pub use loader::{Loader, LoaderOptions};
 pub use normalise::Normalise;
+pub use pack::Pack;
 pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
+pub use sources::{Opened, open, open_all};
 pub use view::{View, ten_views, view};

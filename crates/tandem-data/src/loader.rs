@@ -284,8 +284,8 @@ mod tests {
         fn classes(&self) -> &[String] {
             &[]
         }
-        fn label(&self, i: usize) -> u32 {
-            i as u32
+        fn label(&self, i: usize) -> Option<u32> {
+            Some(i as u32)
         }
         fn picture(&self, i: usize) -> Result<Picture, DataError> {
             if self.reads.fetch_add(1, Ordering::SeqCst) >= 100 && i == 50 {
@@ -299,6 +299,9 @@ mod tests {
             })
         }
         fn name(&self, i: usize) -> String {
+            i.to_string()
+        }
+        fn key(&self, i: usize) -> String {
             i.to_string()
         }
         fn channels(&self) -> usize {

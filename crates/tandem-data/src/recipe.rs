@@ -10,7 +10,7 @@ use crate::{Augment, DataError, Draw, Normalise, Pictures, Preprocess, View};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     pub images: Images,
-    /// The label of each picture.
+    /// The label of each picture; empty where the pictures have none.
     pub labels: Vec<u32>,
     /// The place of each picture in its [`Pictures`].
     pub indices: Vec<usize>,
@@ -99,7 +99,7 @@ impl Recipe {
         };
         let labels = indices
             .iter()
-            .map(|&index| self.pictures.label(index))
+            .filter_map(|&index| self.pictures.label(index))
             .collect();
         Ok(Batch {
             images,

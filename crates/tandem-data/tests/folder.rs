@@ -53,12 +53,12 @@ fn each_name_of_a_held_out_folder_is_found() {
         let folder = with_train_and(name);
         let (train, test) = (
             open(folder.path(), Part::Train).unwrap(),
-            open(folder.path(), Part::Test).unwrap(),
+            open(folder.path(), Part::Validation).unwrap(),
         );
         assert_eq!((train.len(), test.len()), (2, 1));
         assert_eq!(train.classes(), ["cat", "dog"]);
         assert_eq!(train.classes(), test.classes());
-        assert_eq!((train.label(1), test.label(0)), (1, 1));
+        assert_eq!((train.label(1), test.label(0)), (Some(1), Some(1)));
         assert!(train.name(1).ends_with("2.PNG"));
         assert_ne!(train.fingerprint(), test.fingerprint());
     }
@@ -68,7 +68,7 @@ fn each_name_of_a_held_out_folder_is_found() {
 fn train_without_held_out_pictures_says_what_is_missing() {
     let folder = with_train_and("elsewhere");
     assert!(matches!(
-        refused(folder.path(), Part::Test, "val/"),
+        refused(folder.path(), Part::Validation, "val/"),
         DataError::Missing { .. }
     ));
 }
@@ -80,7 +80,7 @@ fn every_tenth_picture_is_held_out_and_none_is_in_both_parts() {
         let data = open(folder.path(), part).unwrap();
         (0..data.len()).map(|i| data.name(i)).collect::<Vec<_>>()
     };
-    let (train, test) = (names(Part::Train), names(Part::Test));
+    let (train, test) = (names(Part::Train), names(Part::Validation));
     assert_eq!((train.len(), test.len()), (37 - 3, 3));
     assert!(
         test[0].ends_with("009.png") && test[1].ends_with("019.png"),
@@ -110,7 +110,7 @@ fn a_held_out_class_that_training_does_not_know_is_named() {
     let folder = with_train_and("val");
     write(folder.path(), "val/bird/1.png", &png(4, 4, [0; 3]));
     assert!(matches!(
-        refused(folder.path(), Part::Test, "bird"),
+        refused(folder.path(), Part::Validation, "bird"),
         DataError::UnknownClass { .. }
     ));
 }
@@ -217,7 +217,7 @@ fn pictures_that_do_not_decode_are_left_out_and_listed() {
     // What follows moves up, with its label and its bytes.
     assert_eq!(pictures.picture(3).unwrap()[0], 4);
     assert_eq!(pictures.picture(pictures.len() - 1).unwrap()[0], 111);
-    assert_eq!(pictures.label(pictures.len() - 1), 1);
+    assert_eq!(pictures.label(pictures.len() - 1), Some(1));
 }
 
 #[test]

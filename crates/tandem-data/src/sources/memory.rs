@@ -33,8 +33,8 @@ impl Dataset for InMemory {
         &self.classes
     }
 
-    fn label(&self, i: usize) -> u32 {
-        self.labels[i]
+    fn label(&self, i: usize) -> Option<u32> {
+        Some(self.labels[i])
     }
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
@@ -49,6 +49,10 @@ impl Dataset for InMemory {
 
     fn name(&self, i: usize) -> String {
         format!("{}#{i}", self.source.display())
+    }
+
+    fn key(&self, i: usize) -> String {
+        format!("{i:08}")
     }
 
     fn channels(&self) -> usize {

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::memory::InMemory;
+use super::memory::InMemory;
 use crate::{DataError, Part};
 
 const SIDE: usize = 32;
@@ -69,9 +69,9 @@ impl Kind {
                 "data_batch_4.bin",
                 "data_batch_5.bin",
             ],
-            (Self::Ten, Part::Test) => &["test_batch.bin"],
+            (Self::Ten, Part::Validation | Part::Test) => &["test_batch.bin"],
             (Self::Hundred, Part::Train) => &["train.bin"],
-            (Self::Hundred, Part::Test) => &["test.bin"],
+            (Self::Hundred, Part::Validation | Part::Test) => &["test.bin"],
         }
     }
 
@@ -86,7 +86,7 @@ impl Kind {
 /// Which CIFAR `folder` holds a file of.
 pub(crate) fn recognises(folder: &Path) -> Option<Kind> {
     [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
-        [Part::Train, Part::Test]
+        [Part::Train, Part::Validation]
             .iter()
             .flat_map(|&part| kind.files(part))
             .any(|name| folder.join(name).is_file())
@@ -97,7 +97,7 @@ pub(crate) fn recognises(folder: &Path) -> Option<Kind> {
 pub(crate) fn is_file_of(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?;
     [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
-        [Part::Train, Part::Test]
+        [Part::Train, Part::Validation]
             .iter()
             .any(|&part| kind.files(part).contains(&name))
     })

@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use crate::idx::{self, Files};
-use crate::memory::InMemory;
+use super::idx::{self, Files};
+use super::memory::InMemory;
 use crate::{DataError, Part};
 
 macro_rules! shipped {
     ($name:literal) => {
         (
             concat!("builtin/", $name),
-            include_bytes!(concat!("../../../data/fashion-mnist-small/", $name)).as_slice(),
+            include_bytes!(concat!("../../../../data/fashion-mnist-small/", $name)).as_slice(),
         )
     };
 }
@@ -28,7 +28,7 @@ const TEST: [(&str, &[u8]); 2] = [
 pub(crate) fn open(part: Part) -> Result<InMemory, DataError> {
     let [(images, image_bytes), (labels, label_bytes)] = match part {
         Part::Train => TRAIN,
-        Part::Test => TEST,
+        Part::Validation | Part::Test => TEST,
     };
     idx::read(
         Files {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::memory::InMemory;
 use crate::decode::LONGEST_SIDE;
-use crate::memory::InMemory;
 use crate::{DataError, Part};
 
 /// The classes of Fashion-MNIST, in the order of its labels.
@@ -39,7 +39,7 @@ pub(crate) struct Files<'a, R> {
 
 /// Whether `folder` holds an IDX file of either part.
 pub(crate) fn recognises(folder: &Path) -> bool {
-    [Part::Train, Part::Test]
+    [Part::Train, Part::Validation]
         .iter()
         .any(|&part| find(folder, part, "images-idx3").is_some())
 }
@@ -90,7 +90,7 @@ fn is_fashion(folder: &Path) -> bool {
 fn prefix(part: Part) -> &'static str {
     match part {
         Part::Train => "train",
-        Part::Test => "t10k",
+        Part::Validation | Part::Test => "t10k",
     }
 }
 
