@@ -2,12 +2,13 @@
 import argparse
 import glob
 import importlib.util
+import json
 import os
 import random
-import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import torch
@@ -19,16 +20,17 @@ from torchvision.datasets import ImageFolder
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--rounds", type=int, default=5, help="turns of each, for the median")
-arguments.add_argument("--pictures", type=int, default=2000, help="JPEGs of each kind to make")
-arguments.add_argument("--source", help="class folders of JPEGs to use instead of making some")
+arguments.add_argument("--pictures", type=int, default=4096, help="JPEGs of each kind to make")
+arguments.add_argument("--source", help="a folder with train/ and val/ to use instead of making some")
 arguments.add_argument("--peer", help=argparse.SUPPRESS)
 options = arguments.parse_args()
 
 target = os.environ.get("CARGO_TARGET_DIR", "target")
+TANDEM = os.path.join(target, "release", "tandem")
 PHOTOGRAPHS = "astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png", "grass.png"
 # (folder, quality, chroma): ImageNet's most frequent size, in the two samplings it is found in.
 KINDS = ("420", 90, "4:2:0"), ("444", 95, "4:4:4")
-THREADS = 2
+WORKERS = 2
 
 
 def make(folder, quality, chroma):
@@ -43,33 +45,42 @@ def make(folder, quality, chroma):
         w, h = int(width * scale), int(height * scale)
         x, y = chance.randint(0, photograph.width - w), chance.randint(0, photograph.height - h)
         cut = photograph.resize((width, height), Image.BICUBIC, box=(x, y, x + w, y + h))
-        os.makedirs(f"{folder}/train/{i % 4}", exist_ok=True)
-        cut.save(f"{folder}/train/{i % 4}/{i:05}.jpg", quality=quality, subsampling=chroma)
+        # Packing wants pictures held out too: one of each class.
+        for part in ["train", "val"] if i < 4 else ["train"]:
+            os.makedirs(f"{folder}/{part}/{i % 4}", exist_ok=True)
+            cut.save(f"{folder}/{part}/{i % 4}/{i:05}.jpg", quality=quality, subsampling=chroma)
 
 
-def torchvision_seconds(folder):
-    """One epoch in this process and two workers; the start of the workers is not counted."""
+def by_torchvision(train):
+    """Pictures a second of one epoch, with the start of its workers but not of Python."""
+    command = [sys.executable, __file__, "--peer", train]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return float(done.stdout)
+
+
+def peer(train):
+    torch.set_num_threads(1)
     prepare = [transforms.Resize(256), transforms.CenterCrop(256), transforms.PILToTensor()]
-    data = ImageFolder(folder, transforms.Compose(prepare))
-    loader = DataLoader(data, batch_size=128, num_workers=THREADS, persistent_workers=True)
-    next(iter(loader))
+    data = ImageFolder(train, transforms.Compose(prepare))
+    loader = DataLoader(data, batch_size=128, num_workers=WORKERS)
     start = time.perf_counter()
     pictures = sum(len(images) for images, _ in loader)
-    return pictures, time.perf_counter() - start
+    return pictures / (time.perf_counter() - start)
 
 
-def run(*command):
-    """Pictures and seconds, from the last line a command prints."""
-    environment = {**os.environ, "RAYON_NUM_THREADS": str(THREADS)}
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment)
-    pictures, seconds = re.fullmatch(r"(\d+) pictures in ([\d.]+) s", done.stdout.strip()).groups()
-    return int(pictures) / float(seconds)
+def by_tandem(folder):
+    """Pictures a second of packing, with the start of the command and shards that are on the disk."""
+    with tempfile.TemporaryDirectory(dir=target) as out:
+        start = time.perf_counter()
+        command = [TANDEM, "--quiet", "--threads", str(WORKERS), "data", "pack", folder, out, "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        seconds = time.perf_counter() - start
+    parts = json.loads(done.stdout)["parts"].values()
+    return sum(part["pictures"] for part in parts) / seconds
 
 
 if options.peer:
-    torch.set_num_threads(1)
-    pictures, seconds = torchvision_seconds(options.peer)
-    print(f"{pictures} pictures in {seconds:.3f} s")
+    print(peer(options.peer))
     sys.exit()
 
 if options.source:
@@ -88,17 +99,16 @@ print("| JPEGs | Tandem | torchvision | times as fast |")
 print("|---|---|---|---|")
 for label, folder in folders:
     train = os.path.join(folder, "train")
-    train = train if os.path.isdir(train) else folder
     for path in glob.glob(f"{train}/*/*"):  # into the page cache, for both
         with open(path, "rb") as file:
             file.read()
     ours, theirs = [], []
     for turn in range(options.rounds):
         print(f"{label}, turn {turn + 1} of {options.rounds}", file=sys.stderr)
-        ours.append(run(os.path.join(target, "release", "examples", "prepare"), folder))
-        theirs.append(run(sys.executable, __file__, "--peer", train))
+        ours.append(by_tandem(folder))
+        theirs.append(by_torchvision(train))
     turns = [a / b for a, b in zip(ours, theirs)]
     print(f"| {label} | {statistics.median(ours):.0f}/s | {statistics.median(theirs):.0f}/s "
           f"| {statistics.median(turns):.2f} ({min(turns):.2f} to {max(turns):.2f}) |")
 print(f"\ntorchvision {torchvision.__version__}, PyTorch {torch.__version__}, Pillow "
-      f"{Image.__version__}; {THREADS} workers, {THREADS} threads; medians of {options.rounds} turns")
+      f"{Image.__version__}; {WORKERS} workers, {WORKERS} threads; medians of {options.rounds} turns")
