@@ -33,6 +33,9 @@ mod colour;
 mod dataset;
 mod error;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod loader;
 mod normalise;
 mod order;
@@ -55,5 +58,5 @@ pub use picture::{Picture, decode};
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::open;
+pub use sources::{ilsvrc_ids, open};
 pub use view::{View, ten_views, view};
