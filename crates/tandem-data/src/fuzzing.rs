@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use crate::decode::decode_bytes;
 use crate::sources::{devkit, idx, labels, mat5, tar, webdataset};
 
 /// Scans a tar; gives how many files it holds.
@@ -42,6 +43,11 @@ pub fn lists(bytes: &[u8]) -> usize {
         + labels::parse(&text, &classes, labels::kaggle).map_or(0, |labels| labels.len())
         + labels::parse(&text, &classes, labels::tiny).map_or(0, |labels| labels.len())
         + usize::from(webdataset::parse_json(bytes).is_ok())
+}
+
+/// Decodes a picture, a JPEG most of all; gives how many bytes it has decoded.
+pub fn picture(bytes: &[u8]) -> Option<usize> {
+    decode_bytes(bytes).ok().map(|picture| picture.pixels.len())
 }
 
 #[cfg(test)]

@@ -31,14 +31,17 @@
 mod augment;
 mod colour;
 mod dataset;
+mod decode;
 mod error;
 mod fingerprint;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod jpeg;
 mod loader;
 mod normalise;
 mod order;
+pub mod pack;
 mod picture;
 mod pictures;
 mod preprocess;
@@ -51,12 +54,14 @@ mod view;
 pub use augment::{Augment, Colour, Draw, Mirror};
 pub use colour::ColourBasis;
 pub use dataset::{Dataset, Part};
+pub use decode::{PictureError, decode};
 pub use error::DataError;
 pub use loader::{Loader, LoaderOptions};
 pub use normalise::Normalise;
-pub use picture::{Picture, decode};
+pub use pack::Pack;
+pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{ilsvrc_ids, open};
+pub use sources::{Opened, ilsvrc_ids, open, open_all};
 pub use view::{View, ten_views, view};

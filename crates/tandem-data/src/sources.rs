@@ -28,9 +28,9 @@ pub use devkit::ilsvrc_ids;
 
 use self::ilsvrc::Holds;
 use self::tree::{File, Folder, is_archive};
-use crate::{DataError, Dataset, Part};
+use crate::{DataError, Dataset, Pack, Part, pack};
 
-const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
+const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
     ILSVRC 2012 (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar with \
     ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_test.tar, or what is in them; Kaggle's \
@@ -41,6 +41,35 @@ const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
 
 /// Folders with nothing in them but one folder or archive are passed through, this many deep.
 const PASSED_THROUGH: usize = 3;
+
+/// A part of a data set, and its pictures.
+pub type Opened = (Part, Arc<dyn Dataset>);
+
+/// Opens every part that the data `spec` names has, at least one; see [`open`].
+///
+/// A [`Part::Test`] is only there if it is no [`Part::Validation`] under another name.
+///
+/// # Errors
+///
+/// As [`open`], but for parts that are missing.
+pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
+    let mut parts = Vec::new();
+    let mut missing = None;
+    for part in Part::ALL {
+        match open(spec, part) {
+            Ok(test) if part == Part::Test && test.label(0).is_some() => {}
+            Ok(dataset) => parts.push((part, dataset)),
+            Err(error @ (DataError::Missing { .. } | DataError::NoPictures { .. })) => {
+                missing = missing.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if parts.is_empty() => Err(error),
+        _ => Ok(parts),
+    }
+}
 
 /// Opens one part of the data that `spec` names: `builtin`, or the path of a folder (or of a file in
 /// it), recognised by what it holds, whatever its own name.
@@ -92,6 +121,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         },
     })?;
     let found = if metadata.is_dir() {
+        if pack::recognises(path) {
+            return Ok(Arc::new(Pack::open(path, part)?));
+        }
         if idx::recognises(path) {
             return Ok(Arc::new(idx::open(path, part)?));
         }
