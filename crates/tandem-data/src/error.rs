@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::sources::ParquetProblem;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -160,6 +162,14 @@ pub enum DataError {
         path: PathBuf,
         /// The folder of the training pictures.
         train: PathBuf,
+    },
+    /// A parquet file that cannot be used, or a row of one.
+    #[error("{path}: {problem}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where in it, and the fix.
+        problem: ParquetProblem,
     },
     /// No pictures are left for this part.
     #[error("{path} has no pictures for this part: {reason}")]

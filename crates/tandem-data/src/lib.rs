@@ -55,5 +55,5 @@ pub use picture::{Picture, decode};
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::open;
+pub use sources::{ParquetProblem, open};
 pub use view::{View, ten_views, view};

@@ -5,13 +5,16 @@ mod cifar;
 mod folder;
 mod idx;
 mod memory;
+mod parquet;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::parquet::ParquetProblem;
 use crate::{DataError, Dataset, Part};
 
 const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
+    parquet files (train-….parquet …, or in train/ …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
     or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class)";
 
@@ -20,6 +23,11 @@ const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
 ///
 /// - IDX, plain or gzip: MNIST, and Fashion-MNIST if a folder on the way is named so
 /// - CIFAR-10 and CIFAR-100 in their binary version
+/// - parquet files of Hugging Face's layout, any number of them, or one: `train-….parquet`,
+///   `validation-….parquet`, `test-….parquet`, or in folders of these names; of a set without
+///   held-out pictures every tenth of a class is. Columns `image` (bytes, or bytes and path) and
+///   `label`; class names from the metadata of the `datasets` library, or else numbers, and in both
+///   cases WNIDs where the pictures' paths carry them
 /// - picture folders (JPEG, PNG, WebP): `train/` and `val/`, `valid/` or `test/`, each with a folder a
 ///   class; or only a folder a class, of which every tenth picture is held out
 ///
@@ -57,6 +65,10 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         if let Some(kind) = cifar::recognises(path) {
             return Ok(Arc::new(cifar::open(path, kind, part)?));
         }
+        let files = parquet::files(path)?;
+        if !files.is_empty() {
+            return Ok(Arc::new(parquet::open(path, &files, part)?));
+        }
         if folder::recognises(path)? {
             return Ok(Arc::new(folder::open(path, part)?));
         }
@@ -72,6 +84,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         }
         if let Some(kind) = cifar::is_file_of(path) {
             return Ok(Arc::new(cifar::open(parent, kind, part)?));
+        }
+        if parquet::is_file_of(path) {
+            return Ok(Arc::new(parquet::open(parent, &[path.into()], part)?));
         }
     }
     Err(DataError::Unrecognised {
