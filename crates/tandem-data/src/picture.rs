@@ -49,7 +49,7 @@ pub fn decode(path: impl AsRef<Path>) -> Result<Picture, DataError> {
     })
 }
 
-fn decode_bytes(bytes: &[u8]) -> Result<Picture, image::ImageError> {
+pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Picture, image::ImageError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);

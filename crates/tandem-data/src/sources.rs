@@ -4,8 +4,13 @@ mod builtin;
 mod cifar;
 mod folder;
 mod idx;
+mod listing;
 mod memory;
 mod parquet;
+mod slice;
+mod tar;
+mod tree;
+mod wnid;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -69,8 +74,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         if !files.is_empty() {
             return Ok(Arc::new(parquet::open(path, &files, part)?));
         }
-        if folder::recognises(path)? {
-            return Ok(Arc::new(folder::open(path, part)?));
+        let root = tree::Folder::Disk(path.into());
+        if folder::recognises(&root)? {
+            return Ok(Arc::new(folder::open(&root, part)?));
         }
     } else if let Some(parent) = path.parent() {
         // "data.bin" has the parent "", which means here.
