@@ -9,7 +9,7 @@ use tandem_data::{Part, Pictures, Preprocess};
 
 /// The share of pictures that may fail to decode before that is an error: a few damaged files are
 /// left out and listed, a folder of another format is refused.
-const BAD_SHARE: f64 = 0.01;
+pub const BAD_SHARE: f64 = 0.01;
 
 /// Opens one part of the data `named` and brings its pictures to what `spec` takes.
 pub fn prepare(named: &str, part: Part, spec: &Spec) -> Result<Arc<Pictures>> {

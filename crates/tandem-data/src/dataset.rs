@@ -1,6 +1,6 @@
 //! What a set of pictures is.
 
-use crate::{DataError, Picture};
+use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -32,6 +32,10 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
+    /// The pack that these pictures lie in, already brought to one size.
+    fn pack(&self) -> Option<&Pack> {
+        None
+    }
 }
 
 /// Which part of a data set.
@@ -44,4 +48,19 @@ pub enum Part {
     /// The pictures to be judged on: ILSVRC's 150,000, whose labels only its keepers know. Sets whose
     /// one held-out part has labels, such as MNIST, give that for both.
     Test,
+}
+
+impl Part {
+    /// Every part a set may have.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// As files and reports call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }

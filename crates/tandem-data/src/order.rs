@@ -1,14 +1,12 @@
 //! The order in which an epoch visits the training pictures.
 
-use crate::random::{Purpose, below, stream};
+use crate::random::{Purpose, shuffle, stream};
 
-/// A permutation of `0..len` by Fisher and Yates, a pure function of (seed, epoch).
+/// A permutation of `0..len` a pure function of (seed, epoch).
 pub(crate) fn shuffled(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut rng = stream(seed, epoch, 0, Purpose::Order);
     let mut order: Vec<usize> = (0..len).collect();
-    for last in (1..len).rev() {
-        order.swap(last, below(&mut rng, last + 1));
-    }
+    shuffle(&mut order, &mut rng);
     order
 }
 

@@ -69,6 +69,68 @@ impl Tally {
         self
     }
 
+    /// Bytes that [`Tally::write`] writes.
+    pub(crate) fn bytes(preprocess: Preprocess) -> usize {
+        8 * (preprocess.len() + 9)
+    }
+
+    /// Appends the sums, HWC, and the 3 × 3 products, little-endian.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let words = self.sums.iter().chain(self.products.iter().flatten());
+        out.extend(words.flat_map(|word| word.to_le_bytes()));
+    }
+
+    /// What [`Tally::write`] wrote of `pictures` pictures.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` are not [`Tally::bytes`] many.
+    pub(crate) fn read(bytes: &[u8], preprocess: Preprocess, pictures: u64) -> Self {
+        assert_eq!(bytes.len(), Self::bytes(preprocess));
+        let mut words = bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|word| u64::from_le_bytes(*word));
+        let sums = words.by_ref().take(preprocess.len()).collect();
+        let mut products = [[0; 3]; 3];
+        products
+            .iter_mut()
+            .flatten()
+            .zip(words)
+            .for_each(|(product, word)| *product = word);
+        Self {
+            channels: preprocess.channels,
+            pictures,
+            sums,
+            products,
+            bad: Vec::new(),
+        }
+    }
+
+    /// Pictures counted.
+    pub(crate) fn pictures(&self) -> u64 {
+        self.pictures
+    }
+
+    /// Pixels counted.
+    pub(crate) fn pixels(&self) -> u64 {
+        self.pictures * (self.sums.len() / self.channels) as u64
+    }
+
+    /// Σ of each channel over all pixels.
+    pub(crate) fn channel_sums(&self) -> Vec<u64> {
+        let sum = |c| self.sums.iter().skip(c).step_by(self.channels).sum();
+        (0..self.channels).map(sum).collect()
+    }
+
+    /// Σ of channel a × channel b over all pixels, C × C.
+    pub(crate) fn products(&self) -> Vec<Vec<u64>> {
+        let product = |a: usize, b: usize| self.products[a.min(b)][a.max(b)];
+        let row = |a| (0..self.channels).map(|b| product(a, b)).collect();
+        (0..self.channels).map(row).collect()
+    }
+
     /// The mean picture, (C, side, side), 0 to 255.
     pub(crate) fn mean(&self) -> Vec<f32> {
         let count = self.pictures.max(1) as f64;
@@ -82,9 +144,11 @@ impl Tally {
     /// The covariance of the channels over all pixels, C × C row by row, in (0 to 255)².
     pub(crate) fn covariance(&self) -> Vec<f64> {
         let channels = self.channels;
-        let pixels = (self.pictures.max(1) * (self.sums.len() / channels) as u64) as f64;
-        let mean: Vec<f64> = (0..channels)
-            .map(|c| self.sums.iter().skip(c).step_by(channels).sum::<u64>() as f64 / pixels)
+        let pixels = self.pixels().max(1) as f64;
+        let mean: Vec<f64> = self
+            .channel_sums()
+            .iter()
+            .map(|&sum| sum as f64 / pixels)
             .collect();
         (0..channels * channels)
             .map(|at| (at / channels, at % channels))

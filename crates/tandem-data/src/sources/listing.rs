@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::slice::Slice;
+use crate::decode::decode_bytes;
 use crate::fingerprint::Fingerprint;
-use crate::picture::decode_bytes;
 use crate::{DataError, Dataset, Part, Picture};
 
 /// Picture 9, 19, 29 … of a class is held out where no pictures are set apart.
@@ -173,7 +173,7 @@ impl Dataset for Listing {
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
         let bytes = self.samples[i].place.read()?;
         decode_bytes(&bytes).map_err(|source| DataError::Decode {
-            path: PathBuf::from(self.name(i)),
+            place: self.name(i),
             source,
         })
     }

@@ -38,7 +38,7 @@ use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
 use super::listing::{Sample, fingerprint, hold_out, put_in_order};
-use crate::picture::decode_bytes;
+use crate::decode::decode_bytes;
 use crate::{DataError, Dataset, Part, Picture};
 
 /// Folders below the one given that are looked into, one in the other.
