@@ -229,6 +229,14 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A picture that the labels do not name.
+    #[error("{picture} has no label in {labels}; fetch its label, or remove the picture")]
+    NoLabel {
+        /// The picture.
+        picture: PathBuf,
+        /// Where its label should stand.
+        labels: PathBuf,
+    },
     /// A devkit's `meta.mat` that cannot be read.
     #[error("{path} is not the meta.mat of an ILSVRC devkit: {reason}")]
     Meta {

@@ -34,6 +34,9 @@ mod dataset;
 mod decode;
 mod error;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jpeg;
 mod loader;
 mod normalise;
@@ -60,5 +63,5 @@ pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{Opened, ParquetProblem, open, open_all};
+pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all};
 pub use view::{View, ten_views, view};

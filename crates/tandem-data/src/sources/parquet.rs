@@ -301,7 +301,7 @@ impl Dataset for Parquet {
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
         decode_bytes(self.encoded(i)?.data()).map_err(|source| DataError::Decode {
-            path: self.name(i).into(),
+            place: self.name(i),
             source,
         })
     }

@@ -1,7 +1,8 @@
 //! Where the members of a tar are: its headers read one after the other, what lies between passed
 //! over. Understands ustar, GNU long names and pax; believes no size before the bytes are there.
 //!
-//! Memory stays below the archive's own length: each member has a block of 512 bytes in it.
+//! What is kept of an archive is less than its own length: each member has a block of 512 bytes there.
+//! Of a hostile one, made of nothing but names, it is at most twenty times that.
 
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::ops::ControlFlow;
@@ -13,6 +14,9 @@ const BLOCK: u64 = 512;
 
 /// Longest name of a member, bytes.
 const LONGEST_NAME: u64 = 4096;
+
+/// Most folders a member may lie in, one in the other.
+const DEEPEST: usize = 16;
 
 /// Most bytes of pax records before a member.
 const LONGEST_PAX: u64 = 64 << 10;
@@ -34,11 +38,6 @@ pub(crate) struct Damage {
     /// From the start of the archive.
     pub(crate) offset: u64,
     pub(crate) reason: String,
-}
-
-/// Whether `start`, the first block of a file, is a tar's.
-pub(crate) fn is_tar(start: &[u8]) -> bool {
-    start.len() >= BLOCK as usize && checksum_holds(Header::from_byte_slice(&start[..512]))
 }
 
 fn checksum_holds(header: &Header) -> bool {
@@ -230,6 +229,12 @@ fn relative(name: &[u8]) -> Result<String, String> {
     if parts.contains(&"..") {
         return Err(format!(
             "the name `{}` leads out of the archive",
+            escaped(name.as_bytes())
+        ));
+    }
+    if parts.len() > DEEPEST + 1 {
+        return Err(format!(
+            "`{}` lies more than {DEEPEST} folders deep",
             escaped(name.as_bytes())
         ));
     }
