@@ -1,5 +1,7 @@
 //! What a set of pictures is.
 
+use std::ops::Range;
+
 use crate::{DataError, Picture};
 
 /// Labelled pictures, in a fixed order.
@@ -32,6 +34,16 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
+    /// The parts of the set that lie together on the disk, one after the other, of a few hundred
+    /// pictures or more. Empty where pictures lie one by one and are as well read in any order.
+    ///
+    /// A [`Loader`](crate::Loader) reads few shards at a time, each once an epoch.
+    fn shards(&self) -> &[Range<usize>] {
+        &[]
+    }
+    /// Gives back the memory that a shard's pictures were read into: they will not be asked for before
+    /// the next epoch.
+    fn release(&self, _shard: usize) {}
 }
 
 /// Which part of a data set.
