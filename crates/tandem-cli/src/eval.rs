@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
-use tandem_data::{Form, LoaderOptions, Part};
+use tandem_data::{Form, LoaderOptions, Part, Share};
 
 use crate::args::{Eval, Views};
 use crate::failure::Failure;
@@ -59,6 +59,7 @@ pub fn run(args: &Eval) -> Result<()> {
         prefetch: threads,
         seed: 0,
         form: Form::Values,
+        share: Share::WHOLE,
     };
     let evaluation = evaluate(&network, &pictures, &normalise, views, options)?;
     let text = if args.json {
