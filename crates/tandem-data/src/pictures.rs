@@ -194,6 +194,12 @@ impl Pictures {
         self.dataset.name(self.good[i])
     }
 
+    /// What picture `i` is called inside its class; see [`Dataset::key`].
+    #[must_use]
+    pub fn key(&self, i: usize) -> String {
+        self.dataset.key(self.good[i])
+    }
+
     /// The names of the classes.
     #[must_use]
     pub fn classes(&self) -> &[String] {
