@@ -20,6 +20,7 @@ mod doctor;
 mod eval;
 mod failure;
 mod gpu;
+mod hub;
 mod info;
 mod memory;
 mod network;

@@ -37,15 +37,9 @@ pub enum PictureError {
     /// A JPEG whose entropy coding is arithmetic.
     #[error("it is an arithmetic-coded JPEG; `jpegtran` turns it into one that is read")]
     Arithmetic,
-    /// A damaged JPEG, or one of a kind that is not read.
-    #[error(transparent)]
-    Jpeg(#[from] zune_jpeg::errors::DecodeErrors),
-    /// A damaged JPEG in several scans.
-    #[error(transparent)]
-    JpegInScans(#[from] jpeg_decoder::Error),
-    /// A damaged PNG or WebP, or one of a kind that is not read.
-    #[error(transparent)]
-    Other(image::ImageError),
+    /// Damaged beyond what is passed over, or of a kind that is not read.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// Decodes one JPEG, PNG or WebP file, told by its content, as its pixels are stored.
@@ -109,13 +103,21 @@ fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     })
 }
 
+impl PictureError {
+    /// What a decoder says, in one line.
+    pub(crate) fn damaged(reason: impl std::fmt::Display) -> Self {
+        let reason = reason.to_string();
+        let words: Vec<_> = reason.split_whitespace().collect();
+        Self::Damaged(words.join(" ").trim_matches('"').to_owned())
+    }
+}
+
 impl From<image::ImageError> for PictureError {
     fn from(error: image::ImageError) -> Self {
-        match &error {
-            image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Self::CutShort
-            }
-            _ => Self::Other(error),
+        use image::error::ImageError::IoError;
+        match error {
+            IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Self::CutShort,
+            other => Self::damaged(other),
         }
     }
 }

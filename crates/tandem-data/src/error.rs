@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::PictureError;
+use crate::sources::ParquetProblem;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +163,14 @@ pub enum DataError {
         path: PathBuf,
         /// The folder of the training pictures.
         train: PathBuf,
+    },
+    /// A parquet file that cannot be used, or a row of one.
+    #[error("{path}: {problem}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where in it, and the fix.
+        problem: ParquetProblem,
     },
     /// Two pictures of one class with the same name.
     #[error("{first} and {second} are both picture `{key}` of their class; remove or rename one")]

@@ -63,5 +63,5 @@ pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{Opened, ilsvrc_ids, open, open_all};
+pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all};
 pub use view::{View, ten_views, view};

@@ -16,6 +16,7 @@ pub(crate) mod labels;
 mod listing;
 pub(crate) mod mat5;
 mod memory;
+mod parquet;
 mod slice;
 pub(crate) mod tar;
 mod tiny;
@@ -26,13 +27,14 @@ mod wnid;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use devkit::ilsvrc_ids;
-
+pub use self::devkit::ilsvrc_ids;
 use self::holds::Holds;
+pub use self::parquet::ParquetProblem;
 use self::tree::{File, Folder, is_archive};
 use crate::{DataError, Dataset, Pack, Part, pack};
 
 const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \
+    parquet files (train-….parquet …, or in train/ …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
     ILSVRC 2012 (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar with \
     ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_test.tar, or what is in them; Kaggle's \
@@ -85,6 +87,11 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 /// - Tiny-ImageNet-200
 /// - WebDataset: shards with `train`, `val` or `test` in their path, or without: then every tenth
 ///   picture of a class is held out
+/// - parquet files of Hugging Face's layout, any number of them, or one: `train-….parquet`,
+///   `validation-….parquet`, `test-….parquet`, or in folders of these names; of a set without
+///   held-out pictures every tenth of a class is. Columns `image` (bytes, or bytes and path) and
+///   `label`; class names from the metadata of the `datasets` library, or else numbers, and in both
+///   cases WNIDs where the pictures' paths carry them
 /// - picture folders (JPEG, PNG, WebP), Imagenette's among them: `train/` and `val/`, `valid/` or
 ///   `test/`, each with a folder a class; or only a folder a class, of which every tenth picture is
 ///   held out
@@ -132,6 +139,10 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         if let Some(kind) = cifar::recognises(path) {
             return Ok(Arc::new(cifar::open(path, kind, part)?));
         }
+        let files = parquet::files(path)?;
+        if !files.is_empty() {
+            return Ok(Arc::new(parquet::open(path, &files, part)?));
+        }
         open_folder(&Folder::Disk(path.into()), part, PASSED_THROUGH)?
     } else {
         if idx::is_file_of(path) {
@@ -139,6 +150,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         }
         if let Some(kind) = cifar::is_file_of(path) {
             return Ok(Arc::new(cifar::open(parent(path), kind, part)?));
+        }
+        if parquet::is_file_of(path) {
+            return Ok(Arc::new(parquet::open(parent(path), &[path.into()], part)?));
         }
         open_file(path, part)?
     };
