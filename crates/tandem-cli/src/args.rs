@@ -1,5 +1,7 @@
 //! What is typed, as one checked value. Nothing after this looks at the command line again.
 
+mod data;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,12 +10,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tandem_alexnet::placement::Placement;
 
+pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
+
 const EXAMPLES: &str = "\
 Examples:
   tandem train                               train `mini` on the pictures shipped with Tandem
   tandem train --model alexnet --data DIR    train the two-tower AlexNet on a folder of pictures
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
+  tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
   tandem info --model alexnet                layers, parameters, and what crosses between towers
   tandem bench --model alexnet --batch 64    time a training step
   tandem doctor                              what this machine has, and what is missing
@@ -49,6 +54,7 @@ pub enum Command {
     Train(Train),
     Eval(Eval),
     Predict(Predict),
+    Data(Data),
     Bench(Bench),
     Info(Info),
     Doctor(Doctor),
@@ -191,7 +197,7 @@ pub struct Predict {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One batch is made before timing starts, except for `data`, which times the loader itself.
-The figure is the median over --steps, after --warmup steps that do not count.
+The figure is the median over --steps, after --warmup steps that do not count; of data the mean.
 
   train  forward, loss, backward and update of --model
   infer  forward of --model
@@ -200,7 +206,7 @@ The figure is the median over --steps, after --warmup steps that do not count.
   lrn-pool   LRN and the max pooling behind it as one operation
   conv   every convolution of --model, forward and backward
   linear, dropout, softmax, sgd   the same of fully connected layers, dropout, loss, update
-  data   batches of --data: decode, crop, mirror, colour
+  data   the way of --data to batches, each stage with all threads and as a whole
 
 On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among
 them: its time, the bytes it must move, and its share of the bandwidth of a copy in the same run.

@@ -15,9 +15,11 @@ mod allocator;
 mod args;
 mod bench;
 mod completions;
+mod data;
 mod doctor;
 mod eval;
 mod failure;
+mod few;
 mod gpu;
 mod info;
 mod memory;
@@ -78,6 +80,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
+        Command::Data(args) => return data::run(args, &cli.global),
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

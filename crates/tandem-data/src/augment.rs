@@ -4,7 +4,7 @@
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::random::{Purpose, below, stream};
-use crate::{ColourBasis, DataError, Normalise, Preprocess};
+use crate::{ColourBasis, DataError, Normalise, Pictures, Preprocess};
 
 /// Standard deviation of the α of section 4.1.
 const ALPHA: f64 = 0.1;
@@ -90,6 +90,36 @@ impl Augment {
             mirror: if mirrored { self.mirror } else { Mirror::Off },
             shift: self.colour.shift(alpha, basis),
         }
+    }
+}
+
+impl Augment {
+    /// Picture `index` as training sees it in `epoch`, (C, crop, crop).
+    ///
+    /// # Errors
+    ///
+    /// If the crop or the mean do not fit the pictures, or the picture cannot be read.
+    pub fn view(
+        &self,
+        pictures: &Pictures,
+        seed: u64,
+        epoch: u64,
+        index: usize,
+    ) -> Result<Vec<f32>, DataError> {
+        let preprocess = pictures.preprocess();
+        self.check(preprocess)?;
+        let draw = self.draw(seed, epoch, index, preprocess.side, pictures.colour_basis());
+        let pixels = pictures.picture(index)?;
+        let mut values = vec![0.0; preprocess.channels * self.crop * self.crop];
+        write(
+            &pixels,
+            preprocess,
+            self.crop,
+            &draw,
+            &self.normalise,
+            &mut values,
+        );
+        Ok(values)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{DataError, Picture};
+use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -34,16 +34,30 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
-    /// The parts of the set that lie together on the disk, one after the other, of a few hundred
-    /// pictures or more. Empty where pictures lie one by one and are as well read in any order.
+    /// The pack that these pictures lie in, already brought to one size.
+    fn pack(&self) -> Option<&Pack> {
+        None
+    }
+    /// The parts of the set that lie together on the disk, one after the other. Empty where pictures
+    /// lie one by one and are as well read in any order.
     ///
     /// A [`Loader`](crate::Loader) reads few shards at a time, each once an epoch.
     fn shards(&self) -> &[Range<usize>] {
-        &[]
+        self.pack().map_or(&[], Pack::shards)
     }
-    /// Gives back the memory that a shard's pictures were read into: they will not be asked for before
-    /// the next epoch.
-    fn release(&self, _shard: usize) {}
+    /// The pictures of a shard will soon be asked for, in any order: it is read faster in one go.
+    fn expect(&self, shard: usize) {
+        if let Some(pack) = self.pack() {
+            pack.expect(shard);
+        }
+    }
+    /// Gives back the memory that the pictures of a shard were read into: they will not be asked for
+    /// before the next epoch.
+    fn release(&self, shard: usize) {
+        if let Some(pack) = self.pack() {
+            pack.release(shard);
+        }
+    }
 }
 
 /// Which part of a data set.
@@ -56,4 +70,19 @@ pub enum Part {
     /// The pictures to be judged on: ILSVRC's 150,000, whose labels only its keepers know. Sets whose
     /// one held-out part has labels, such as MNIST, give that for both.
     Test,
+}
+
+impl Part {
+    /// Every part a set may have.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// As files and reports call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }

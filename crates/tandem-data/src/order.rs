@@ -18,10 +18,8 @@
 
 use std::ops::Range;
 
-use rand_chacha::ChaCha8Rng;
-
 use crate::DataError;
-use crate::random::{Purpose, below, stream};
+use crate::random::{Purpose, shuffle, stream};
 
 /// Shards shuffled as one: 16,384 pictures, raw and 256 × 256 pixels 3 GiB.
 const WINDOW: usize = 16;
@@ -105,13 +103,6 @@ impl Order {
             window.end = window.end.min(self.pictures.len());
         }
         self
-    }
-}
-
-/// By Fisher and Yates.
-fn shuffle(items: &mut [usize], rng: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, below(rng, last + 1));
     }
 }
 

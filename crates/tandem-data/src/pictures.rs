@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::fingerprint::Fingerprint;
 use crate::tally::Tally;
-use crate::{ColourBasis, DataError, Dataset, Preprocess};
+use crate::{ColourBasis, DataError, Dataset, Pack, Preprocess};
 
 /// Prepared pictures are kept while all of them together take less than this, bytes.
 const KEPT: usize = 1 << 30;
@@ -18,7 +18,8 @@ const TASK: usize = 64;
 
 /// A data set after [`Preprocess`], with the bad pictures left out.
 ///
-/// Up to 1 GiB of prepared pictures stay in memory; of more, each is decoded again when it is asked
+/// Of a pack made with the same preprocessing nothing is decoded or kept: its pictures lie ready. Else
+/// up to 1 GiB of prepared pictures stay in memory; of more, each is decoded again when it is asked
 /// for.
 pub struct Pictures {
     dataset: Arc<dyn Dataset>,
@@ -71,6 +72,22 @@ impl Pictures {
         limit: usize,
     ) -> Result<Self, DataError> {
         preprocess.check()?;
+        if let Some(pack) = dataset
+            .pack()
+            .filter(|pack| pack.preprocess() == preprocess)
+        {
+            return Ok(Self {
+                good: (0..pack.len()).collect(),
+                bad: pack.left_out().to_vec(),
+                kept: Vec::new(),
+                mean: pack.mean().to_vec(),
+                covariance: pack.covariance(),
+                basis: pack.colour_basis(),
+                fingerprint: pack.fingerprint(),
+                preprocess,
+                dataset,
+            });
+        }
         let (total, size) = (dataset.len(), preprocess.len());
         let keep = total.checked_mul(size).filter(|&all| all < limit);
         let mut kept = vec![0; keep.unwrap_or(0)];
@@ -208,15 +225,21 @@ impl Pictures {
     /// If the pictures are not kept and its file can no longer be read.
     pub fn picture(&self, i: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let (place, size) = (self.good[i], self.preprocess.len());
-        if self.kept.is_empty() {
+        if let Some(pack) = self.packed() {
+            pack.bytes(place)
+        } else if self.kept.is_empty() {
             Ok(self.preprocess.apply(&self.dataset.picture(place)?).into())
         } else {
             Ok(self.kept[place * size..(place + 1) * size].into())
         }
     }
 
-    /// The shards of the data set as ranges of these pictures.
+    /// The shards of the data set as ranges of these pictures; none where the pictures are kept and
+    /// shards are no longer read.
     pub(crate) fn shards(&self) -> Vec<Range<usize>> {
+        if !self.kept.is_empty() {
+            return Vec::new();
+        }
         let here = |place: usize| self.good.partition_point(|&good| good < place);
         let shards = self.dataset.shards().iter();
         shards
@@ -224,9 +247,20 @@ impl Pictures {
             .collect()
     }
 
+    /// See [`Dataset::expect`].
+    pub(crate) fn expect(&self, shard: usize) {
+        self.dataset.expect(shard);
+    }
+
     /// See [`Dataset::release`].
     pub(crate) fn release(&self, shard: usize) {
         self.dataset.release(shard);
+    }
+
+    /// The pack that the pictures lie in as they are handed out.
+    fn packed(&self) -> Option<&Pack> {
+        let pack = self.dataset.pack()?;
+        (pack.preprocess() == self.preprocess).then_some(pack)
     }
 
     /// The mean picture, (C, side, side), 0 to 255.

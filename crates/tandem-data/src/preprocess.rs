@@ -30,7 +30,7 @@ impl Preprocess {
     pub(crate) fn check(&self) -> Result<(), DataError> {
         let reason = if !matches!(self.channels, 1 | 3) {
             "pictures have 1 or 3 channels"
-        } else if self.side == 0 || self.side > crate::picture::LONGEST_SIDE as usize {
+        } else if self.side == 0 || self.side > crate::decode::LONGEST_SIDE as usize {
             "the side is 1 to 16384 pixels"
         } else {
             return Ok(());

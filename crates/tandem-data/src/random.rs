@@ -10,6 +10,8 @@ pub(crate) enum Purpose {
     Order = 1,
     /// Crop, mirror and colour of a picture.
     Augment = 2,
+    /// The order of a pack.
+    Pack = 3,
 }
 
 /// The stream for (seed, epoch, index, purpose): ChaCha8 keyed with the four as little-endian `u64`.
@@ -28,4 +30,11 @@ pub(crate) fn stream(seed: u64, epoch: u64, index: u64, purpose: Purpose) -> Cha
 /// and a resumed run must not notice. The bias is below `bound / 2⁶⁴`.
 pub(crate) fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
+}
+
+/// Fisher and Yates.
+pub(crate) fn shuffle(order: &mut [usize], rng: &mut ChaCha8Rng) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, below(rng, last + 1));
+    }
 }

@@ -9,11 +9,40 @@ mod memory;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{DataError, Dataset, Part};
+use crate::{DataError, Dataset, Pack, Part, pack};
 
-const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte[.gz] …), \
+const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
     or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class)";
+
+/// A part of a data set, and its pictures.
+pub type Opened = (Part, Arc<dyn Dataset>);
+
+/// Opens every part that the data `spec` names has, at least one; see [`open`].
+///
+/// A [`Part::Test`] is only there if it is no [`Part::Validation`] under another name.
+///
+/// # Errors
+///
+/// As [`open`], but for parts that are missing.
+pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
+    let mut parts = Vec::new();
+    let mut missing = None;
+    for part in Part::ALL {
+        match open(spec, part) {
+            Ok(test) if part == Part::Test && test.label(0).is_some() => {}
+            Ok(dataset) => parts.push((part, dataset)),
+            Err(error @ (DataError::Missing { .. } | DataError::NoPictures { .. })) => {
+                missing = missing.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if parts.is_empty() => Err(error),
+        _ => Ok(parts),
+    }
+}
 
 /// Opens one part of the data that `spec` names: `builtin`, or the path of a folder (or of a file in
 /// it), recognised by what it holds.
@@ -51,6 +80,9 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         },
     })?;
     if metadata.is_dir() {
+        if pack::recognises(path) {
+            return Ok(Arc::new(Pack::open(path, part)?));
+        }
         if idx::recognises(path) {
             return Ok(Arc::new(idx::open(path, part)?));
         }

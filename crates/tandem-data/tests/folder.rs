@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{open, png, refused, write};
-use tandem_data::{DataError, Part, Pictures, Preprocess, decode};
+use tandem_data::{DataError, Part, PictureError, Pictures, Preprocess, decode};
 use tempfile::{TempDir, tempdir};
 
 const SMALL: Preprocess = Preprocess {
@@ -188,7 +188,10 @@ fn a_picture_that_claims_billions_of_pixels_is_refused() {
         matches!(
             error,
             DataError::Decode {
-                source: image::ImageError::Limits(_),
+                source: PictureError::TooLarge {
+                    width: 60_000,
+                    height: 60_000
+                },
                 ..
             }
         ),

@@ -79,7 +79,7 @@ fn an_epoch_holds_every_picture_once_with_its_label() {
     let mut seen: Vec<usize> = Vec::new();
     for batch in train(&pictures(100), 3, 0, 0) {
         let (values, shape) = values(&batch);
-        assert_eq!(values.len(), shape.iter().product());
+        assert_eq!(values.len(), shape.iter().product::<usize>());
         for (index, label) in batch.indices.iter().zip(&batch.labels) {
             assert_eq!(*label as usize, index % 2);
         }

@@ -1,5 +1,6 @@
 //! What a run leaves for people to look at, and what they see while it runs.
 
+pub mod counting;
 pub mod curves;
 pub mod filters;
 pub mod font;
@@ -8,5 +9,6 @@ pub mod picture;
 pub mod progress;
 pub mod run;
 pub mod series;
+pub mod sheet;
 pub mod table;
 pub mod tensorboard;

@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::decode::decode;
 use crate::fingerprint::Fingerprint;
-use crate::picture::decode;
 use crate::{DataError, Dataset, Part, Picture};
 
 const HELD_OUT: [&str; 3] = ["val", "valid", "test"];

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::memory::InMemory;
-use crate::picture::LONGEST_SIDE;
+use crate::decode::LONGEST_SIDE;
 use crate::{DataError, Part};
 
 /// The classes of Fashion-MNIST, in the order of its labels.

@@ -129,3 +129,25 @@ impl Dataset for Made {
         0
     }
 }
+
+/// A folder a class, each with `each` small pictures `0000.png` …, all different.
+pub fn folder_of_pictures(classes: &[&str], each: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (label, class) in classes.iter().enumerate() {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        for i in 0..each {
+            let at = |x, y| [(40 * label) as u8, (i * 4) as u8, (x * 20 + y) as u8];
+            image::RgbImage::from_fn(12, 9, |x, y| image::Rgb(at(x, y)))
+                .save(folder.path().join(class).join(format!("{i:04}.png")))
+                .unwrap();
+        }
+    }
+    folder
+}
+
+/// That an error says all of `words`.
+#[track_caller]
+pub fn refused_words(error: &DataError, words: &[&str]) {
+    let text = error.to_string();
+    assert!(words.iter().all(|word| text.contains(word)), "{text}");
+}

@@ -1,0 +1,121 @@
+//! Decoding under limits: a few bytes of file may claim billions of pixels.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use crate::{DataError, Picture, jpeg};
+
+/// Longest side of a picture that is decoded, pixels.
+pub(crate) const LONGEST_SIDE: u32 = 16_384;
+
+/// Most memory one picture may take while it is decoded, bytes: 16,384 × 8,192 in colour.
+pub(crate) const DECODER_MEMORY: u64 = 512 << 20;
+
+/// Why bytes do not decode as a picture. Whoever had the bytes adds their name: [`DataError::Decode`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// Neither JPEG nor PNG nor WebP.
+    #[error("it is no JPEG, PNG or WebP")]
+    Unrecognised,
+    /// A side or the memory is beyond the limits.
+    #[error(
+        "it claims {width}×{height} pixels; a picture has at most {LONGEST_SIDE} a side and takes at \
+         most {} MiB to decode", DECODER_MEMORY >> 20
+    )]
+    TooLarge {
+        /// Claimed pixels a row.
+        width: u32,
+        /// Claimed rows.
+        height: u32,
+    },
+    /// The end is missing.
+    #[error("it is cut short; fetch it again")]
+    CutShort,
+    /// A JPEG whose entropy coding is arithmetic.
+    #[error("it is an arithmetic-coded JPEG; `jpegtran` turns it into one that is read")]
+    Arithmetic,
+    /// A damaged JPEG, or one of a kind that is not read.
+    #[error(transparent)]
+    Jpeg(#[from] zune_jpeg::errors::DecodeErrors),
+    /// A damaged JPEG in several scans.
+    #[error(transparent)]
+    JpegInScans(#[from] jpeg_decoder::Error),
+    /// A damaged PNG or WebP, or one of a kind that is not read.
+    #[error(transparent)]
+    Other(image::ImageError),
+}
+
+/// Decodes one JPEG, PNG or WebP file, told by its content, as its pixels are stored.
+///
+/// An EXIF orientation is passed over: ImageNet's mean, and the weights others trained, are of
+/// pictures read without it. Turn photographs upright before they become training pictures.
+///
+/// Grey files give one channel, all others three. CMYK and YCCK become RGB as in Pillow; transparency
+/// is dropped; of 16 bits a sample the upper eight remain. Damage inside a JPEG is passed over where
+/// its end is there, as libjpeg does.
+///
+/// # Errors
+///
+/// [`DataError::Read`] if the file cannot be read, [`DataError::Decode`] if it is no picture, is cut
+/// short, or is larger than 16,384 pixels a side or 512 MiB decoded.
+pub fn decode(path: impl AsRef<Path>) -> Result<Picture, DataError> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
+        path: path.into(),
+        source,
+    })?;
+    decode_bytes(&bytes).map_err(|source| DataError::Decode {
+        place: path.display().to_string(),
+        source,
+    })
+}
+
+/// [`decode`] of bytes from elsewhere: an archive, a shard, a table.
+pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Picture, PictureError> {
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes),
+        Ok(format @ (ImageFormat::Png | ImageFormat::WebP)) => other(bytes, format),
+        _ => Err(PictureError::Unrecognised),
+    }
+}
+
+fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
+    let mut memory = Limits::no_limits();
+    memory.max_alloc = Some(DECODER_MEMORY);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(memory);
+    let decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    // Not every decoder checks the size of what it is about to write.
+    if width.max(height) > LONGEST_SIDE || decoder.total_bytes() > DECODER_MEMORY {
+        return Err(PictureError::TooLarge { width, height });
+    }
+    let decoded = DynamicImage::from_decoder(decoder)?;
+
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let (channels, pixels) = if decoded.color().has_color() {
+        (3, decoded.into_rgb8().into_raw())
+    } else {
+        (1, decoded.into_luma8().into_raw())
+    };
+    Ok(Picture {
+        width,
+        height,
+        channels,
+        pixels,
+    })
+}
+
+impl From<image::ImageError> for PictureError {
+    fn from(error: image::ImageError) -> Self {
+        match &error {
+            image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Self::CutShort
+            }
+            _ => Self::Other(error),
+        }
+    }
+}

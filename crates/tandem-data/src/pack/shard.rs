@@ -1,0 +1,409 @@
+//! One shard: how its bytes lie, written straight through and checked before they are believed.
+//!
+//! All numbers are little-endian. A header of [`HEADER`] bytes:
+//!
+//! | at | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | `TDMSHARD` |
+//! | 8 | 4 | version, 1 |
+//! | 12 | 4 | pictures |
+//! | 16 | 4 | side |
+//! | 20 | 4 | channels |
+//! | 24 | 4 | 0 for raw bytes, else the JPEG quality |
+//! | 28 | 4 | CRC-32 of the table |
+//! | 32 | 8 | identity: what this shard was made of |
+//! | 40 | 8 | where the table starts; it goes to the end of the file |
+//! | 48 | 12 | noughts |
+//! | 60 | 4 | CRC-32 of the 60 bytes before |
+//!
+//! Then the pictures, one after another. Then the table: a record of [`RECORD`] bytes a picture
+//! (offset 8, length 4, label 4 or all ones, CRC-32 4, noughts 4), the sums over the pictures (side ×
+//! side × channels of 8 bytes, then 3 × 3 products of 8), and JSON: the keys, and what was left out.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+
+use super::{Encoding, SHARD};
+use crate::decode::decode_bytes;
+use crate::tally::Tally;
+use crate::{DataError, Preprocess};
+
+pub(crate) const HEADER: usize = 64;
+pub(crate) const RECORD: usize = 24;
+const MAGIC: &[u8; 8] = b"TDMSHARD";
+const VERSION: u32 = 1;
+const UNLABELLED: u32 = u32::MAX;
+
+/// What all pictures of a shard have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) preprocess: Preprocess,
+    pub(crate) encoding: Encoding,
+    /// Of the source's fingerprint, the settings, and the shard's place: the same identity is the same
+    /// bytes.
+    pub(crate) identity: u64,
+}
+
+/// The part of a table that is text.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Text {
+    pub(crate) keys: Vec<String>,
+    /// Name and reason of each picture that does not decode.
+    pub(crate) left_out: Vec<(String, String)>,
+}
+
+/// Writes one shard straight through.
+pub(crate) struct Writer {
+    out: BufWriter<File>,
+    kind: Kind,
+    offset: u64,
+    records: Vec<u8>,
+    tally: Tally,
+    text: Text,
+    /// The encoded picture, kept for its memory.
+    encoded: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn new(file: File, kind: Kind) -> io::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        out.write_all(&[0; HEADER])?;
+        Ok(Self {
+            out,
+            kind,
+            offset: HEADER as u64,
+            records: Vec::with_capacity(SHARD * RECORD),
+            tally: Tally::new(kind.preprocess),
+            text: Text::default(),
+            encoded: Vec::new(),
+        })
+    }
+
+    /// Adds a picture, (side, side, C).
+    pub(crate) fn add(&mut self, pixels: &[u8], label: Option<u32>, key: String) -> io::Result<()> {
+        // Counted before encoding: what JPEG loses does not move the mean.
+        self.tally.add(pixels);
+        let bytes = match self.kind.encoding {
+            Encoding::Raw => pixels,
+            Encoding::Jpeg(quality) => {
+                self.encoded.clear();
+                let mut encoder = Encoder::new(&mut self.encoded, quality);
+                encoder.set_sampling_factor(SamplingFactor::F_2_2);
+                let side = self.kind.preprocess.side as u16;
+                let color = match self.kind.preprocess.channels {
+                    1 => ColorType::Luma,
+                    _ => ColorType::Rgb,
+                };
+                encoder
+                    .encode(pixels, side, side, color)
+                    .map_err(io::Error::other)?;
+                &self.encoded
+            }
+        };
+        self.out.write_all(bytes)?;
+        self.records.extend(self.offset.to_le_bytes());
+        for word in [
+            bytes.len() as u32,
+            label.unwrap_or(UNLABELLED),
+            crc32fast::hash(bytes),
+            0,
+        ] {
+            self.records.extend(word.to_le_bytes());
+        }
+        self.offset += bytes.len() as u64;
+        self.text.keys.push(key);
+        Ok(())
+    }
+
+    /// Notes a picture that does not decode.
+    pub(crate) fn leave_out(&mut self, name: String, reason: String) {
+        self.text.left_out.push((name, reason));
+    }
+
+    /// Writes table and header, and waits until they are on the disk.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        let pictures = (self.records.len() / RECORD) as u32;
+        let mut table = self.records;
+        self.tally.write(&mut table);
+        serde_json::to_writer(&mut table, &self.text)?;
+        self.out.write_all(&table)?;
+
+        let Kind {
+            preprocess,
+            encoding,
+            identity,
+        } = self.kind;
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend(MAGIC);
+        for word in [
+            VERSION,
+            pictures,
+            preprocess.side as u32,
+            preprocess.channels as u32,
+            match encoding {
+                Encoding::Raw => 0,
+                Encoding::Jpeg(quality) => quality.into(),
+            },
+            crc32fast::hash(&table),
+        ] {
+            header.extend(word.to_le_bytes());
+        }
+        header.extend(identity.to_le_bytes());
+        header.extend(self.offset.to_le_bytes());
+        header.resize(HEADER - 4, 0);
+        header.extend(crc32fast::hash(&header).to_le_bytes());
+        self.out.seek(SeekFrom::Start(0))?;
+        self.out.write_all(&header)?;
+        let file = self
+            .out
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()
+    }
+}
+
+/// What the header says, once header, table and every place in it have been checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    pub(crate) pictures: usize,
+    /// CRC-32 of the table, which holds those of the pictures.
+    pub(crate) checksum: u32,
+    table: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    offset: usize,
+    length: usize,
+    label: u32,
+    checksum: u32,
+}
+
+impl Header {
+    /// Reads and checks `bytes`, a whole file. Of the pictures only the places are checked.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+        let header = bytes
+            .first_chunk::<HEADER>()
+            .ok_or("shorter than a header")?;
+        if !header.starts_with(MAGIC) {
+            return Err("it does not start with TDMSHARD");
+        }
+        if word(header, 60) != crc32fast::hash(&header[..60]) {
+            return Err("the header's checksum is another");
+        }
+        if word(header, 8) != VERSION {
+            return Err("of a version that this Tandem does not read");
+        }
+        let (side, channels) = (word(header, 16) as usize, word(header, 20) as usize);
+        let preprocess = Preprocess { side, channels };
+        preprocess.check().map_err(|_| "of impossible pictures")?;
+        let encoding = match word(header, 24) {
+            0 => Encoding::Raw,
+            quality @ 1..=100 => Encoding::Jpeg(quality as u8),
+            _ => return Err("of an unknown encoding"),
+        };
+        let pictures = word(header, 12) as usize;
+        if pictures > SHARD {
+            return Err("of more pictures than a shard holds");
+        }
+        let table = usize::try_from(long(header, 40)).map_err(|_| "its table is beyond the end")?;
+        let fixed = pictures * RECORD + Tally::bytes(preprocess);
+        let whole = bytes.get(table..).filter(|table| table.len() >= fixed);
+        let whole = whole.ok_or("its table is beyond the end")?;
+        let checksum = word(header, 28);
+        if crc32fast::hash(whole) != checksum {
+            return Err("the table's checksum is another");
+        }
+        let this = Self {
+            kind: Kind {
+                preprocess,
+                encoding,
+                identity: long(header, 32),
+            },
+            pictures,
+            checksum,
+            table,
+        };
+        let inside = |Record { offset, length, .. }| {
+            offset >= HEADER
+                && offset.checked_add(length).is_some_and(|end| end <= table)
+                && (encoding != Encoding::Raw || length == preprocess.len())
+        };
+        if (0..pictures).all(|i| inside(this.record(bytes, i))) {
+            Ok(this)
+        } else {
+            Err("a picture's place is outside of it")
+        }
+    }
+
+    fn record(&self, bytes: &[u8], i: usize) -> Record {
+        let at = &bytes[self.table + i * RECORD..][..RECORD];
+        Record {
+            offset: long(at, 0) as usize,
+            length: word(at, 8) as usize,
+            label: word(at, 12),
+            checksum: word(at, 16),
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*bytes[at..].first_chunk().expect("callers stay inside"))
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*bytes[at..].first_chunk().expect("callers stay inside"))
+}
+
+/// A shard mapped into memory.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    header: Header,
+    /// Of each picture, whether its checksum was right; asked once.
+    checked: Box<[AtomicBool]>,
+}
+
+impl Shard {
+    /// # Errors
+    ///
+    /// [`DataError::Read`], [`DataError::Shard`]
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        let failed = |source| DataError::Read {
+            path: path.into(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        // SAFETY: the bytes of a map must not change while it is read. Shards are written under
+        // another name, take theirs when they are whole, and are never written to again; who edits
+        // one in place while a program reads it breaks it.
+        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let header = Header::read(&map).map_err(|problem| DataError::Shard {
+            path: path.into(),
+            problem: problem.into(),
+        })?;
+        let checked = (0..header.pictures)
+            .map(|_| AtomicBool::new(false))
+            .collect();
+        Ok(Self {
+            path: path.into(),
+            map,
+            header,
+            checked,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn label(&self, i: usize) -> Option<u32> {
+        Some(self.header.record(&self.map, i).label).filter(|&label| label != UNLABELLED)
+    }
+
+    /// The bytes of picture `i` as they are stored, compared with their checksum the first time.
+    pub(crate) fn stored(&self, i: usize) -> Result<&[u8], DataError> {
+        let record = self.header.record(&self.map, i);
+        let bytes = &self.map[record.offset..][..record.length];
+        if !self.checked[i].load(Ordering::Relaxed) {
+            if crc32fast::hash(bytes) != record.checksum {
+                return Err(DataError::Shard {
+                    path: self.path.clone(),
+                    problem: format!(
+                        "the checksum of picture {i}, at byte {}, is another",
+                        record.offset
+                    ),
+                });
+            }
+            self.checked[i].store(true, Ordering::Relaxed);
+        }
+        Ok(bytes)
+    }
+
+    /// Picture `i`, (side, side, C).
+    pub(crate) fn picture(&self, i: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let stored = self.stored(i)?;
+        if self.header.kind.encoding == Encoding::Raw {
+            return Ok(stored.into());
+        }
+        let preprocess = self.header.kind.preprocess;
+        match decode_bytes(stored) {
+            Ok(picture)
+                if (picture.width, picture.height) == (preprocess.side, preprocess.side) =>
+            {
+                Ok(preprocess.apply(&picture).into())
+            }
+            _ => Err(DataError::Shard {
+                path: self.path.clone(),
+                problem: format!("picture {i} is no JPEG of {0}×{0}", preprocess.side),
+            }),
+        }
+    }
+
+    pub(crate) fn text(&self) -> Result<Text, DataError> {
+        let from = self.header.table
+            + self.header.pictures * RECORD
+            + Tally::bytes(self.header.kind.preprocess);
+        let text: Text =
+            serde_json::from_slice(&self.map[from..]).map_err(|error| DataError::Shard {
+                path: self.path.clone(),
+                problem: format!("its keys do not read: {error}"),
+            })?;
+        if text.keys.len() == self.header.pictures {
+            Ok(text)
+        } else {
+            Err(DataError::Shard {
+                path: self.path.clone(),
+                problem: format!(
+                    "{} keys for {} pictures",
+                    text.keys.len(),
+                    self.header.pictures
+                ),
+            })
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        let preprocess = self.header.kind.preprocess;
+        let from = self.header.table + self.header.pictures * RECORD;
+        let bytes = &self.map[from..][..Tally::bytes(preprocess)];
+        Tally::read(bytes, preprocess, self.header.pictures as u64)
+    }
+
+    /// Has the system begin to read the whole file. Without it each picture is waited for.
+    pub(crate) fn expect(&self) {
+        #[cfg(unix)]
+        {
+            // An advice not taken costs time, nothing else.
+            let _ = self.map.advise(memmap2::Advice::WillNeed);
+        }
+    }
+
+    /// Lets the system take back the memory that the pictures were read into; they are read again
+    /// when they are next wanted.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is read-only and of a file: its pages come back as they were.
+            let advised = unsafe {
+                self.map
+                    .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+            };
+            // An advice not taken costs memory, nothing else.
+            let _ = advised;
+        }
+    }
+}

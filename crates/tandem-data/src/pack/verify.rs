@@ -1,0 +1,79 @@
+//! Every byte of a pack compared with its checksum.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::shard::Shard;
+use super::{Description, PartDescription};
+use crate::{DataError, Pack, Part};
+
+/// A file of a pack that is not what it was.
+#[derive(Debug)]
+pub struct Damage {
+    pub file: PathBuf,
+    pub error: DataError,
+}
+
+/// Reads the whole pack in `folder` and returns what is damaged. `progress` is called with the number
+/// of pictures each shard adds.
+///
+/// # Errors
+///
+/// If `pack.json` cannot be read: nothing is known without it.
+pub fn verify(folder: &Path, progress: &(dyn Fn(usize) + Sync)) -> Result<Vec<Damage>, DataError> {
+    let description = Description::read(folder)?;
+    let shards: Vec<_> = description
+        .parts
+        .values()
+        .flat_map(|part| &part.shards)
+        .collect();
+    let mut damaged: Vec<Damage> = shards
+        .par_iter()
+        .filter_map(|listed| {
+            let file = folder.join(&listed.file);
+            let error = whole(&file, listed.checksum).err();
+            progress(listed.pictures);
+            error.map(|error| Damage { file, error })
+        })
+        .collect();
+    if damaged.is_empty() {
+        // What is left: the means, and whether everything belongs together.
+        for part in Part::ALL {
+            if description.parts.contains_key(part.name())
+                && let Err(error) = Pack::open(folder, part)
+            {
+                damaged.push(Damage {
+                    file: folder.into(),
+                    error,
+                });
+            }
+        }
+    }
+    Ok(damaged)
+}
+
+/// Whether the shard `path` is the one whose table has this checksum, and all its pictures have theirs.
+pub(super) fn whole(path: &Path, checksum: u32) -> Result<(), DataError> {
+    let shard = Shard::open(path)?;
+    if shard.header().checksum != checksum {
+        return Err(DataError::Shard {
+            path: path.into(),
+            problem: "it is not the shard that pack.json lists".into(),
+        });
+    }
+    for i in 0..shard.header().pictures {
+        shard.stored(i)?;
+    }
+    shard.text()?;
+    Ok(())
+}
+
+impl PartDescription {
+    /// Bytes of all its shards in `folder`, as far as they are there.
+    #[must_use]
+    pub fn bytes(&self, folder: &Path) -> u64 {
+        let length = |file: &str| std::fs::metadata(folder.join(file)).map_or(0, |file| file.len());
+        self.shards.iter().map(|shard| length(&shard.file)).sum()
+    }
+}
