@@ -84,8 +84,8 @@ impl Feed {
                 draws,
             } => {
                 let draws: Vec<augment::Draw> = draws.iter().map(draw).collect();
-                let bytes = Tensor::from_vec(bytes.into_vec(), &shape[..], &Device::Cpu)?;
-                let copies = self.gpus.iter().map(|(_, op)| op.forward(&bytes, &draws));
+                let on_each = |(_, op): &(Device, Augment)| op.forward(&bytes, shape, &draws);
+                let copies = self.gpus.iter().map(on_each);
                 Ok(Input(copies.collect::<Result<_>>()?))
             }
         }

@@ -244,7 +244,7 @@ pub struct Predict {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One batch is made before timing starts, except for `data`, which times the loader itself.
-The figure is the median over --steps, after --warmup steps that do not count.
+The figure is the median over --steps, after --warmup steps that do not count; of data the mean.
 
   train  forward, loss, backward and update of --model
   infer  forward of --model
@@ -253,7 +253,7 @@ The figure is the median over --steps, after --warmup steps that do not count.
   lrn-pool   LRN and the max pooling behind it as one operation
   conv   every convolution of --model, forward and backward
   linear, dropout, softmax, sgd   the same of fully connected layers, dropout, loss, update
-  data   batches of --data: decode, crop, mirror, colour
+  data   the way of --data to batches, each stage with all threads and as a whole
 
 On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among
 them: its time, the bytes it must move, and its share of the bandwidth of a copy in the same run.

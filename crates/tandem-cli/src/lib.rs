@@ -19,6 +19,7 @@ mod data;
 mod doctor;
 mod eval;
 mod failure;
+mod few;
 mod gpu;
 mod hub;
 mod info;

@@ -121,6 +121,7 @@ impl Loader {
                 ready: BTreeMap::new(),
                 end: if checked.is_ok() { batches } else { 0 },
                 released: recipe.windows_before(first_batch),
+                expected: recipe.shards_before(first_batch),
             }),
             changed: Condvar::new(),
             prefetch,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::augment::write;
 use crate::buffer::{Buffer, Pool};
-use crate::order::Order;
+use crate::order::{Order, Window};
 use crate::view::ten_views;
 use crate::{Augment, DataError, Draw, Normalise, Pictures, Preprocess, View};
 
@@ -127,6 +127,31 @@ impl Recipe {
         self.order.windows.len().min(self.windows_before(batch) + 1)
     }
 
+    /// How many shards are over when batch `batch` begins.
+    pub(crate) fn shards_before(&self, batch: usize) -> usize {
+        shards(&self.order.windows[..self.windows_before(batch)])
+    }
+
+    /// How many shards, counted in the order's turn, are to be on their way from the disk when batch
+    /// `batch` is made: those of its window, and of the next as large a part as it has left behind.
+    pub(crate) fn shards_wanted(&self, batch: usize) -> usize {
+        let (place, windows) = (batch * self.batch, &self.order.windows);
+        let over = windows.partition_point(|window| window.end <= place);
+        let Some(next) = windows.get(over + 1) else {
+            return shards(windows);
+        };
+        let from = over.checked_sub(1).map_or(0, |last| windows[last].end);
+        let (done, len) = (place - from, windows[over].end - from);
+        shards(&windows[..=over]) + (next.shards.len() * done).div_ceil(len)
+    }
+
+    /// Has these shards, counted in the order's turn, read from the disk.
+    pub(crate) fn expect(&self, shards: Range<usize>) {
+        let turn = self.order.windows.iter().flat_map(|w| &w.shards);
+        let shards = turn.skip(shards.start).take(shards.len());
+        shards.for_each(|&shard| self.pictures.expect(shard));
+    }
+
     /// Gives back the memory of these windows' pictures.
     pub(crate) fn release(&self, windows: Range<usize>) {
         let shards = self.order.windows[windows].iter().flat_map(|w| &w.shards);
@@ -221,4 +246,8 @@ impl Recipe {
             } => ten_views()[view].draw(side, *crop),
         }
     }
+}
+
+fn shards(windows: &[Window]) -> usize {
+    windows.iter().map(|window| window.shards.len()).sum()
 }

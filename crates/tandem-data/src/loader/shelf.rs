@@ -25,6 +25,8 @@ pub(super) struct State {
     pub end: usize,
     /// Windows of the order whose memory was given back.
     pub released: usize,
+    /// Shards, counted in the order's turn, that were said to be wanted.
+    pub expected: usize,
 }
 
 impl Shelf {
@@ -56,9 +58,12 @@ pub(super) fn work(shelf: &Shelf, recipe: &Recipe) {
         // What was taken is made: its pictures have been read.
         let passed = recipe.windows_before(state.next_to_take);
         let released = std::mem::replace(&mut state.released, passed);
+        let wanted = recipe.shards_wanted(batch);
+        let expected = std::mem::replace(&mut state.expected, wanted);
         drop(state);
 
         recipe.release(released..passed);
+        recipe.expect(expected..wanted);
         let made = catch_unwind(AssertUnwindSafe(|| recipe.make(batch))).unwrap_or_else(|panic| {
             let message = panic
                 .downcast_ref::<&str>()

@@ -126,6 +126,7 @@ struct Packed {
 
 #[derive(Debug, Clone, Copy)]
 enum Told {
+    Expected(usize),
     Read(usize),
     Released(usize),
 }
@@ -164,13 +165,17 @@ impl Dataset for Packed {
     fn shards(&self) -> &[Range<usize>] {
         &self.shards
     }
+    fn expect(&self, shard: usize) {
+        self.told.lock().unwrap().push(Told::Expected(shard));
+    }
     fn release(&self, shard: usize) {
         self.told.lock().unwrap().push(Told::Released(shard));
     }
 }
 
 /// What a packed set of 160 shards is told in an epoch: of the shards that were read, the most at once
-/// that were not yet given back, and how many were given back in all, none of them before its time.
+/// that were not yet given back, and how many were given back in all, none of them before its time and
+/// each once it was expected.
 fn held(threads: usize, load: fn(Arc<Pictures>, LoaderOptions) -> Loader) -> (usize, usize) {
     let packed = Arc::new(Packed {
         shards: (0..160).map(|shard| 8 * shard..8 * shard + 8).collect(),
@@ -188,10 +193,17 @@ fn held(threads: usize, load: fn(Arc<Pictures>, LoaderOptions) -> Loader) -> (us
     };
     load(pictures.into(), options).for_each(|batch| assert!(batch.is_ok()));
 
-    let (mut live, mut gone, mut most) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut expected, mut live, mut gone) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut most = 0;
     for &told in packed.told.lock().unwrap().iter() {
         match told {
+            Told::Expected(shard) => {
+                assert!(expected.insert(shard), "shard {shard} is expected twice");
+            }
             Told::Read(shard) => {
+                // Of several threads one may read a shard just before another says that it will.
+                let told = threads > 1 || expected.contains(&shard);
+                assert!(told, "shard {shard} comes as a surprise");
                 assert!(
                     !gone.contains(&shard),
                     "shard {shard} is read once given back"

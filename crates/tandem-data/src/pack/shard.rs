@@ -395,6 +395,15 @@ impl Shard {
         Tally::read(bytes, preprocess, self.header.pictures as u64)
     }
 
+    /// Has the system begin to read the whole file. Without it each picture is waited for.
+    pub(crate) fn expect(&self) {
+        #[cfg(unix)]
+        {
+            // An advice not taken costs time, nothing else.
+            let _ = self.map.advise(memmap2::Advice::WillNeed);
+        }
+    }
+
     /// Lets the system take back the memory that the pictures were read into; they are read again
     /// when they are next wanted.
     pub(crate) fn release(&self) {
