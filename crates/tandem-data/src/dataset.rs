@@ -1,5 +1,7 @@
 //! What a set of pictures is.
 
+use std::ops::Range;
+
 use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
@@ -36,6 +38,16 @@ pub trait Dataset: Send + Sync {
     fn pack(&self) -> Option<&Pack> {
         None
     }
+    /// The parts of the set that lie together on the disk, one after the other, of a few hundred
+    /// pictures or more. Empty where pictures lie one by one and are as well read in any order.
+    ///
+    /// A [`Loader`](crate::Loader) reads few shards at a time, each once an epoch.
+    fn shards(&self) -> &[Range<usize>] {
+        &[]
+    }
+    /// Gives back the memory that a shard's pictures were read into: they will not be asked for before
+    /// the next epoch.
+    fn release(&self, _shard: usize) {}
 }
 
 /// Which part of a data set.

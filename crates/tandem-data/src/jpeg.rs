@@ -126,6 +126,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
         decoder.decode().map_err(|reason| markers.refused(reason))?
     };
+    // Of a damaged header one decoder may make more than the other.
+    if pixels.len() != width * height * channels {
+        return Err(PictureError::damaged("its headers contradict each other"));
+    }
     Ok(Picture {
         width,
         height,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::spec::Spec;
-use tandem_data::{Augment, Colour, Form, Loader, LoaderOptions, Mirror, Normalise, Part};
+use tandem_data::{Augment, Colour, Form, Loader, LoaderOptions, Mirror, Normalise, Part, Share};
 
 use super::Stopwatch;
 use crate::args::Bench;
@@ -37,6 +37,7 @@ pub fn time(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<()> {
         prefetch: 1,
         seed: 0,
         form: Form::Values,
+        share: Share::WHOLE,
     };
     let mut epoch = 0;
     let mut batches =

@@ -56,7 +56,7 @@ mod on_gpu {
     use candle_core::{DType, Device, Tensor};
     use tandem_data::{
         Augment, Colour, DataError, Dataset, Form, Images, Loader, LoaderOptions, Mirror,
-        Normalise, Picture, Pictures, Preprocess, Views,
+        Normalise, Picture, Pictures, Preprocess, Share, Views,
     };
     use tandem_ops::augment;
     use tandem_ops::random::philox;
@@ -79,8 +79,8 @@ mod on_gpu {
         fn classes(&self) -> &[String] {
             &[]
         }
-        fn label(&self, _: usize) -> u32 {
-            0
+        fn label(&self, _: usize) -> Option<u32> {
+            Some(0)
         }
         fn picture(&self, i: usize) -> Result<Picture, DataError> {
             let byte = |at| philox([i as u32, 3], [at as u32, 0, 0, 0])[0] as u8;
@@ -92,6 +92,9 @@ mod on_gpu {
             })
         }
         fn name(&self, i: usize) -> String {
+            i.to_string()
+        }
+        fn key(&self, i: usize) -> String {
             i.to_string()
         }
         fn channels(&self) -> usize {
@@ -117,6 +120,7 @@ mod on_gpu {
             prefetch: 1,
             seed: 3,
             form,
+            share: Share::WHOLE,
         }
     }
 
@@ -137,8 +141,8 @@ mod on_gpu {
         else {
             panic!("a loader hands out what it is asked for");
         };
-        let want = Tensor::from_vec(want, &shape[..], &Device::Cpu).unwrap();
-        let bytes = Tensor::from_vec(bytes, &whole[..], &gpu()).unwrap();
+        let want = Tensor::from_vec(want.into_vec(), &shape[..], &Device::Cpu).unwrap();
+        let bytes = Tensor::from_vec(bytes.into_vec(), &whole[..], &gpu()).unwrap();
         let channels = whole[3];
         let constants = match normalise {
             Normalise::Mean(mean) => augment::Normalise::Mean(
