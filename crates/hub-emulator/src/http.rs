@@ -22,6 +22,7 @@ fn respond(shared: &Shared, mut connection: TcpStream, to_contents: bool) -> Res
     let fault = take_fault(shared, &request);
     shared.state().requests.push(request.clone());
     let mut answer = match fault {
+        Some(Fault::Hangup) => return Ok(()),
         Some(Fault::Loop) => {
             let server = if to_contents {
                 &shared.contents

@@ -47,6 +47,8 @@ pub enum Access {
 pub enum Fault {
     /// This status, with this header.
     Status(u16, &'static str, &'static str),
+    /// The connection ends without an answer.
+    Hangup,
     /// The connection ends after so many bytes of the body.
     Cut(usize),
     /// Nothing more comes after so many bytes of the body.

@@ -59,7 +59,7 @@ impl Request<'_> {
         }
     }
 
-    /// What hf-hub reports. It has repeated what may pass, but for answers that were cut.
+    /// What hf-hub reports. It has repeated what may pass, but for answers that were cut off.
     pub(crate) fn explain(&self, error: HFError) -> Trouble {
         let (context, wait) = match error {
             HFError::Http { context }
@@ -82,7 +82,13 @@ impl Request<'_> {
                 context,
                 retry_after,
             } => (context, retry_after),
-            HFError::Request { source, .. } => return self.transport(source),
+            HFError::Request { source, .. } => {
+                let has_been_repeated = source.is_request();
+                return match self.transport(source) {
+                    Trouble::Passing(error) if has_been_repeated => Trouble::Lasting(error),
+                    trouble => trouble,
+                };
+            }
             error @ HFError::Xet { .. } => return Trouble::Passing(self.cut(reason(&error))),
             error => return Trouble::Lasting(self.answer(reason(&error))),
         };

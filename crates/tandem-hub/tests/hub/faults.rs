@@ -132,6 +132,7 @@ fn what_passes_is_asked_again() {
             Fault::Status(500, "X-Request-Id", "1"),
             Fault::Status(503, "X-Request-Id", "1"),
             Fault::Cut(0),
+            Fault::Hangup,
         ] {
             let place = Place::new();
             place.server.fail(path, fault, 2);
@@ -168,6 +169,21 @@ fn a_hub_that_stays_overloaded_is_told_with_the_time_it_asks_for() {
             .server
             .fail(path, Fault::Status(500, "X-Request-Id", "1"), 1000);
         place.refuses(NAME, &["500", "each of 6 times", "try again later"]);
+    }
+}
+
+#[test]
+fn what_hf_hub_has_repeated_is_not_repeated_again() {
+    for path in ["/revision/", "/tree/", "/resolve/"] {
+        let place = Place::new();
+        let name = format!("{NAME}:{TRAIN}");
+        place.server.fail(path, Fault::Hangup, 1000);
+        place.refuses(&name, &["owner/pictures", "broke again and again"]);
+        let asked = place.server.requests();
+        let asked = asked
+            .iter()
+            .filter(|request| request.method == "GET" && request.path.contains(path));
+        assert_eq!(asked.count(), 6, "{path}");
     }
 }
 
