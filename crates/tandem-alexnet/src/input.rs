@@ -73,7 +73,7 @@ impl Feed {
     pub fn input(&self, images: Images) -> Result<Input> {
         match images {
             Images::Values { values, shape } => {
-                Ok((&Tensor::from_vec(values, &shape[..], &Device::Cpu)?).into())
+                Ok((&Tensor::from_vec(values.into_vec(), &shape[..], &Device::Cpu)?).into())
             }
             Images::Bytes { .. } if self.gpus.is_empty() => {
                 candle_core::bail!("bytes are for GPUs; ask the loader for values")
@@ -84,8 +84,8 @@ impl Feed {
                 draws,
             } => {
                 let draws: Vec<augment::Draw> = draws.iter().map(draw).collect();
-                let bytes = Tensor::from_vec(bytes, &shape[..], &Device::Cpu)?;
-                let copies = self.gpus.iter().map(|(_, op)| op.forward(&bytes, &draws));
+                let on_each = |(_, op): &(Device, Augment)| op.forward(&bytes, shape, &draws);
+                let copies = self.gpus.iter().map(on_each);
                 Ok(Input(copies.collect::<Result<_>>()?))
             }
         }

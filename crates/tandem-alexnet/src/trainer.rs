@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
-use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Views};
+use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Share, Views};
 use tandem_ops::sgd::{Sgd, SgdRule};
 
 use crate::checkpoint::{Checkpoint, DataIdentity, Position, Rank, RunDirectory, State};
@@ -404,6 +404,7 @@ impl Trainer {
             prefetch: 2 * self.config.loader_threads.max(1),
             seed: self.config.seed,
             form: self.feed.form(),
+            share: Share::WHOLE,
         }
     }
 }

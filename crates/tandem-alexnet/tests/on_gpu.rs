@@ -12,7 +12,8 @@ use tandem_alexnet::network::Network;
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
 use tandem_data::{
-    DataError, Dataset, Form, LoaderOptions, Normalise, Part, Picture, Pictures, Preprocess, Views,
+    DataError, Dataset, Form, LoaderOptions, Normalise, Part, Picture, Pictures, Preprocess, Share,
+    Views,
 };
 
 /// The first pictures of the shipped ones.
@@ -118,6 +119,7 @@ fn ten_views_have_the_loss_of_the_cpu() {
         prefetch: 1,
         seed: 0,
         form: Form::Values,
+        share: Share::WHOLE,
     };
     let measure = |devices: &str| {
         let network = Network::initial(&spec(), &devices.parse().unwrap(), 0).unwrap();

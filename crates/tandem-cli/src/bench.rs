@@ -19,12 +19,13 @@ use tandem_alexnet::spec::Spec;
 use crate::args::{Bench, BenchMode};
 use crate::memory;
 use crate::output::print;
-use crate::report::table::{Align, bytes, table};
+use crate::report::table::{Align, bytes, grouped, table};
 use kernels::OnGpu;
+use loader::Stage;
 use stopwatch::Stopwatch;
 
-/// One measurement, as `--json` prints it: these keys, on a GPU the range and those of [`OnGpu`],
-/// and no others.
+/// One measurement, as `--json` prints it: these keys, on a GPU the range and those of [`OnGpu`], of
+/// `data` its stages, and no others.
 #[derive(Debug, Serialize)]
 struct Measured {
     mode: &'static str,
@@ -32,7 +33,7 @@ struct Measured {
     device: String,
     batch: usize,
     threads: usize,
-    /// The median over the steps timed.
+    /// The median over the steps timed; of `data` the mean.
     seconds_per_step: f64,
     images_per_second: f64,
     /// Of the whole process; null where the system does not say.
@@ -42,6 +43,9 @@ struct Measured {
     seconds_range: Option<(f64, f64)>,
     #[serde(flatten)]
     gpu: Option<OnGpu>,
+    /// Of `--mode data` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages: Option<Vec<Stage>>,
 }
 
 pub fn run(args: &Bench) -> Result<()> {
@@ -61,7 +65,7 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
 
     let mut watch = Stopwatch::new(args.warmup, args.steps.get());
     memory::forget_peak();
-    let mut gpu = None;
+    let (mut gpu, mut stages) = (None, None);
     match args.mode {
         BenchMode::Lrn
         | BenchMode::Pool
@@ -73,9 +77,12 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
         | BenchMode::Sgd => gpu = operations::time(&spec, &shapes, args, &mut watch)?,
         BenchMode::Train => network::train(&spec, args, &mut watch)?,
         BenchMode::Infer => network::infer(&spec, args, &mut watch)?,
-        BenchMode::Data => loader::time(&spec, args, &mut watch)?,
+        BenchMode::Data => stages = Some(loader::time(&spec, args, &mut watch)?),
     }
-    let seconds_per_step = watch.median();
+    let seconds_per_step = match args.mode {
+        BenchMode::Data => watch.mean(),
+        _ => watch.median(),
+    };
     let on_gpu = args.devices.devices().iter().any(|d| *d != DeviceName::Cpu);
     let measured = Measured {
         mode: args.mode.name(),
@@ -88,6 +95,7 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
         peak_memory_bytes: memory::peak_resident_bytes(),
         seconds_range: on_gpu.then(|| watch.range()),
         gpu,
+        stages,
     };
     Ok((measured, watch))
 }
@@ -116,9 +124,23 @@ fn words(measured: &Measured, watch: &Stopwatch) -> String {
         text.push_str(&gpu.words());
         text.push('\n');
     }
+    if let Some(stages) = &measured.stages {
+        let head = [("stage", Align::Left), ("images/s", Align::Right)];
+        let rows: Vec<_> = stages
+            .iter()
+            .map(|s| vec![s.stage.to_owned(), grouped(s.images_per_second as u64)])
+            .collect();
+        text.push_str(&table(&head, &rows));
+        text.push_str("\nthe whole loader:\n");
+    }
+    let figure = if measured.stages.is_some() {
+        "mean"
+    } else {
+        "median"
+    };
     let (fastest, slowest) = watch.range();
     text.push_str(&format!(
-        "{} a step (median of {}; {} to {})\n{:.1} images/s\n",
+        "{} a step ({figure} of {}; {} to {})\n{:.1} images/s\n",
         milliseconds(measured.seconds_per_step),
         watch.steps(),
         milliseconds(fastest),
@@ -152,6 +174,7 @@ mod tests {
             peak_memory_bytes: None,
             seconds_range: None,
             gpu: None,
+            stages: None,
         };
         let json = serde_json::to_string(&measured).unwrap();
         assert_eq!(

@@ -167,17 +167,29 @@ pub(crate) fn write(
     normalise: &Normalise,
     out: &mut [f32],
 ) {
-    let Preprocess { side, channels } = preprocess;
+    match preprocess.channels {
+        1 => write_channels::<1>(pixels, preprocess.side, crop, draw, normalise, out),
+        _ => write_channels::<3>(pixels, preprocess.side, crop, draw, normalise, out),
+    }
+}
+
+/// [`write`] for `C` channels: the compiler makes vector code of a step that it knows.
+fn write_channels<const C: usize>(
+    pixels: &[u8],
+    side: usize,
+    crop: usize,
+    draw: &Draw,
+    normalise: &Normalise,
+    out: &mut [f32],
+) {
+    let pixels = pixels.as_chunks::<C>().0;
     for (c, plane) in out.chunks_exact_mut(crop * crop).enumerate() {
         let shift = draw.shift[c];
         for (y, row) in plane.chunks_exact_mut(crop).enumerate() {
             let at = (draw.top + y) * side + draw.left;
-            let bytes = &pixels[at * channels..(at + crop) * channels];
-            let bytes = bytes
+            let bytes = pixels[at..at + crop]
                 .iter()
-                .skip(c)
-                .step_by(channels)
-                .map(|&byte| f32::from(byte));
+                .map(|pixel| f32::from(pixel[c]));
             match normalise {
                 Normalise::Mean(mean) => {
                     let mean = &mean[c * side * side + at..][..crop];
@@ -186,7 +198,7 @@ pub(crate) fn write(
                     }
                 }
                 Normalise::Torchvision => {
-                    let (scale, offset) = Normalise::torchvision(c, channels);
+                    let (scale, offset) = Normalise::torchvision(c, C);
                     for (value, byte) in row.iter_mut().zip(bytes) {
                         *value = (byte + shift) * scale + offset;
                     }
@@ -196,5 +208,66 @@ pub(crate) fn write(
                 row.reverse();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Colour, Draw, Mirror, write};
+    use crate::fingerprint::Fingerprint;
+    use crate::{ColourBasis, Normalise, Preprocess};
+
+    /// The values of a crop as they have been since the first run: checkpoints depend on each bit.
+    #[test]
+    fn the_bits_of_a_crop_never_change() {
+        let covariance = [
+            5000., 4700., 4300., 4700., 4900., 4600., 4300., 4600., 5200.,
+        ];
+        let mut pins = Vec::new();
+        for channels in [1, 3] {
+            let basis = ColourBasis::of(&covariance[..channels * channels], channels);
+            for (side, crop) in [(9, 5), (32, 28), (256, 224), (320, 301)] {
+                let preprocess = Preprocess { side, channels };
+                let pixels: Vec<u8> = noise(preprocess.len()).map(|w| (w >> 24) as u8).collect();
+                let mean: Vec<f32> = noise(preprocess.len())
+                    .map(|w| w as f32 / u32::MAX as f32 * 255.0)
+                    .collect();
+                let mut print = Fingerprint::new();
+                for normalise in [Normalise::Mean(mean.into()), Normalise::Torchvision] {
+                    for colour in [Colour::Off, Colour::Convnet, Colour::Torch] {
+                        for mirror in [Mirror::Off, Mirror::On] {
+                            let draw = Draw {
+                                top: side - crop,
+                                left: (side - crop) / 3,
+                                mirror,
+                                shift: colour.shift([0.07, -0.13, 0.21], &basis),
+                            };
+                            let mut out = vec![f32::NAN; channels * crop * crop];
+                            write(&pixels, preprocess, crop, &draw, &normalise, &mut out);
+                            out.iter().for_each(|x| print.word(x.to_bits().into()));
+                        }
+                    }
+                }
+                pins.push(print.finish());
+            }
+        }
+        assert_eq!(
+            pins,
+            [
+                1_222_982_959_008_503_937,
+                17_936_917_569_794_262_200,
+                7_668_247_327_698_217_591,
+                10_447_596_038_217_326_163,
+                428_985_448_455_038_154,
+                17_184_583_583_903_799_741,
+                7_395_968_070_758_147_580,
+                4_079_897_320_409_994_818,
+            ]
+        );
+    }
+
+    fn noise(count: usize) -> impl Iterator<Item = u32> {
+        let step = |x: &u32| Some(x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        std::iter::successors(Some(1_u32), step).take(count)
     }
 }

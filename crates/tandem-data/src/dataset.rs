@@ -1,5 +1,7 @@
 //! What a set of pictures is.
 
+use std::ops::Range;
+
 use crate::{DataError, Pack, Picture};
 
 /// Labelled pictures, in a fixed order.
@@ -35,6 +37,26 @@ pub trait Dataset: Send + Sync {
     /// The pack that these pictures lie in, already brought to one size.
     fn pack(&self) -> Option<&Pack> {
         None
+    }
+    /// The parts of the set that lie together on the disk, one after the other. Empty where pictures
+    /// lie one by one and are as well read in any order.
+    ///
+    /// A [`Loader`](crate::Loader) reads few shards at a time, each once an epoch.
+    fn shards(&self) -> &[Range<usize>] {
+        self.pack().map_or(&[], Pack::shards)
+    }
+    /// The pictures of a shard will soon be asked for, in any order: it is read faster in one go.
+    fn expect(&self, shard: usize) {
+        if let Some(pack) = self.pack() {
+            pack.expect(shard);
+        }
+    }
+    /// Gives back the memory that the pictures of a shard were read into: they will not be asked for
+    /// before the next epoch.
+    fn release(&self, shard: usize) {
+        if let Some(pack) = self.pack() {
+            pack.release(shard);
+        }
     }
 }
 

@@ -370,6 +370,14 @@ pub enum DataError {
         /// Why not.
         reason: String,
     },
+    /// A share of an epoch that is none of those.
+    #[error("rank {rank} of {of} processes cannot be; ranks are counted from 0")]
+    Share {
+        /// The process.
+        rank: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// A mean of another size than the pictures.
     #[error(
         "the mean has {found} values, but pictures of {channels}×{side}×{side} need \

@@ -13,14 +13,14 @@
 //! ```
 //! use std::sync::Arc;
 //! use tandem_data::{
-//!     Form, Images, Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Views,
+//!     Form, Images, Loader, LoaderOptions, Normalise, Part, Pictures, Preprocess, Share, Views,
 //! };
 //!
 //! let test = tandem_data::open("builtin", Part::Validation)?;
 //! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
 //! let normalise = Normalise::Mean(pictures.mean().into());
 //! let options =
-//!     LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0, form: Form::Values };
+//!     LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0, form: Form::Values, share: Share::WHOLE };
 //! let mut loader = Loader::test(pictures, 28, normalise, Views::Centre, options);
 //! assert_eq!(loader.batches(), 8);
 //! let batch = loader.next().expect("a first batch")?;
@@ -29,6 +29,7 @@
 //! ```
 
 mod augment;
+mod buffer;
 mod colour;
 mod dataset;
 mod decode;
@@ -52,12 +53,14 @@ mod tally;
 mod view;
 
 pub use augment::{Augment, Colour, Draw, Mirror};
+pub use buffer::Buffer;
 pub use colour::ColourBasis;
 pub use dataset::{Dataset, Part};
 pub use decode::{PictureError, decode};
 pub use error::DataError;
 pub use loader::{Loader, LoaderOptions};
 pub use normalise::Normalise;
+pub use order::Share;
 pub use pack::Pack;
 pub use picture::Picture;
 pub use pictures::Pictures;

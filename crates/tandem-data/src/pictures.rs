@@ -1,6 +1,7 @@
 //! A data set brought to one size, without the pictures that do not decode.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -193,6 +194,12 @@ impl Pictures {
         self.dataset.name(self.good[i])
     }
 
+    /// What picture `i` is called inside its class; see [`Dataset::key`].
+    #[must_use]
+    pub fn key(&self, i: usize) -> String {
+        self.dataset.key(self.good[i])
+    }
+
     /// The names of the classes.
     #[must_use]
     pub fn classes(&self) -> &[String] {
@@ -231,6 +238,29 @@ impl Pictures {
         } else {
             Ok(self.kept[place * size..(place + 1) * size].into())
         }
+    }
+
+    /// The shards of the data set as ranges of these pictures; none where the pictures are kept and
+    /// shards are no longer read.
+    pub(crate) fn shards(&self) -> Vec<Range<usize>> {
+        if !self.kept.is_empty() {
+            return Vec::new();
+        }
+        let here = |place: usize| self.good.partition_point(|&good| good < place);
+        let shards = self.dataset.shards().iter();
+        shards
+            .map(|shard| here(shard.start)..here(shard.end))
+            .collect()
+    }
+
+    /// See [`Dataset::expect`].
+    pub(crate) fn expect(&self, shard: usize) {
+        self.dataset.expect(shard);
+    }
+
+    /// See [`Dataset::release`].
+    pub(crate) fn release(&self, shard: usize) {
+        self.dataset.release(shard);
     }
 
     /// The pack that the pictures lie in as they are handed out.

@@ -1,8 +1,11 @@
 //! A batch, and how one is made: what it holds depends on its number alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::augment::write;
+use crate::buffer::{Buffer, Pool};
+use crate::order::{Order, Window};
 use crate::view::ten_views;
 use crate::{Augment, DataError, Draw, Normalise, Pictures, Preprocess, View};
 
@@ -21,14 +24,14 @@ pub struct Batch {
 pub enum Images {
     /// What a network sees.
     Values {
-        values: Vec<f32>,
+        values: Buffer<f32>,
         /// (N, C, crop, crop). With ten views N is ten times the number of pictures, the view running
         /// fastest.
         shape: [usize; 4],
     },
     /// Whole pictures, from which whoever takes the batch makes the same values.
     Bytes {
-        bytes: Vec<u8>,
+        bytes: Buffer<u8>,
         /// (N, side, side, C).
         shape: [usize; 4],
         /// What is seen of them: equally many a picture, those of the first picture first.
@@ -67,14 +70,33 @@ impl Views {
 }
 
 /// All that a batch depends on.
+#[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) pictures: Arc<Pictures>,
-    pub(crate) order: Vec<usize>,
+    pub(crate) order: Order,
     pub(crate) look: Look,
     pub(crate) batch: usize,
-    pub(crate) form: Form,
+    pub(crate) memory: Memory,
 }
 
+/// Where batches of a [`Form`] are made.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    Values(Pool<f32>),
+    Bytes(Pool<u8>),
+}
+
+impl Memory {
+    /// With `spare` buffers kept at most.
+    pub(crate) fn of(form: Form, spare: usize) -> Self {
+        match form {
+            Form::Values => Self::Values(Pool::new(spare)),
+            Form::Bytes => Self::Bytes(Pool::new(spare)),
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(crate) enum Look {
     Train {
         augment: Augment,
@@ -89,13 +111,61 @@ pub(crate) enum Look {
 }
 
 impl Recipe {
+    pub(crate) fn batches(&self) -> usize {
+        self.order.pictures.len().div_ceil(self.batch)
+    }
+
+    /// How many windows of the order are over when batch `batch` begins.
+    pub(crate) fn windows_before(&self, batch: usize) -> usize {
+        let place = batch.min(self.batches()) * self.batch;
+        let windows = &self.order.windows;
+        windows.partition_point(|window| window.end <= place)
+    }
+
+    /// How many windows have begun before batch `batch` does.
+    pub(crate) fn windows_begun_before(&self, batch: usize) -> usize {
+        self.order.windows.len().min(self.windows_before(batch) + 1)
+    }
+
+    /// How many shards are over when batch `batch` begins.
+    pub(crate) fn shards_before(&self, batch: usize) -> usize {
+        shards(&self.order.windows[..self.windows_before(batch)])
+    }
+
+    /// How many shards, counted in the order's turn, are to be on their way from the disk when batch
+    /// `batch` is made: those of its window, and of the next as large a part as it has left behind.
+    pub(crate) fn shards_wanted(&self, batch: usize) -> usize {
+        let (place, windows) = (batch * self.batch, &self.order.windows);
+        let over = windows.partition_point(|window| window.end <= place);
+        let Some(next) = windows.get(over + 1) else {
+            return shards(windows);
+        };
+        let from = over.checked_sub(1).map_or(0, |last| windows[last].end);
+        let (done, len) = (place - from, windows[over].end - from);
+        shards(&windows[..=over]) + (next.shards.len() * done).div_ceil(len)
+    }
+
+    /// Has these shards, counted in the order's turn, read from the disk.
+    pub(crate) fn expect(&self, shards: Range<usize>) {
+        let turn = self.order.windows.iter().flat_map(|w| &w.shards);
+        let shards = turn.skip(shards.start).take(shards.len());
+        shards.for_each(|&shard| self.pictures.expect(shard));
+    }
+
+    /// Gives back the memory of these windows' pictures.
+    pub(crate) fn release(&self, windows: Range<usize>) {
+        let shards = self.order.windows[windows].iter().flat_map(|w| &w.shards);
+        shards.for_each(|&shard| self.pictures.release(shard));
+    }
+
     /// Makes batch number `batch`; what it holds depends on nothing else.
     pub(crate) fn make(&self, batch: usize) -> Result<Batch, DataError> {
         let from = batch * self.batch;
-        let indices = self.order[from..self.order.len().min(from + self.batch)].to_vec();
-        let images = match self.form {
-            Form::Values => self.values(&indices)?,
-            Form::Bytes => self.bytes(&indices)?,
+        let order = &self.order.pictures;
+        let indices = order[from..order.len().min(from + self.batch)].to_vec();
+        let images = match &self.memory {
+            Memory::Values(pool) => self.values(&indices, pool)?,
+            Memory::Bytes(pool) => self.bytes(&indices, pool)?,
         };
         let labels = indices
             .iter()
@@ -108,7 +178,7 @@ impl Recipe {
         })
     }
 
-    fn values(&self, indices: &[usize]) -> Result<Images, DataError> {
+    fn values(&self, indices: &[usize], pool: &Pool<f32>) -> Result<Images, DataError> {
         let preprocess = self.pictures.preprocess();
         let (crop, normalise) = match &self.look {
             Look::Train { augment, .. } => (augment.crop, &augment.normalise),
@@ -119,8 +189,9 @@ impl Recipe {
         let views = self.views();
         let size = preprocess.channels * crop * crop;
         let shape = [indices.len() * views, preprocess.channels, crop, crop];
-        let mut values = vec![0.0; shape[0] * size];
-        for (&index, out) in indices.iter().zip(values.chunks_exact_mut(views * size)) {
+        let mut values = pool.take(shape[0] * size);
+        let outs = values.as_mut_slice().chunks_exact_mut(views * size);
+        for (&index, out) in indices.iter().zip(outs) {
             let pixels = self.pictures.picture(index)?;
             for (view, out) in out.chunks_exact_mut(size).enumerate() {
                 let draw = self.draw(index, view);
@@ -130,12 +201,14 @@ impl Recipe {
         Ok(Images::Values { values, shape })
     }
 
-    fn bytes(&self, indices: &[usize]) -> Result<Images, DataError> {
-        let Preprocess { side, channels } = self.pictures.preprocess();
-        let mut bytes = Vec::with_capacity(indices.len() * side * side * channels);
+    fn bytes(&self, indices: &[usize], pool: &Pool<u8>) -> Result<Images, DataError> {
+        let preprocess = self.pictures.preprocess();
+        let Preprocess { side, channels } = preprocess;
+        let mut bytes = pool.take(indices.len() * preprocess.len());
         let mut draws = Vec::with_capacity(indices.len() * self.views());
-        for &index in indices {
-            bytes.extend_from_slice(&self.pictures.picture(index)?);
+        let outs = bytes.as_mut_slice().chunks_exact_mut(preprocess.len());
+        for (&index, out) in indices.iter().zip(outs) {
+            out.copy_from_slice(&self.pictures.picture(index)?);
             draws.extend((0..self.views()).map(|view| self.draw(index, view)));
         }
         Ok(Images::Bytes {
@@ -173,4 +246,8 @@ impl Recipe {
             } => ten_views()[view].draw(side, *crop),
         }
     }
+}
+
+fn shards(windows: &[Window]) -> usize {
+    windows.iter().map(|window| window.shards.len()).sum()
 }

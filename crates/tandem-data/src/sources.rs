@@ -1,13 +1,15 @@
 //! The forms in which labelled pictures are found, one file a form, and how a form is recognised.
 //!
 //! Below the forms: a [`slice`] is the bytes of one picture; a [`tree`] makes folders of archives
-//! ([`tar`] finds the members); a [`listing`] is a data set of slices in the one order all forms share;
+//! ([`archive`]; [`tar`] finds the members); a [`listing`] is a data set of slices in the one order all forms share;
 //! [`wnid`] names the classes; [`labels`] and [`devkit`] label pictures that do not lie by class.
 
+mod archive;
 mod builtin;
 mod cifar;
 pub(crate) mod devkit;
 mod folder;
+mod holds;
 pub(crate) mod idx;
 mod ilsvrc;
 pub(crate) mod labels;
@@ -26,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::devkit::ilsvrc_ids;
-use self::ilsvrc::Holds;
+use self::holds::Holds;
 pub use self::parquet::ParquetProblem;
 use self::tree::{File, Folder, is_archive};
 use crate::{DataError, Dataset, Pack, Part, pack};
@@ -95,7 +97,7 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 ///   held out
 ///
 /// An archive stands for the folder that it would be unpacked to, and is never unpacked to disk: a
-/// tar is read where it lies, a `.tar.gz` or `.tgz` is kept in memory, of at most 1 GiB unpacked.
+/// tar is read where it lies, a `.tar.gz` or `.tgz` is kept in memory, of at most 2 GiB unpacked.
 ///
 /// Encoded pictures stand in one order, whatever the form: by label, then by key. A class named by a
 /// WNID is called by that and its words, `n01751748 sea snake`, so that classes are sorted by WNID.
@@ -211,7 +213,7 @@ fn open_file(path: &Path, part: Part) -> Result<Option<Arc<dyn Dataset>>, DataEr
         return open_folder(&folder, part, 0);
     }
     let file = File::at(path);
-    let members = file.first_members(ilsvrc::FIRST)?;
+    let members = file.first_members(holds::FIRST)?;
     if members.is_empty() && !is_archive(&name) {
         return Ok(None);
     }

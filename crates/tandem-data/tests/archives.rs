@@ -188,9 +188,9 @@ fn control_characters_in_a_name_are_escaped() {
     let folder = folder_with("set.tar", &bytes);
     let data = open(folder.path(), Part::Train).unwrap();
     assert!(
-        data.name(1).contains(r"cat/\u{1b}[2J.png"),
+        data.name(0).contains(r"cat/\u{1b}[2J.png"),
         "{}",
-        data.name(1)
+        data.name(0)
     );
     let bytes = with(|tar| append(tar, b"../\n.png", tar::EntryType::Regular));
     let text = said(folder_with("set.tar", &bytes).path(), Part::Train);
@@ -212,7 +212,7 @@ fn long_names_and_pax_names_and_sizes_are_understood() {
         // The header's own size counts for nothing then.
         let mut header = tar::Header::new_ustar();
         header.set_path("short").unwrap();
-        header.set_size(picture.len() as u64);
+        header.set_size(0);
         header.set_cksum();
         tar.append(&header, picture.as_slice()).unwrap();
     });

@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use common::Made;
 use tandem_data::{
     Augment, Batch, Colour, DataError, Form, Images, Loader, LoaderOptions, Mirror, Normalise,
-    Pictures, Preprocess, Views, ten_views, view,
+    Pictures, Preprocess, Share, Views, ten_views, view,
 };
 
 const SIX: Preprocess = Preprocess {
@@ -22,6 +23,7 @@ fn options(threads: usize) -> LoaderOptions {
         prefetch: 3,
         seed: 5,
         form: Form::Values,
+        share: Share::WHOLE,
     }
 }
 
@@ -202,4 +204,73 @@ fn a_crop_or_mean_that_does_not_fit_is_the_first_and_only_item() {
         loader.next(),
         Some(Err(DataError::Mean { found: 5, .. }))
     ));
+}
+
+/// Batch `b` of all processes together is batch `b` of one process with larger batches.
+#[test]
+fn processes_that_share_an_epoch_see_together_what_one_sees_alone() {
+    let pictures = pictures(101);
+    let indices = |batch, threads, share| -> Vec<Vec<usize>> {
+        let options = LoaderOptions {
+            batch,
+            share,
+            ..options(threads)
+        };
+        let loader = Loader::train(pictures.clone(), augment(&pictures), options, 3, 0);
+        let batches = loader.batches();
+        let indices: Vec<_> = loader.map(|batch| batch.unwrap().indices).collect();
+        assert_eq!(indices.len(), batches);
+        indices
+    };
+    let whole = indices(48, 2, Share::WHOLE);
+    let shares = [0, 1, 2].map(|rank| Share::new(rank, 3).unwrap());
+    let parts = shares.map(|share| indices(16, 2, share));
+    assert_eq!(parts, shares.map(|share| indices(16, 5, share)));
+    for (b, whole) in whole.iter().enumerate() {
+        // The last two of the 101 are left out.
+        let even = whole.len() / 3 * 3;
+        for (place, &index) in whole[..even].iter().enumerate() {
+            assert_eq!(parts[place % 3][b][place / 3], index);
+        }
+        assert!(parts.iter().all(|part| 3 * part[b].len() == even));
+    }
+}
+
+#[test]
+fn processes_that_share_a_test_see_every_picture_once() {
+    let pictures = pictures(101);
+    let mut seen: Vec<usize> = Vec::new();
+    for rank in 0..3 {
+        let options = LoaderOptions {
+            share: Share::new(rank, 3).unwrap(),
+            ..options(2)
+        };
+        let normalise = Normalise::Torchvision;
+        let loader = Loader::test(pictures.clone(), 4, normalise, Views::Centre, options);
+        seen.extend(loader.flat_map(|batch| batch.unwrap().indices));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..101).collect::<Vec<_>>());
+}
+
+/// Batches that wait, the one that was taken, and none more, however long the epoch.
+#[test]
+fn an_epoch_of_any_length_lives_in_the_memory_of_its_first_batches() {
+    let pictures = pictures(5000);
+    for form in [Form::Values, Form::Bytes] {
+        let options = LoaderOptions {
+            batch: 4,
+            form,
+            ..options(3)
+        };
+        let loader = Loader::train(pictures.clone(), augment(&pictures), options, 0, 0);
+        let mut places = HashSet::new();
+        for batch in loader {
+            places.insert(match batch.unwrap().images {
+                Images::Values { values, .. } => values.as_ptr() as usize,
+                Images::Bytes { bytes, .. } => bytes.as_ptr() as usize,
+            });
+        }
+        assert!(places.len() <= options.prefetch + 1, "{}", places.len());
+    }
 }

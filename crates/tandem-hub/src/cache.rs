@@ -91,15 +91,11 @@ impl Repository {
         }
     }
 
-    /// Puts the blob `id` into the snapshot as `path`, unless something is there.
+    /// Puts the blob `id` into the snapshot as `path`, in place of what is there.
     pub(crate) fn point(&self, commit: &str, path: &str, id: &str) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(path);
-        if pointer.exists() {
-            return Ok(());
-        }
         let failed = |source| file("write", pointer.clone(), source);
         fs::create_dir_all(pointer.parent().expect("it is in the snapshot")).map_err(failed)?;
-        // What is left is a link to nothing.
         match fs::remove_file(&pointer) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
@@ -175,7 +171,8 @@ impl Repository {
 
 /// Writes a file so that whoever reads it meanwhile sees all of it, or what was there before.
 pub(crate) fn write_in_one_piece(path: &Path, text: &str) -> Result<(), HubError> {
-    let unfinished = path.with_added_extension(format!("{}.tmp", std::process::id()));
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.tmp", std::process::id()));
     fs::create_dir_all(path.parent().expect("it is in the repository's folder"))
         .and_then(|()| fs::write(&unfinished, text))
         .and_then(|()| fs::rename(&unfinished, path))

@@ -34,7 +34,7 @@ pub(crate) fn choose(name: &Name, paths: &[String]) -> Result<Vec<String>, HubEr
             .filter_map(|path| path.split('/').next())
             .collect();
         return Err(HubError::NoPart {
-            name: name.clone(),
+            repository: name.repository().into(),
             part: part.into(),
             found: some_of(tops),
         });
@@ -112,7 +112,6 @@ fn default_configuration<'a>(
     }
     match folders.pop_first() {
         Some((first, _)) if !folders.is_empty() => Err(HubError::Configurations {
-            name: name.clone(),
             found: some_of([first].into_iter().chain(folders.into_keys())),
             example: match scope {
                 "" => name.with_part(first),

@@ -87,7 +87,7 @@ pub(crate) async fn fetch(
         meter.add(&listed.path, listed.size);
         return Ok(());
     }
-    let mut part = Part::open(request, listed, meter)?;
+    let mut part = Part::open(request, listed, meter).await?;
     // What an earlier process left may have been spoilt.
     let mut is_last = part.length == 0;
     loop {
@@ -116,7 +116,11 @@ struct Part<'a, 'm> {
 }
 
 impl<'a, 'm> Part<'a, 'm> {
-    fn open(request: &Request, listed: &'a Listed, meter: &'a Meter<'m>) -> Result<Self, HubError> {
+    async fn open(
+        request: &Request<'_>,
+        listed: &'a Listed,
+        meter: &'a Meter<'m>,
+    ) -> Result<Self, HubError> {
         let path = request.repository.incomplete(listed.checksum.id());
         let failed = |source| file("open", path.clone(), source);
         fs::create_dir_all(path.parent().expect("it is in blobs/")).map_err(failed)?;
@@ -135,11 +139,11 @@ impl<'a, 'm> Part<'a, 'm> {
             length: 0,
             hasher,
         };
-        part.read_what_is_there()?;
+        part.read_what_is_there().await?;
         Ok(part)
     }
 
-    fn read_what_is_there(&mut self) -> Result<(), HubError> {
+    async fn read_what_is_there(&mut self) -> Result<(), HubError> {
         let failed = |source| file("read", self.path.clone(), source);
         let there = self.file.metadata().map_err(failed)?.len();
         if there > self.listed.size {
@@ -153,6 +157,8 @@ impl<'a, 'm> Part<'a, 'm> {
             }
             self.hasher.update(&buffer[..read]);
             self.length += read as u64;
+            // Other files are on their way, on the same thread.
+            tokio::task::yield_now().await;
         }
         self.meter.add(&self.listed.path, self.length);
         Ok(())

@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Name, Token};
+use crate::Name;
+use crate::explain::REPETITIONS;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +59,8 @@ pub enum HubError {
         repository: String,
         /// The hub.
         endpoint: String,
-        /// Who asked.
-        token: Option<Token>,
+        /// Where the token is from that it was asked with.
+        token: Option<String>,
     },
     /// The repository has no such revision.
     #[error(
@@ -83,8 +84,8 @@ pub enum HubError {
         repository: String,
         /// The hub.
         endpoint: String,
-        /// Who asked.
-        token: Option<Token>,
+        /// Where the token is from that it was asked with.
+        token: Option<String>,
     },
     /// The hub does not take the token.
     #[error(
@@ -97,20 +98,18 @@ pub enum HubError {
         origin: String,
     },
     /// The repository has no such folder or file.
-    #[error("{} has no folder or file `{part}`; it has {found}", .name.repository())]
+    #[error("{repository} has no folder or file `{part}`; it has {found}")]
     NoPart {
-        /// What was asked for.
-        name: Name,
+        /// `OWNER/NAME`.
+        repository: String,
         /// The part of it that is not there.
         part: String,
         /// What is there.
         found: String,
     },
     /// Several configurations, and none is the default.
-    #[error("{} has several configurations ({found}); name one, as in `{example}`", .name.repository())]
+    #[error("{} has several configurations ({found}); name one, as in `{example}`", .example.repository())]
     Configurations {
-        /// What was asked for.
-        name: Name,
         /// The configurations.
         found: String,
         /// The name of the first.
@@ -141,8 +140,8 @@ pub enum HubError {
         "HF_HUB_OFFLINE is set, and {missing} of {name} is not in {cache} ({cached}); unset it to download"
     )]
     Offline {
-        /// What was asked for.
-        name: Name,
+        /// The data set, as it was asked for.
+        name: String,
         /// The revision or file that is missing.
         missing: String,
         /// The cache's folder.
@@ -151,7 +150,7 @@ pub enum HubError {
         cached: String,
     },
     /// The hub is overloaded, or limits who asks.
-    #[error("{endpoint} answered {status} for {what} each of {attempts} times; try again {}, what has been downloaded is kept{}", after(wait), limit(*status, token))]
+    #[error("{endpoint} answered {status} for {what} each of {} times; try again {}, what has been downloaded is kept{}", REPETITIONS + 1, after(wait), limit(*status, token))]
     Busy {
         /// The hub.
         endpoint: String,
@@ -159,12 +158,10 @@ pub enum HubError {
         what: String,
         /// The HTTP status.
         status: u16,
-        /// How often it was asked.
-        attempts: usize,
         /// How long it asks to wait.
         wait: Option<Duration>,
-        /// Who asked.
-        token: Option<Token>,
+        /// Where the token is from that it was asked with.
+        token: Option<String>,
     },
     /// Another refusal.
     #[error("{endpoint} refuses {what} with {status}: {message}")]
@@ -274,19 +271,19 @@ pub enum HubError {
     },
 }
 
-fn private(token: &Option<Token>) -> String {
+fn private(token: &Option<String>) -> String {
     match token {
-        Some(token) => format!(", and whether the token of {} may read it", token.origin()),
+        Some(token) => format!(", and whether the token of {} may read it", token),
         None => ", or set HF_TOKEN to a token that may read it".into(),
     }
 }
 
-fn gated(endpoint: &str, token: &Option<Token>) -> String {
+fn gated(endpoint: &str, token: &Option<String>) -> String {
     match token {
         Some(token) => format!(
             "with the account of the token of {}, which must be allowed to read gated repositories \
              ({endpoint}/settings/tokens)",
-            token.origin()
+            token
         ),
         None => format!(
             "then set HF_TOKEN to a token of that account, made at {endpoint}/settings/tokens, or run \
@@ -299,7 +296,7 @@ fn after(wait: &Option<Duration>) -> String {
     wait.map_or("later".into(), |wait| format!("in {} s", wait.as_secs()))
 }
 
-fn limit(status: u16, token: &Option<Token>) -> &'static str {
+fn limit(status: u16, token: &Option<String>) -> &'static str {
     match (status, token) {
         (429, None) => "; with a token in HF_TOKEN the limit is higher",
         _ => "",

@@ -133,7 +133,11 @@ impl Request<'_> {
     pub(crate) fn refused(&self, refusal: Refusal) -> HubError {
         let endpoint = self.settings.endpoint.clone();
         let repository = self.repository.name().to_string();
-        let token = self.settings.token.clone();
+        let token = self
+            .settings
+            .token
+            .as_ref()
+            .map(|token| token.origin().to_string());
         let message = refusal.message.unwrap_or_default();
         match (refusal.status, refusal.code.as_deref(), token) {
             (_, Some("GatedRepo"), token) => HubError::Gated {
@@ -146,11 +150,8 @@ impl Request<'_> {
                 revision: self.revision.into(),
                 endpoint,
             },
-            (401, _, Some(token)) if message.starts_with("Invalid credentials") => {
-                HubError::TokenRefused {
-                    endpoint,
-                    origin: token.origin().into(),
-                }
+            (401, _, Some(origin)) if message.starts_with("Invalid credentials") => {
+                HubError::TokenRefused { endpoint, origin }
             }
             // The hub hides what is private: without a token it answers 401 for what is not there, too.
             (_, Some("RepoNotFound"), token) | (401, _, token) => HubError::NoRepository {
@@ -162,7 +163,6 @@ impl Request<'_> {
                 endpoint,
                 what: self.what(),
                 status,
-                attempts: REPETITIONS + 1,
                 wait: refusal.wait,
                 token,
             },

@@ -1,16 +1,18 @@
 //! From a name to a snapshot in the cache.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use futures_util::{TryStreamExt, stream};
 use hf_hub::repository::HFRepository;
-use hf_hub::{HFClient, HFError, RepoTypeDataset};
+use hf_hub::{HFClient, RepoTypeDataset};
+use reqwest::Url;
 use tokio::runtime::Runtime;
 
 use crate::cache::{Repository, is_commit};
 use crate::choice::{choose, common_folder, missing_shard};
 use crate::download::{Meter, fetch, is_whole, missing};
-use crate::explain::{REPETITIONS, Request, file, reason, repeat};
+use crate::explain::{REPETITIONS, Request, reason, repeat};
 use crate::listing::list;
 use crate::tree::{self, Listed};
 use crate::{HubError, Name, Settings};
@@ -63,14 +65,26 @@ impl Hub {
     ///
     /// If the endpoint is no address.
     pub fn new(settings: Settings) -> Result<Self, HubError> {
+        let endpoint: Url = settings
+            .endpoint
+            .parse()
+            .map_err(|error| HubError::Endpoint {
+                endpoint: settings.endpoint.clone(),
+                reason: reason(&error),
+            })?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.patience)
-            .read_timeout(settings.patience)
-            .build()
-            .map_err(|error| HubError::Client {
-                reason: reason(&error),
-            })?;
+            .read_timeout(settings.patience);
+        // What is on this machine is not reached through another.
+        let http = match endpoint.host_str() {
+            Some("localhost" | "127.0.0.1" | "[::1]") => http.no_proxy(),
+            _ => http,
+        };
+        let unmade = |error: &(dyn Error + 'static)| HubError::Client {
+            reason: reason(error),
+        };
+        let http = http.build().map_err(|error| unmade(&error))?;
         // hf-hub 1.0.0 looks for a token by itself if given none. A line break fits in no header, so
         // with this one it sends none.
         let token = settings.token.as_ref().map_or("\n", |token| token.secret());
@@ -83,21 +97,11 @@ impl Hub {
             // It waits up to twice this, then twice as long each time.
             .retry_base_delay(settings.pause / 2)
             .build()
-            .map_err(|error| match error {
-                HFError::Url(error) => HubError::Endpoint {
-                    endpoint: settings.endpoint.clone(),
-                    reason: error.to_string(),
-                },
-                error => HubError::Client {
-                    reason: reason(&error),
-                },
-            })?;
+            .map_err(|error| unmade(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()
-            .map_err(|error| HubError::Client {
-                reason: error.to_string(),
-            })?;
+            .build();
+        let runtime = runtime.map_err(|error| unmade(&error))?;
         Ok(Self {
             settings,
             http,
@@ -152,7 +156,7 @@ impl Hub {
         revision: &str,
     ) -> Result<(String, Vec<String>), HubError> {
         let lacks = |missing: String| HubError::Offline {
-            name: name.clone(),
+            name: name.to_string(),
             missing,
             cache: self.settings.cache.clone(),
             cached: repository
@@ -230,9 +234,11 @@ impl Hub {
             })
             .await?;
         for file in &listed {
-            request
-                .repository
-                .point(&commit, &file.path, file.checksum.id())?;
+            if !is_whole(&request.repository.snapshot(&commit).join(&file.path), file) {
+                request
+                    .repository
+                    .point(&commit, &file.path, file.checksum.id())?;
+            }
         }
         if !is_commit(request.revision) {
             request.repository.refer(request.revision, &commit)?;

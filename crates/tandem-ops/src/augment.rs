@@ -86,17 +86,17 @@ impl Augment {
         })
     }
 
-    /// The views `draws` of pictures `x (N, side, side, C)`, u8: `(N · views, C, crop, crop)`, as many
-    /// views a picture as there are draws a picture. Pictures of the host are sent to the GPU with the
-    /// draws, and the host does not wait for what is queued there; see [`Upload`].
+    /// The views `draws` of the host's pictures `x` of `shape (N, side, side, C)`:
+    /// `(N · views, C, crop, crop)`, as many views a picture as there are draws a picture. Pictures and
+    /// draws are sent to the GPU, and the host does not wait for what is queued there; see [`Upload`].
     ///
     /// # Errors
     /// When shapes or draws do not fit, or the constants are not on a GPU.
-    pub fn forward(&self, x: &Tensor, draws: &[Draw]) -> Result<Tensor> {
-        let sizes = self.sizes(x, draws)?;
+    pub fn forward(&self, x: &[u8], shape: [usize; 4], draws: &[Draw]) -> Result<Tensor> {
+        let sizes = self.sizes(x.len(), shape, draws)?;
         #[cfg(feature = "cuda")]
         if self.constants().device().is_cuda() {
-            return self.on_gpu(sizes, x, draws);
+            return self.on_gpu(sizes, x, shape, draws);
         }
         let what = "it must be on a GPU; on the CPU the loader computes this as it makes a batch";
         Err(OpError::shape("augment", what, format!("{sizes:?}")).into())
@@ -107,22 +107,25 @@ impl Augment {
         constants
     }
 
-    fn sizes(&self, x: &Tensor, draws: &[Draw]) -> std::result::Result<Sizes, OpError> {
+    fn sizes(
+        &self,
+        len: usize,
+        shape: [usize; 4],
+        draws: &[Draw],
+    ) -> std::result::Result<Sizes, OpError> {
         let constants = self.constants();
         let fail = |what: &str| {
-            let (x, constants) = (x.dims(), constants.dims());
+            let constants = constants.dims();
             let shapes = format!(
-                "x {x:?}, constants {constants:?}, crop {}, {} draws",
+                "x {shape:?} of {len} bytes, constants {constants:?}, crop {}, {} draws",
                 self.crop,
                 draws.len()
             );
             OpError::shape("augment", what, shapes)
         };
-        let &[pictures, side, width, channels] = x.dims() else {
-            return Err(fail("x must have four dimensions"));
-        };
-        if x.dtype() != DType::U8 {
-            return Err(fail("x must be bytes, U8"));
+        let [pictures, side, width, channels] = shape;
+        if shape.iter().try_fold(1, |n: usize, d| n.checked_mul(*d)) != Some(len) {
+            return Err(fail("x must have as many bytes as its shape says"));
         }
         if side != width || !(1..=3).contains(&channels) {
             return Err(fail("pictures must be square, of one to three channels"));
@@ -154,7 +157,7 @@ impl Augment {
     }
 
     #[cfg(feature = "cuda")]
-    fn on_gpu(&self, sizes: Sizes, x: &Tensor, draws: &[Draw]) -> Result<Tensor> {
+    fn on_gpu(&self, sizes: Sizes, x: &[u8], shape: [usize; 4], draws: &[Draw]) -> Result<Tensor> {
         use crate::cuda::augment::apply;
         use crate::storage::{on_cuda, with_cuda};
         use candle_core::Device;
@@ -163,7 +166,7 @@ impl Augment {
             .flat_map(|draw| [draw.top, draw.left, u32::from(draw.mirrored)])
             .collect();
         let shifts = draws.iter().flat_map(|draw| draw.shift).collect();
-        let x = self.upload.tensor(x)?.contiguous()?;
+        let x = self.upload.bytes(x, shape.to_vec())?;
         let sent = |values: Tensor| self.upload.tensor(&values);
         let places = sent(Tensor::from_vec(places, (draws.len(), 3), &Device::Cpu)?)?;
         let shifts = sent(Tensor::from_vec(shifts, (draws.len(), 3), &Device::Cpu)?)?;

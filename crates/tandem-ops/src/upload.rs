@@ -6,7 +6,7 @@
 
 #[cfg(feature = "cuda")]
 use crate::cuda::upload::Queue;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
 use std::sync::{Mutex, PoisonError};
 
@@ -42,5 +42,20 @@ impl Upload {
             return queue.send(tensor);
         }
         tensor.to_device(&self.device)
+    }
+
+    /// `bytes` of the host as a tensor on the device, copied from where they lie; to a GPU as
+    /// [`Upload::tensor`] sends.
+    ///
+    /// # Errors
+    /// When `shape` has another number of elements, or the device has no room.
+    pub fn bytes(&self, bytes: &[u8], shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        #[cfg(feature = "cuda")]
+        if let (Some(queue), true) = (&self.queue, shape.elem_count() == bytes.len()) {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            return queue.send_bytes(bytes, &shape);
+        }
+        Tensor::from_slice(bytes, shape, &self.device)
     }
 }

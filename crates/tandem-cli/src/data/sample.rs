@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use tandem_data::{
-    Augment, Colour, DataError, Dataset, Mirror, Normalise, Part, Picture, Pictures, Preprocess,
+    Augment, Colour, DataError, Dataset, Mirror, Normalise, Part, Pictures, Preprocess,
 };
 
 use super::of;
 use crate::args::Sample;
+use crate::few::{Few, places};
+use crate::hub::located;
 use crate::output::print;
 use crate::pictures::BAD_SHARE;
 use crate::report::sheet::{self, Row};
@@ -20,7 +22,10 @@ const EPOCHS: u64 = 6;
 const ENOUGH: usize = 256;
 
 pub fn run(args: &Sample) -> Result<()> {
-    let dataset = of(&args.source, tandem_data::open(&args.source, Part::Train))?;
+    let dataset = of(
+        &args.source,
+        tandem_data::open(&located(&args.source)?, Part::Train),
+    )?;
     let count = args.count.get().min(dataset.len());
     let (preprocess, dataset) = match dataset.pack().map(tandem_data::Pack::preprocess) {
         Some(preprocess) => (preprocess, dataset),
@@ -69,63 +74,4 @@ fn row(pictures: &Pictures, augment: &Augment, seed: u64, i: usize) -> Result<Ro
             .map(|epoch| augment.view(pictures, seed, epoch, i))
             .collect::<Result<_, _>>()?,
     })
-}
-
-/// `count` places of `total`, evenly apart, beginning where `seed` says.
-fn places(total: usize, count: usize, seed: u64) -> impl Iterator<Item = usize> {
-    let count = count.min(total);
-    (0..count).map(move |i| (i * total / count + seed as usize % total) % total)
-}
-
-/// Some pictures of a set.
-struct Few {
-    all: Arc<dyn Dataset>,
-    places: Vec<usize>,
-}
-
-impl Few {
-    fn spread(all: Arc<dyn Dataset>, count: usize, seed: u64) -> Self {
-        let places = places(all.len(), count, seed).collect();
-        Self { all, places }
-    }
-}
-
-impl Dataset for Few {
-    fn len(&self) -> usize {
-        self.places.len()
-    }
-    fn classes(&self) -> &[String] {
-        self.all.classes()
-    }
-    fn label(&self, i: usize) -> Option<u32> {
-        self.all.label(self.places[i])
-    }
-    fn picture(&self, i: usize) -> Result<Picture, DataError> {
-        self.all.picture(self.places[i])
-    }
-    fn name(&self, i: usize) -> String {
-        self.all.name(self.places[i])
-    }
-    fn key(&self, i: usize) -> String {
-        self.all.key(self.places[i])
-    }
-    fn channels(&self) -> usize {
-        self.all.channels()
-    }
-    fn fingerprint(&self) -> u64 {
-        self.all.fingerprint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::places;
-
-    #[test]
-    fn places_are_apart_and_inside() {
-        let of = |total, count, seed| places(total, count, seed).collect::<Vec<_>>();
-        assert_eq!(of(100, 4, 0), [0, 25, 50, 75]);
-        assert_eq!(of(100, 4, 130), [30, 55, 80, 5]);
-        assert_eq!(of(2, 5, 0), [0, 1]);
-    }
 }

@@ -141,6 +141,15 @@ impl Pack {
         &self.ranges
     }
 
+    /// Has the system begin to read shard `shard`, from its first byte to its last.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such shard.
+    pub fn expect(&self, shard: usize) {
+        self.shards[shard].expect();
+    }
+
     /// Lets the system take back the memory that the pictures of shard `shard` were read into.
     ///
     /// # Panics
@@ -238,10 +247,7 @@ impl Dataset for Pack {
 
     fn key(&self, i: usize) -> String {
         let (shard, place) = self.find(i);
-        // Damaged keys are told when the shard is verified; a name is for people only.
-        shard
-            .text()
-            .map_or_else(|_| i.to_string(), |mut text| text.keys.swap_remove(place))
+        shard.key(place)
     }
 
     fn channels(&self) -> usize {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::holds::FIRST;
 use super::mat5::{self, Value};
 use super::tree::{Folder, is_archive};
 use super::wnid;
@@ -26,7 +27,7 @@ pub(crate) fn find(folder: &Folder) -> Result<Option<Folder>, DataError> {
         return Ok(Some(data));
     }
     for archive in folder.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
-        if holds(&archive.first_members(64)?)
+        if holds(&archive.first_members(FIRST)?)
             && let Some(data) = unpacked(&archive.enter()?)?
         {
             return Ok(Some(data));

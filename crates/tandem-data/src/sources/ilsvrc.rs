@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::devkit;
+use super::holds::{FIRST, Holds};
 use super::labels::{Labels, kaggle, parse, places};
 use super::listing::{Listing, Sample};
 use super::slice::Slice;
@@ -23,9 +24,6 @@ const MAPPING: &str = "LOC_synset_mapping.txt";
 
 /// Where the pictures are below a folder of Kaggle's tree.
 const KAGGLE: [&str; 3] = ["ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC"];
-
-/// How many names of an archive are read to see what it is.
-pub(crate) const FIRST: usize = 64;
 
 /// A folder of pictures, on disk or still to be found in an archive.
 #[derive(Debug)]
@@ -65,62 +63,6 @@ pub(crate) struct Ilsvrc {
     mapping: Option<File>,
 }
 
-/// What names say of who holds them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holds {
-    /// `n01440764.tar`: a tar a class.
-    ClassArchives,
-    /// `n01440764/…`: a folder a class.
-    ClassFolders,
-    /// `ILSVRC2012_val_00000001.JPEG`.
-    Validation,
-    /// `ILSVRC2012_test_00000001.JPEG`.
-    Test,
-    /// `meta.mat`.
-    Devkit,
-    Other,
-}
-
-impl Holds {
-    /// Of paths, `/` between their parts, the likeliest first.
-    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
-        for path in paths {
-            let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if folders.split('/').any(wnid::is_wnid) {
-                return Self::ClassFolders;
-            }
-            if name == "meta.mat" {
-                return Self::Devkit;
-            }
-            if is_archive(name) && wnid::leading(name).is_some() {
-                return Self::ClassArchives;
-            }
-            if name.starts_with("ILSVRC2012_val_") && super::tree::is_picture(name) {
-                return Self::Validation;
-            }
-            if name.starts_with("ILSVRC2012_test_") && super::tree::is_picture(name) {
-                return Self::Test;
-            }
-        }
-        Self::Other
-    }
-
-    /// Of a folder on disk or in an archive, by what is directly in it.
-    fn of_folder(folder: &Folder) -> Result<Self, DataError> {
-        let files = folder.files(|name| {
-            name == "meta.mat" || name.starts_with("ILSVRC2012_") || wnid::leading(name).is_some()
-        })?;
-        let folders = folder.folders()?;
-        let folders = folders.iter().map(|name| format!("{name}/"));
-        let names: Vec<String> = files
-            .into_iter()
-            .map(|file| file.name)
-            .chain(folders)
-            .collect();
-        Ok(Self::of(names.iter().map(String::as_str)))
-    }
-}
-
 /// Looks for the set in `root`. Picture folders alone, though named by WNIDs, are not it.
 pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
     let base = KAGGLE
@@ -156,6 +98,8 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
     for (name, holds, place) in places {
         sure |= !matches!(holds, Holds::ClassFolders | Holds::Other);
         let slot = match holds {
+            // Its labels are nobody's business here: no test pictures have any.
+            Holds::ClassFolders if name == "test" => continue,
             Holds::ClassFolders if name.contains("val") => &mut found.validation,
             Holds::ClassArchives | Holds::ClassFolders => &mut found.train,
             Holds::Validation => &mut found.validation,

@@ -1,20 +1,13 @@
 //! Folders, on disk or in a tar: an archive is listed as if it were unpacked, and never is. What lies
 //! below a folder is looked at when somebody asks, so that an archive nobody needs is not scanned.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flate2::read::MultiGzDecoder;
-
+use super::archive::{self, Archive};
 use super::slice::{Container, Slice, shown};
-use super::tar::{self, Member};
+use super::tar::Member;
 use crate::DataError;
-
-/// Most bytes a gzip'd archive may unpack to, since it is kept in memory. Imagenette's has 0.1 GB.
-const LARGEST_UNPACKED: u64 = 1 << 30;
 
 /// Most bytes a text, such as a list of labels, may have. ILSVRC's largest has 0.3 MB.
 const LARGEST_TEXT: u64 = 64 << 20;
@@ -64,8 +57,7 @@ impl Folder {
     pub(crate) fn path(&self) -> PathBuf {
         match self {
             Self::Disk(path) => path.clone(),
-            Self::Archive(archive, inside) if inside.is_empty() => archive.path.clone(),
-            Self::Archive(archive, inside) => shown(&archive.path.join(inside)).into(),
+            Self::Archive(archive, inside) => archive.path(inside),
         }
     }
 
@@ -74,7 +66,7 @@ impl Folder {
         match self {
             Self::Disk(path) => Self::Disk(path.join(name)),
             Self::Archive(archive, inside) => {
-                Self::Archive(Arc::clone(archive), below(inside, name))
+                Self::Archive(Arc::clone(archive), archive::below(inside, name))
             }
         }
     }
@@ -84,7 +76,7 @@ impl Folder {
         let folder = self.join(name);
         let there = match &folder {
             Self::Disk(path) => path.is_dir(),
-            Self::Archive(archive, inside) => archive.folders.contains_key(inside),
+            Self::Archive(archive, inside) => archive.members(inside).is_some(),
         };
         there.then_some(folder)
     }
@@ -100,14 +92,8 @@ impl Folder {
                 on_disk(path, |_, entry| is_folder(entry))
             }
             Self::Archive(archive, inside) => {
-                let first = below(inside, "");
-                let names = archive
-                    .folders
-                    .range(first.clone()..)
-                    .map_while(|(path, _)| path.strip_prefix(&first))
-                    .filter(|name| {
-                        !name.is_empty() && !name.contains('/') && !name.starts_with('.')
-                    });
+                let names = archive.folders_in(inside);
+                let names = names.filter(|name| !name.starts_with('.'));
                 Ok(names.map(String::from).collect())
             }
         }
@@ -126,11 +112,13 @@ impl Folder {
                 Ok(names.into_iter().map(file).collect())
             }
             Self::Archive(archive, inside) => {
-                let members = archive.folders.get(inside).map_or(&[][..], Vec::as_slice);
+                let members = archive.members(inside).unwrap_or_default();
                 let members = members
                     .iter()
                     .filter(|member| !member.path.starts_with('.') && wanted(&member.path));
-                Ok(members.map(|member| archive.file(inside, member)).collect())
+                Ok(members
+                    .map(|member| File::in_archive(archive, inside, member))
+                    .collect())
             }
         }
     }
@@ -143,9 +131,9 @@ impl Folder {
                 place: Place::Disk(Arc::new(Container::Folder(path.clone()))),
             }),
             Self::Archive(archive, inside) => {
-                let members = archive.folders.get(inside)?;
+                let members = archive.members(inside)?;
                 let found = members.binary_search_by(|member| member.path.as_str().cmp(name));
-                Some(archive.file(inside, &members[found.ok()?]))
+                Some(File::in_archive(archive, inside, &members[found.ok()?]))
             }
         }
     }
@@ -153,14 +141,6 @@ impl Folder {
     /// The pictures directly in it, sorted by name.
     pub(crate) fn pictures(&self) -> Result<Vec<File>, DataError> {
         self.files(is_picture)
-    }
-}
-
-fn below(inside: &str, name: &str) -> String {
-    if inside.is_empty() {
-        name.into()
-    } else {
-        format!("{inside}/{name}")
     }
 }
 
@@ -201,6 +181,13 @@ impl File {
         }
     }
 
+    fn in_archive(archive: &Archive, folder: &str, member: &Member) -> Self {
+        Self {
+            name: member.path.clone(),
+            place: Place::Archive(archive.slice(folder, member)),
+        }
+    }
+
     /// Where its bytes are.
     pub(crate) fn slice(&self) -> Result<Slice, DataError> {
         match &self.place {
@@ -231,200 +218,16 @@ impl File {
     ///
     /// # Errors
     ///
-    /// If it is damaged, holds something [`tar::scan`] refuses or two members of one name, or is
-    /// gzip'd and unpacks to more than 1 GiB.
+    /// See [`Archive::of`].
     pub(crate) fn enter(&self) -> Result<Folder, DataError> {
         Ok(Folder::Archive(
-            Arc::new(Archive::of(self.slice()?)?),
+            Arc::new(Archive::of(&self.slice()?)?),
             String::new(),
         ))
     }
 
-    /// The paths of the first `count` files of the tar it is; none if it is something else. Of a
-    /// gzip'd one no more is unpacked than this takes.
+    /// The paths of the first `count` files of the tar it is; none if it is something else.
     pub(crate) fn first_members(&self, count: usize) -> Result<Vec<String>, DataError> {
-        let slice = self.slice()?;
-        let start = start(&slice, GZIP.len())?;
-        let mut head = Vec::new();
-        let (reader, length): (Box<dyn ReadSeek + '_>, u64) = if start == GZIP {
-            // Enough for the headers before the first files of an archive of pictures.
-            MultiGzDecoder::new(slice.open()?)
-                .take(HEAD)
-                .read_to_end(&mut head)
-                .or_else(|source| {
-                    if head.is_empty() {
-                        Err(gzip(&slice, source))
-                    } else {
-                        Ok(0)
-                    }
-                })?;
-            // Cut short on purpose: the last member may end beyond.
-            (Box::new(std::io::Cursor::new(&head)), u64::MAX / 2)
-        } else {
-            (Box::new(slice.open()?), slice.length())
-        };
-        let mut names = Vec::new();
-        let scanned = tar::scan(reader, length, |member| {
-            names.push(member.path);
-            if names.len() < count {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        match scanned {
-            // An archive damaged further on is refused by who enters it.
-            Err(_) | Ok(()) => Ok(names),
-        }
+        archive::first_members(&self.slice()?, count)
     }
-}
-
-trait ReadSeek: Read + std::io::Seek {}
-impl<T: Read + std::io::Seek> ReadSeek for T {}
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const HEAD: u64 = 4 << 20;
-
-fn start(slice: &Slice, count: usize) -> Result<Vec<u8>, DataError> {
-    let mut start = Vec::new();
-    slice
-        .open()?
-        .take(slice.length().min(count as u64))
-        .read_to_end(&mut start)
-        .map_err(|source| DataError::Read {
-            path: slice.name().into(),
-            source,
-        })?;
-    Ok(start)
-}
-
-fn gzip(slice: &Slice, source: std::io::Error) -> DataError {
-    DataError::Gzip {
-        path: slice.name().into(),
-        source,
-    }
-}
-
-/// The members of a tar, by the folder they are in.
-#[derive(Debug)]
-pub(crate) struct Archive {
-    /// Where it is, an archive around it standing for a folder.
-    path: PathBuf,
-    /// What its members are slices of, and its own path and first byte in there.
-    within: Arc<Container>,
-    inside: String,
-    offset: u64,
-    /// Of each folder, its own files sorted by name; here a member's path is its name.
-    folders: BTreeMap<String, Vec<Member>>,
-}
-
-impl Archive {
-    fn of(slice: Slice) -> Result<Self, DataError> {
-        let path = slice.path();
-        let (within, inside, offset, length) = if start(&slice, GZIP.len())? == GZIP {
-            let bytes = gunzip(&slice)?;
-            let length = bytes.len() as u64;
-            let within = Container::Memory(path.clone(), bytes);
-            (Arc::new(within), String::new(), 0, length)
-        } else {
-            let (within, member, offset) = slice.parts();
-            let (within, member) = match &**within {
-                Container::Folder(_) => (Arc::new(Container::File(slice.file())), ""),
-                _ => (Arc::clone(within), member),
-            };
-            (within, member.into(), offset, slice.length())
-        };
-        let mut archive = Self {
-            path,
-            within,
-            inside,
-            offset,
-            folders: BTreeMap::from([(String::new(), Vec::new())]),
-        };
-        archive.scan(length)?;
-        Ok(archive)
-    }
-
-    fn scan(&mut self, length: u64) -> Result<(), DataError> {
-        let whole = Slice::new(
-            Arc::clone(&self.within),
-            self.inside.clone(),
-            self.offset,
-            length,
-        );
-        let folders = &mut self.folders;
-        tar::scan(whole.open()?, length, |mut member| {
-            let folder = match member.path.rsplit_once('/') {
-                Some((folder, name)) => {
-                    let folder = folder.to_string();
-                    member.path = name.into();
-                    folder
-                }
-                None => String::new(),
-            };
-            folders.entry(folder).or_default().push(member);
-            ControlFlow::Continue(())
-        })
-        .map_err(|damage| DataError::Archive {
-            path: self.path.clone(),
-            offset: damage.offset,
-            reason: damage.reason,
-        })?;
-
-        // Folders of which nothing but folders is in the archive.
-        let paths: Vec<String> = self.folders.keys().cloned().collect();
-        for path in &paths {
-            let above = path.match_indices('/').map(|(end, _)| &path[..end]);
-            for folder in above {
-                if !self.folders.contains_key(folder) {
-                    self.folders.insert(folder.into(), Vec::new());
-                }
-            }
-        }
-        for (folder, members) in &mut self.folders {
-            members.sort_unstable_by(|a, b| (&a.path, a.offset).cmp(&(&b.path, b.offset)));
-            let twins = members.windows(2).find(|pair| pair[0].path == pair[1].path);
-            if let Some([first, second]) = twins {
-                return Err(DataError::Archive {
-                    path: self.path.clone(),
-                    offset: second.offset,
-                    reason: format!(
-                        "a second file `{}`; the first is at byte {}",
-                        shown(below(folder, &second.path).as_ref()),
-                        first.offset
-                    ),
-                });
-            }
-            members.shrink_to_fit();
-        }
-        Ok(())
-    }
-
-    fn file(&self, folder: &str, member: &Member) -> File {
-        let path = below(&self.inside, &below(folder, &member.path));
-        File {
-            name: member.path.clone(),
-            place: Place::Archive(Slice::new(
-                Arc::clone(&self.within),
-                path,
-                self.offset + member.offset,
-                member.length,
-            )),
-        }
-    }
-}
-
-fn gunzip(slice: &Slice) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(slice.open()?.take(slice.length()))
-        .take(LARGEST_UNPACKED + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| gzip(slice, source))?;
-    if bytes.len() as u64 > LARGEST_UNPACKED {
-        return Err(DataError::Unpacked {
-            path: slice.path(),
-            limit: LARGEST_UNPACKED,
-        });
-    }
-    Ok(bytes)
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::ilsvrc::FIRST;
+use super::holds::FIRST;
 use super::listing::{Listing, Sample};
 use super::slice::Slice;
 use super::tree::{File, Folder, is_archive, is_picture};

@@ -204,6 +204,31 @@ fn files_that_are_the_same_are_downloaded_once_and_an_empty_one_is_a_file() {
 }
 
 #[test]
+fn two_at_a_time_download_each_file_once() {
+    let place = Place::new();
+    std::thread::scope(|scope| {
+        for run in [(); 2].map(|()| scope.spawn(|| place.get(NAME).unwrap())) {
+            let snapshot = run.join().unwrap();
+            assert_eq!(fs::read(snapshot.folder.join(TRAIN)).unwrap(), contents());
+        }
+    });
+    assert_eq!(place.ranges(".parquet").len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_in_the_snapshot_that_was_cut_is_replaced() {
+    let place = Place::new();
+    let snapshot = place.get(NAME).unwrap();
+    let file = snapshot.folder.join(TRAIN);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "cut").unwrap();
+    assert!(place.offline(NAME).is_err());
+    place.get(NAME).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), contents());
+}
+
+#[test]
 fn small_files_are_verified_by_gits_hash() {
     let place = Place::new();
     place

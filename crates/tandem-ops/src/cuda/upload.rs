@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::driver::{
     CudaEvent, CudaStream, DeviceRepr, PinnedHostSlice, ValidAsZeroBits,
 };
 use candle_core::cuda_backend::{CudaDType, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, DType, Result, Storage, Tensor, WithDType};
+use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Storage, Tensor, WithDType};
 use std::sync::Arc;
 
 const OP: &str = "upload";
@@ -53,6 +53,12 @@ impl Queue {
         }?;
         Ok(on_cuda(sent, tensor.shape()))
     }
+
+    /// `bytes` of the host, as many as `shape` has elements, on the GPU.
+    pub fn send_bytes(&mut self, bytes: &[u8], shape: &Shape) -> Result<Tensor> {
+        let sent = self.bytes.send_slice(bytes, &self.streams)?;
+        Ok(on_cuda(sent, shape))
+    }
 }
 
 /// Two that take turns: while one is copied the host fills the other.
@@ -79,7 +85,10 @@ impl<T: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits> Stages<T> {
         else {
             unreachable!("a contiguous tensor of the CPU was given")
         };
-        let values = &storage.as_slice::<T>()?[start..end];
+        self.send_slice(&storage.as_slice::<T>()?[start..end], streams)
+    }
+
+    fn send_slice(&mut self, values: &[T], streams: &Streams) -> Result<CudaStorage> {
         let stage = match self.next.take() {
             Some(stage) if stage.host.len() >= values.len() => stage,
             _ => Stage::new(values.len(), streams)?,

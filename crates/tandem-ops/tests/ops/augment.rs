@@ -19,28 +19,26 @@ fn what_does_not_fit_is_refused_with_what_there_was() {
     };
     let below = Draw { top: 2, ..draw };
     let right = Draw { left: 2, ..draw };
-    let bytes = |shape: [usize; 4]| Tensor::zeros(&shape, DType::U8, &Device::Cpu).unwrap();
-    let floats = Tensor::zeros((2, 4, 4, 1), DType::F32, &Device::Cpu).unwrap();
-    for (x, draws, error) in [
-        (floats, &[draw, draw][..], "x must be bytes"),
-        (
-            bytes([2, 4, 5, 1]),
-            &[draw, draw],
-            "pictures must be square",
-        ),
-        (bytes([2, 5, 5, 1]), &[draw, draw], "constants do not fit"),
-        (bytes([2, 4, 4, 3]), &[draw, draw], "constants do not fit"),
-        (bytes([2, 4, 4, 1]), &[draw; 3], "as many draws"),
-        (bytes([2, 4, 4, 1]), &[], "as many draws"),
-        (bytes([2, 4, 4, 1]), &[draw, below], "beyond its picture"),
-        (bytes([2, 4, 4, 1]), &[draw, right], "beyond its picture"),
-        (bytes([2, 4, 4, 1]), &[draw, draw], "must be on a GPU"),
+    for (shape, draws, error) in [
+        ([2, 4, 5, 1], &[draw, draw][..], "pictures must be square"),
+        ([2, 5, 5, 1], &[draw, draw], "constants do not fit"),
+        ([2, 4, 4, 3], &[draw, draw], "constants do not fit"),
+        ([2, 4, 4, 1], &[draw; 3], "as many draws"),
+        ([2, 4, 4, 1], &[], "as many draws"),
+        ([2, 4, 4, 1], &[draw, below], "beyond its picture"),
+        ([2, 4, 4, 1], &[draw, right], "beyond its picture"),
+        ([2, 4, 4, 1], &[draw, draw], "must be on a GPU"),
     ] {
         let got = small(DType::F32)
-            .forward(&x, draws)
+            .forward(&vec![0; shape.iter().product()], shape, draws)
             .unwrap_err()
             .to_string();
         assert!(got.contains(error), "{got} for {error}");
+    }
+    for (len, shape) in [(31, [2, 4, 4, 1]), (0, [usize::MAX, 4, 4, 1])] {
+        let got = small(DType::F32).forward(&vec![0; len], shape, &[draw, draw]);
+        let got = got.unwrap_err().to_string();
+        assert!(got.contains("as many bytes as its shape"), "{got}");
     }
     let mean = Tensor::zeros((1, 4, 4), DType::F32, &Device::Cpu).unwrap();
     for (crop, dtype) in [(0, DType::F32), (3, DType::F64), (3, DType::U8)] {
@@ -56,7 +54,7 @@ mod on_gpu {
     use candle_core::{DType, Device, Tensor};
     use tandem_data::{
         Augment, Colour, DataError, Dataset, Form, Images, Loader, LoaderOptions, Mirror,
-        Normalise, Picture, Pictures, Preprocess, Views,
+        Normalise, Picture, Pictures, Preprocess, Share, Views,
     };
     use tandem_ops::augment;
     use tandem_ops::random::philox;
@@ -79,8 +77,8 @@ mod on_gpu {
         fn classes(&self) -> &[String] {
             &[]
         }
-        fn label(&self, _: usize) -> u32 {
-            0
+        fn label(&self, _: usize) -> Option<u32> {
+            Some(0)
         }
         fn picture(&self, i: usize) -> Result<Picture, DataError> {
             let byte = |at| philox([i as u32, 3], [at as u32, 0, 0, 0])[0] as u8;
@@ -92,6 +90,9 @@ mod on_gpu {
             })
         }
         fn name(&self, i: usize) -> String {
+            i.to_string()
+        }
+        fn key(&self, i: usize) -> String {
             i.to_string()
         }
         fn channels(&self) -> usize {
@@ -117,6 +118,7 @@ mod on_gpu {
             prefetch: 1,
             seed: 3,
             form,
+            share: Share::WHOLE,
         }
     }
 
@@ -137,8 +139,7 @@ mod on_gpu {
         else {
             panic!("a loader hands out what it is asked for");
         };
-        let want = Tensor::from_vec(want, &shape[..], &Device::Cpu).unwrap();
-        let bytes = Tensor::from_vec(bytes, &whole[..], &gpu()).unwrap();
+        let want = Tensor::from_vec(want.into_vec(), &shape[..], &Device::Cpu).unwrap();
         let channels = whole[3];
         let constants = match normalise {
             Normalise::Mean(mean) => augment::Normalise::Mean(
@@ -161,7 +162,7 @@ mod on_gpu {
             .collect();
         for dtype in [DType::F32, DType::F16, DType::BF16] {
             let op = augment::Augment::new(crop, constants.clone(), dtype).unwrap();
-            let got = op.forward(&bytes, &draws).unwrap();
+            let got = op.forward(&bytes, whole, &draws).unwrap();
             assert_eq!((got.dtype(), got.dims()), (dtype, &shape[..]), "{what}");
             record(&format!("augmentation, {what}"), &got, 0.0, 0.0);
             // In f16 and bf16 the value of f32, rounded once.
@@ -222,7 +223,6 @@ mod on_gpu {
     fn a_picture_of_several_blocks() {
         let side = 21;
         let bytes: Vec<u8> = (0..side * side).map(|i| (i % 251) as u8).collect();
-        let x = Tensor::from_vec(bytes.clone(), (1, side, side, 1), &gpu()).unwrap();
         let affine = Tensor::new(&[[2f32, 1.0]], &gpu()).unwrap();
         let op = augment::Augment::new(20, augment::Normalise::Affine(affine), DType::F32).unwrap();
         let draw = augment::Draw {
@@ -231,7 +231,7 @@ mod on_gpu {
             mirrored: true,
             shift: [0.5, 0.0, 0.0],
         };
-        let got = values(&op.forward(&x, &[draw]).unwrap());
+        let got = values(&op.forward(&bytes, [1, side, side, 1], &[draw]).unwrap());
         for (at, got) in got.into_iter().enumerate() {
             let (i, j) = (at / 20, at % 20);
             let byte = bytes[(i + 1) * side + 19 - j];
