@@ -237,6 +237,32 @@ pub enum DataError {
         /// Where its label should stand.
         labels: PathBuf,
     },
+    /// Pictures whose labels are in a file that is not there.
+    #[error("the pictures in {pictures} have no labels; fetch {missing} and put it beside them")]
+    NoLabels {
+        /// The folder or archive of pictures.
+        pictures: PathBuf,
+        /// The file that labels them.
+        missing: String,
+    },
+    /// One part of a set in two places.
+    #[error("{first} and {second} seem to be the same part of the set; move one of them away")]
+    Twice {
+        /// One folder or archive.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A class of the set without a folder or archive.
+    #[error(
+        "{path} has no pictures of {class}, a class of the set; it is not complete: fetch it again"
+    )]
+    MissingClass {
+        /// The folder or archive of all classes.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
     /// A devkit's `meta.mat` that cannot be read.
     #[error("{path} is not the meta.mat of an ILSVRC devkit: {reason}")]
     Meta {

@@ -1,8 +1,9 @@
 //! The forms in which labelled pictures are found, one file a form, and how a form is recognised.
 //!
 //! Below the forms: a [`slice`] is the bytes of one picture; a [`tree`] makes folders of archives
-//! ([`archive`]; [`tar`] finds the members); a [`listing`] is a data set of slices in the one order all forms share;
-//! [`wnid`] names the classes; [`labels`] and [`devkit`] label pictures that do not lie by class.
+//! ([`archive`]; [`tar`] finds the members); a [`listing`] is a data set of slices in the one order
+//! all forms share; [`wnid`] names the classes; [`labels`] and [`devkit`] label pictures that do not
+//! lie by class.
 
 mod archive;
 mod builtin;

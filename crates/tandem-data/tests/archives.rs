@@ -266,7 +266,7 @@ fn a_missing_file_of_the_set_is_named_when_its_part_is_asked_for() {
         let folder = ilsvrc("unrelated.txt", b"");
         std::fs::remove_file(folder.path().join(name)).unwrap();
         let text = said(folder.path(), part);
-        assert_says(&text, &[name, "ILSVRC 2012", "fetch the missing file"]);
+        assert_says(&text, &[name, "fetch"]);
     }
     let folder = tempdir().unwrap();
     Ilsvrc::new().kaggle(folder.path());
@@ -349,7 +349,32 @@ fn a_class_without_training_pictures_is_named() {
     let folder = ilsvrc("ILSVRC2012_img_train.tar", &two);
     assert_says(
         &said(folder.path(), Part::Train),
-        &["ILSVRC2012_img_train.tar lacks n02119789, a class"],
+        &["ILSVRC2012_img_train.tar has no pictures of n02119789, a class of the set"],
+    );
+}
+
+#[test]
+fn a_part_that_is_there_twice_is_named_by_both_places() {
+    let set = Ilsvrc::new();
+    let folder = ilsvrc("ILSVRC2012_img_train_t3.tar", &set.train_tar());
+    let text = said(folder.path(), Part::Train);
+    assert_says(
+        &text,
+        &[
+            "ILSVRC2012_img_train.tar and",
+            "ILSVRC2012_img_train_t3.tar seem",
+        ],
+    );
+    assert!(open(folder.path(), Part::Validation).is_ok());
+    // Who unpacks an archive may keep it.
+    for (name, bytes) in set.class_tars() {
+        write(folder.path(), &format!("train/{name}"), &bytes);
+    }
+    let data = open(folder.path(), Part::Train).unwrap();
+    assert!(
+        data.name(0).contains("train/n01440764.tar/"),
+        "{}",
+        data.name(0)
     );
 }
 
@@ -427,4 +452,35 @@ fn the_first_validation_picture_of_all_thousand_classes_is_the_sea_snake() {
     assert_eq!(data.classes()[65], "n01751748 sea snake");
     let ids = tandem_data::ilsvrc_ids(folder.path().to_str().unwrap(), data.classes()).unwrap();
     assert_eq!(ids[65], 490);
+}
+
+#[test]
+fn shards_of_no_part_hold_out_every_tenth_picture_of_a_class() {
+    let picture = png(4, 4, [1; 3]);
+    let names: Vec<(String, String)> = (0..24)
+        .map(|i| (format!("{i:02}.png"), format!("{i:02}.cls")))
+        .collect();
+    let class = |i: usize| if i < 12 { "zebra" } else { "ape" }.as_bytes();
+    let files = names.iter().enumerate().flat_map(|(i, (image, label))| {
+        [(image.as_str(), &picture[..]), (label.as_str(), class(i))]
+    });
+    let folder = folder_with("000.tar", &tar(files));
+    let (train, held_out) = (
+        open(folder.path(), Part::Train).unwrap(),
+        open(folder.path(), Part::Validation).unwrap(),
+    );
+    assert_eq!(train.classes(), ["ape", "zebra"]);
+    assert_eq!((train.len(), held_out.len()), (22, 2));
+    assert_eq!((held_out.key(0), held_out.label(0)), ("21".into(), Some(0)));
+    assert_eq!((held_out.key(1), held_out.label(1)), ("09".into(), Some(1)));
+}
+
+#[test]
+fn what_cannot_be_read_as_a_picture_is_named_when_it_is_asked_for() {
+    let folder = folder_with("cat/1.png", &png(4, 4, [1; 3]));
+    std::fs::create_dir(folder.path().join("cat/2.png")).unwrap();
+    let data = open(folder.path(), Part::Train).unwrap();
+    assert!(data.picture(0).is_ok());
+    let text = data.picture(1).unwrap_err().to_string();
+    assert_says(&text, &["cannot read", "2.png"]);
 }

@@ -33,6 +33,13 @@ enum Place {
 }
 
 impl Place {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.path(),
+            Self::Archive(file) => file.path(),
+        }
+    }
+
     /// The folder itself, past folders that hold nothing but one folder.
     fn folder(&self) -> Result<Folder, DataError> {
         let mut folder = match self {
@@ -54,9 +61,10 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Ilsvrc {
     root: PathBuf,
-    train: Option<Place>,
-    validation: Option<Place>,
-    test: Option<Place>,
+    /// Of each part, wherever it seems to be; folders before archives.
+    train: Vec<Place>,
+    validation: Vec<Place>,
+    test: Vec<Place>,
     /// The devkit's `data`.
     devkit: Option<Folder>,
     solution: Option<File>,
@@ -71,9 +79,9 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
         .unwrap_or_else(|| root.clone());
     let mut found = Ilsvrc {
         root: root.path(),
-        train: None,
-        validation: None,
-        test: None,
+        train: Vec::new(),
+        validation: Vec::new(),
+        test: Vec::new(),
         devkit: None,
         solution: beside(root, SOLUTION),
         mapping: beside(root, MAPPING),
@@ -97,7 +105,7 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
     }
     for (name, holds, place) in places {
         sure |= !matches!(holds, Holds::ClassFolders | Holds::Other);
-        let slot = match holds {
+        let of_part = match holds {
             // Its labels are nobody's business here: no test pictures have any.
             Holds::ClassFolders if name == "test" => continue,
             Holds::ClassFolders if name.contains("val") => &mut found.validation,
@@ -106,9 +114,7 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
             Holds::Test => &mut found.test,
             Holds::Devkit | Holds::Other => continue,
         };
-        if slot.is_none() {
-            *slot = Some(place);
-        }
+        of_part.push(place);
     }
     found.devkit = devkit::find(root)?;
     sure |= found.devkit.is_some();
@@ -191,10 +197,19 @@ impl Ilsvrc {
         Listing::new(self.root.clone(), classes, samples, None)
     }
 
-    fn place(&self, place: &Option<Place>, missing: &str) -> Result<Folder, DataError> {
-        match place {
-            Some(place) => place.folder(),
-            None => Err(self.missing(missing)),
+    /// The folder of one part: of one that is there unpacked and as an archive, the unpacked.
+    fn place(&self, places: &[Place], missing: &str) -> Result<Folder, DataError> {
+        let unpacked = places
+            .iter()
+            .take_while(|place| matches!(place, Place::Folder(_)))
+            .count();
+        match &places[..if unpacked > 0 { unpacked } else { places.len() }] {
+            [] => Err(self.missing(missing)),
+            [place] => place.folder(),
+            [first, second, ..] => Err(DataError::Twice {
+                first: first.path(),
+                second: second.path(),
+            }),
         }
     }
 
@@ -232,7 +247,7 @@ impl Ilsvrc {
     /// validation pictures' labels, or else all 1,000.
     fn names(&self) -> Result<BTreeMap<String, String>, DataError> {
         let mut wnids: Vec<String> = Vec::new();
-        if let Some(train) = &self.train {
+        if let Some(train) = self.train.first() {
             let folder = train.folder()?;
             let files = folder.files(is_archive)?.into_iter().map(|file| file.name);
             let names = folder.folders()?.into_iter().chain(files);
@@ -299,10 +314,10 @@ impl Ilsvrc {
                 of: of.collect(),
             }
         } else {
-            return Err(self.missing(&format!(
-                "the labels of the validation pictures: {} (or Kaggle's {SOLUTION})",
-                devkit::ARCHIVE
-            )));
+            return Err(DataError::NoLabels {
+                pictures: folder.path(),
+                missing: format!("{} (or Kaggle's {SOLUTION})", devkit::ARCHIVE),
+            });
         };
         labels.of_pictures(&folder)
     }
@@ -343,10 +358,9 @@ fn by_class(
         .zip(wnids)
         .find(|(label, _)| !labelled.contains_key(label))
     {
-        return Err(DataError::Missing {
+        return Err(DataError::MissingClass {
             path: root.path(),
-            missing: format!("{wnid}, a class"),
-            set: SET,
+            class: wnid.clone(),
         });
     }
     // A thousand archives to scan: where the disk waits, several wait at once.

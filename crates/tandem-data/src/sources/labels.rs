@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::listing::Sample;
+use super::listing::{Sample, stem};
 use super::slice::Slice;
 use super::tree::Folder;
 use crate::DataError;
@@ -13,7 +13,7 @@ use crate::DataError;
 pub(crate) struct Labels {
     /// Where they stand.
     pub(crate) file: PathBuf,
-    /// By the picture's name without its ending.
+    /// By the picture's [`stem`].
     pub(crate) of: HashMap<String, u32>,
 }
 
@@ -43,8 +43,7 @@ pub(crate) fn parse<'a>(
                 format!("{wnid:?} is none of the {} classes", classes.len()),
             )
         })?;
-        let name = picture.rsplit_once('.').map_or(picture, |(stem, _)| stem);
-        if labels.insert(name.into(), label).is_some() {
+        if labels.insert(stem(picture).into(), label).is_some() {
             return Err((line, format!("a second label of {picture:?}")));
         }
     }
@@ -76,14 +75,13 @@ impl Labels {
         let pictures = folder.pictures()?;
         let mut samples = Vec::with_capacity(pictures.len());
         for picture in pictures {
-            let stem = picture
-                .name
-                .rsplit_once('.')
-                .map_or(&*picture.name, |(stem, _)| stem);
-            let label = *self.of.get(stem).ok_or_else(|| DataError::NoLabel {
-                picture: picture.path(),
-                labels: self.file.clone(),
-            })?;
+            let label = *self
+                .of
+                .get(stem(&picture.name))
+                .ok_or_else(|| DataError::NoLabel {
+                    picture: picture.path(),
+                    labels: self.file.clone(),
+                })?;
             samples.push(Sample {
                 label: Some(label),
                 place: picture.slice()?,

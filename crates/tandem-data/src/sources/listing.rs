@@ -24,7 +24,7 @@ pub(crate) struct Sample<P> {
 
 /// What a file is called without its ending, and without the `_n01440764` that Hugging Face's copy of
 /// ILSVRC appends to every name.
-fn stem(name: &str) -> &str {
+pub(crate) fn stem(name: &str) -> &str {
     let stem = match name.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => name,

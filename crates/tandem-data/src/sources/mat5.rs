@@ -3,13 +3,14 @@
 //!
 //! A file is a header of 128 bytes and elements: a tag (kind, bytes) and data padded to 8. An array is
 //! an element of elements: flags, dimensions, name, and what its class calls for. (MathWorks, *MAT-File
-//! Format*, chapter 1.) A file takes at most 64 MiB unpacked, and about as much again.
+//! Format*, chapter 1.) What is compressed unpacks to at most 64 MiB; with what is made of it, a file
+//! takes at most 256 MiB.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-/// Most bytes a compressed element may unpack to. ILSVRC's has 1 MB.
+/// Most bytes all compressed elements may unpack to. ILSVRC's has 1 MB.
 const LARGEST_UNPACKED: u64 = 64 << 20;
 
 /// Most entries of a struct array. ILSVRC's has 1,860.
@@ -56,12 +57,14 @@ pub(crate) fn struct_array<const N: usize>(
         bytes: &file[128..],
         big,
     };
+    let mut budget = LARGEST_UNPACKED;
     while let Some(element) = elements.next()? {
         let unpacked;
         let array = match element.kind {
             MATRIX => element.data,
             COMPRESSED => {
-                unpacked = inflate(element.data)?;
+                unpacked = inflate(element.data, budget)?;
+                budget -= unpacked.len() as u64;
                 let mut inside = Elements {
                     bytes: &unpacked,
                     big,
@@ -81,15 +84,16 @@ pub(crate) fn struct_array<const N: usize>(
     Err(format!("it holds no variable `{variable}`"))
 }
 
-fn inflate(bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// Unpacks at most `limit` bytes.
+fn inflate(bytes: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     let mut unpacked = Vec::new();
     ZlibDecoder::new(bytes)
-        .take(LARGEST_UNPACKED + 1)
+        .take(limit + 1)
         .read_to_end(&mut unpacked)
         .map_err(|error| format!("a compressed element is damaged ({error})"))?;
-    if unpacked.len() as u64 > LARGEST_UNPACKED {
+    if unpacked.len() as u64 > limit {
         return Err(format!(
-            "a compressed element unpacks to more than {} MiB",
+            "it unpacks to more than {} MiB",
             LARGEST_UNPACKED >> 20
         ));
     }
@@ -300,4 +304,130 @@ fn text(element: &Element<'_>, big: bool) -> Result<String, String> {
             .collect(),
         kind => return Err(format!("text of the unknown kind {kind}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Value, struct_array};
+
+    /// Writes elements of one byte order.
+    struct Writer {
+        big: bool,
+    }
+
+    impl Writer {
+        fn u32(&self, value: u32) -> Vec<u8> {
+            let bytes = if self.big {
+                value.to_be_bytes()
+            } else {
+                value.to_le_bytes()
+            };
+            bytes.into()
+        }
+
+        /// In the small form where it fits.
+        fn element(&self, kind: u32, data: &[u8]) -> Vec<u8> {
+            let mut bytes = match data.len() as u32 {
+                small @ 1..=4 => self.u32(small << 16 | kind),
+                length => [self.u32(kind), self.u32(length)].concat(),
+            };
+            bytes.extend(data);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            bytes
+        }
+
+        fn array(&self, class: u8, rows: u32, columns: u32, name: &str, rest: &[u8]) -> Vec<u8> {
+            let flags = [self.u32(class.into()), self.u32(0)].concat();
+            let dimensions = [self.u32(rows), self.u32(columns)].concat();
+            let parts = [self.element(6, &flags), self.element(5, &dimensions)];
+            let whole = [&parts.concat(), &self.element(1, name.as_bytes()), rest].concat();
+            self.element(14, &whole)
+        }
+
+        /// A file of a struct array `synsets` of one column, its entries of the fields `a` and `b`.
+        fn file(&self, rows: u32, entries: &[Vec<u8>]) -> Vec<u8> {
+            let fields = [self.element(5, &self.u32(2)), self.element(1, b"a\0b\0")].concat();
+            let rest = [fields, entries.concat()].concat();
+            let mut file = vec![b' '; 124];
+            file.extend(if self.big { b"\x01\0MI" } else { b"\0\x01IM" });
+            file.extend(self.array(2, rows, 1, "synsets", &rest));
+            file
+        }
+    }
+
+    #[test]
+    fn numbers_and_texts_of_every_kind_and_both_byte_orders_are_read() {
+        for big in [false, true] {
+            let writer = Writer { big };
+            let ordered = |little: &[u8]| {
+                let mut bytes = little.to_vec();
+                if big {
+                    bytes.reverse();
+                }
+                bytes
+            };
+            let numbers = [
+                (1, vec![0xfe], -2.0),
+                (2, vec![200], 200.0),
+                (3, ordered(&(-300_i16).to_le_bytes()), -300.0),
+                (4, ordered(&490_u16.to_le_bytes()), 490.0),
+                (5, ordered(&(-70_000_i32).to_le_bytes()), -70_000.0),
+                (6, ordered(&70_000_u32.to_le_bytes()), 70_000.0),
+                (7, ordered(&0.5_f32.to_le_bytes()), 0.5),
+                (9, ordered(&0.25_f64.to_le_bytes()), 0.25),
+                (12, ordered(&(-5_i64).to_le_bytes()), -5.0),
+                (13, ordered(&5_u64.to_le_bytes()), 5.0),
+            ];
+            let letters: Vec<u8> = "né"
+                .encode_utf16()
+                .flat_map(|unit| ordered(&unit.to_le_bytes()))
+                .collect();
+            let wide: Vec<u8> = "né"
+                .chars()
+                .flat_map(|letter| ordered(&u32::from(letter).to_le_bytes()))
+                .collect();
+            let texts = [
+                (16, "né".as_bytes()),
+                (4, &letters),
+                (17, &letters),
+                (18, &wide),
+            ];
+            for (i, (kind, data, wanted)) in numbers.iter().enumerate() {
+                let (text_kind, text) = texts[i % texts.len()];
+                let entry = vec![
+                    writer.array(6, 1, 1, "", &writer.element(*kind, data)),
+                    writer.array(4, 1, 2, "", &writer.element(text_kind, text)),
+                ];
+                let read = struct_array(&writer.file(1, &entry), "synsets", ["b", "a"]).unwrap();
+                assert_eq!(
+                    read,
+                    [[Value::Text("né".into()), Value::Number(*wanted)]],
+                    "{kind}, {big}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_single_number_or_line_of_text_is_something_else() {
+        let writer = Writer { big: false };
+        let entry = vec![
+            writer.element(14, b""),
+            writer.array(4, 2, 2, "", &writer.element(16, b"abcd")),
+        ];
+        let read = struct_array(&writer.file(1, &entry), "synsets", ["a", "b"]).unwrap();
+        assert_eq!(read, [[Value::Other, Value::Other]]);
+    }
+
+    #[test]
+    fn entries_that_are_announced_but_not_there_are_refused() {
+        let writer = Writer { big: false };
+        let entry = vec![writer.element(14, b""), writer.element(14, b"")];
+        let refused =
+            |rows| struct_array(&writer.file(rows, &entry), "synsets", ["a"]).unwrap_err();
+        assert_eq!(refused(2), "an array is cut short");
+        assert_eq!(refused(u32::MAX), "`synsets` has more than 65536 entries");
+        let error = struct_array(&writer.file(1, &entry), "synsets", ["c"]).unwrap_err();
+        assert_eq!(error, "`synsets` has no field `c`");
+    }
 }

@@ -71,7 +71,12 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
             None if root.folders()?.iter().any(|name| wnid::is_wnid(name)) => {
                 by_class(&root, &wnids, &mut samples)?;
             }
-            None => return Err(missing("val/val_annotations.txt")),
+            None => {
+                return Err(DataError::NoLabels {
+                    pictures: root.path(),
+                    missing: "val_annotations.txt".into(),
+                });
+            }
         },
         Part::Test => append(&pictures_of(&root), None, &mut samples)?,
     }

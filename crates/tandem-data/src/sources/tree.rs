@@ -53,10 +53,10 @@ enum Place {
 }
 
 impl Folder {
-    /// Its path, an archive standing for a folder.
+    /// Its path for people, an archive standing for a folder.
     pub(crate) fn path(&self) -> PathBuf {
         match self {
-            Self::Disk(path) => path.clone(),
+            Self::Disk(path) => shown(path).into(),
             Self::Archive(archive, inside) => archive.path(inside),
         }
     }

@@ -21,6 +21,9 @@ use crate::{DataError, Part};
 
 const LISTS: [&str; 2] = ["classes.txt", "classnames.txt"];
 
+/// Most bytes a label may have.
+const LARGEST_LABEL: u64 = 1 << 20;
+
 /// Most classes that labels may number.
 const MOST_CLASSES: u32 = 100_000;
 
@@ -28,7 +31,8 @@ const MOST_CLASSES: u32 = 100_000;
 #[derive(Debug)]
 pub(crate) struct WebDataset {
     root: PathBuf,
-    shards: Vec<(Option<Part>, File)>,
+    /// Those of no part are for training.
+    shards: Vec<(Part, File)>,
     /// `classes.txt`, if there is one.
     classes: Option<File>,
 }
@@ -77,7 +81,8 @@ pub(crate) fn find(root: &Folder) -> Result<Option<WebDataset>, DataError> {
             _ => continue,
         }
         for file in files {
-            shards.push((part_of(&file.name).or(part_of(within)), file));
+            let part = part_of(&file.name).or(part_of(within));
+            shards.push((part.unwrap_or(Part::Train), file));
         }
     }
     Ok((!shards.is_empty()).then(|| WebDataset {
@@ -92,7 +97,7 @@ pub(crate) fn of_file(file: &File) -> Result<Option<WebDataset>, DataError> {
     Ok(is_shard(&file.first_members(FIRST)?).then(|| WebDataset {
         root: file.path(),
         classes: None,
-        shards: vec![(None, file.clone())],
+        shards: vec![(Part::Train, file.clone())],
     }))
 }
 
@@ -113,30 +118,26 @@ type Raw = Sample<(Slice, Option<Label>)>;
 impl WebDataset {
     /// Lists one part.
     pub(crate) fn open(&self, part: Part) -> Result<Listing, DataError> {
-        let has = |part| self.shards.iter().any(|(of, _)| *of == Some(part));
+        let has = |part| self.shards.iter().any(|(of, _)| *of == part);
         let apart = has(Part::Validation) || has(Part::Test);
-        let part_given = match part {
+        let from = match part {
+            _ if !apart => Part::Train,
             Part::Validation if !has(Part::Validation) => Part::Test,
             Part::Test if !has(Part::Test) => Part::Validation,
             part => part,
         };
-        // Where no pictures are set apart, all are for training.
-        let training = |of: Option<Part>| of.is_none_or(|of| of == Part::Train);
-        let wanted = |of: Option<Part>| {
-            if apart && part != Part::Train {
-                of == Some(part_given)
-            } else {
-                training(of)
-            }
-        };
-        let mut raw = self.read(wanted)?;
+        if !has(from) {
+            return Err(DataError::Missing {
+                path: self.root.clone(),
+                missing: "shards with `train` in their names".into(),
+                set: "a WebDataset",
+            });
+        }
+        let mut raw = self.read(from)?;
         let classes = match &self.classes {
             Some(file) => Classes::listed(file)?,
-            None if apart
-                && part != Part::Train
-                && self.shards.iter().any(|(of, _)| training(*of)) =>
-            {
-                Classes::of(&self.read(training)?)?
+            None if from != Part::Train && has(Part::Train) => {
+                Classes::of(&self.read(Part::Train)?)?
             }
             None => Classes::of(&raw)?,
         };
@@ -166,11 +167,11 @@ impl WebDataset {
         Listing::new(self.root.clone(), classes.names, samples, held_out)
     }
 
-    fn read(&self, wanted: impl Fn(Option<Part>) -> bool) -> Result<Vec<Raw>, DataError> {
+    fn read(&self, part: Part) -> Result<Vec<Raw>, DataError> {
         let shards: Vec<&File> = self
             .shards
             .iter()
-            .filter(|(part, _)| wanted(*part))
+            .filter(|(of, _)| *of == part)
             .map(|(_, file)| file)
             .collect();
         let samples: Vec<Vec<Raw>> = shards
@@ -185,39 +186,51 @@ impl WebDataset {
     }
 }
 
+/// The files of one sample that are read.
+#[derive(Default)]
+struct Files {
+    picture: Option<File>,
+    cls: Option<File>,
+    json: Option<File>,
+}
+
 /// Appends the samples of a shard's folder and of the folders in it.
 fn read_folder(folder: &Folder, samples: &mut Vec<Raw>) -> Result<(), DataError> {
-    let mut files: BTreeMap<String, (Option<File>, Option<File>, Option<File>)> = BTreeMap::new();
+    let mut by_key: BTreeMap<String, Files> = BTreeMap::new();
     for file in folder.files(|_| true)? {
-        let (name, ending) = key(&file.name);
-        let ending = ending.to_string();
-        let entry = files.entry(name.into()).or_default();
-        let slot = match ending.as_str() {
-            "cls" => &mut entry.1,
-            "json" => &mut entry.2,
-            _ if is_picture(&file.name) => &mut entry.0,
+        let (key, ending) = key(&file.name);
+        let files = by_key.entry(key.into()).or_default();
+        let slot = match ending {
+            "cls" => &mut files.cls,
+            "json" => &mut files.json,
+            _ if is_picture(&file.name) => &mut files.picture,
             _ => continue,
         };
-        if let Some(first) = slot.replace(file.clone()) {
+        if let Some(first) = slot {
             return Err(DataError::Duplicate {
                 first: first.path().display().to_string(),
                 second: file.path().display().to_string(),
-                key: key(&file.name).0.into(),
+                key: key.into(),
             });
         }
+        *slot = Some(file);
     }
-    for (picture, cls, json) in files.into_values() {
-        let Some(picture) = picture else { continue };
+    let label_of = |file: &File| file.slice()?.read_up_to(LARGEST_LABEL);
+    for files in by_key.into_values() {
+        let Some(picture) = files.picture else {
+            continue;
+        };
         let (mut label, mut name) = (None, None);
-        if let Some(file) = json {
-            (label, name) = parse_json(&file.bytes()?).map_err(|reason| DataError::Line {
+        if let Some(file) = files.json {
+            (label, name) = parse_json(&label_of(&file)?).map_err(|reason| DataError::Line {
                 path: file.path(),
                 line: 1,
                 reason,
             })?;
         }
-        if let Some(file) = cls {
-            let text = file.text()?;
+        if let Some(file) = files.cls {
+            let bytes = label_of(&file)?;
+            let text = String::from_utf8_lossy(&bytes);
             label = Some(match text.trim().parse() {
                 Ok(number) => Label::Number(number),
                 Err(_) => Label::Class(text.trim().into()),
