@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::decode::decode_bytes;
-use crate::sources::{devkit, idx, labels, mat5, tar, webdataset};
+use crate::sources::{devkit, idx, labels, mat5, parquet, tar, webdataset};
 
 /// Scans a tar; gives how many files it holds.
 pub fn tar(bytes: &[u8]) -> Option<usize> {
@@ -45,13 +45,18 @@ pub fn lists(bytes: &[u8]) -> usize {
         + usize::from(webdataset::parse_json(bytes).is_ok())
 }
 
+/// Opens a parquet file and unpacks all its pages; gives how many rows they hold.
+pub fn parquet(bytes: &[u8]) -> Option<usize> {
+    parquet::scan(bytes)
+}
+
 /// Decodes a picture, a JPEG most of all; gives how many bytes it has decoded.
 pub fn picture(bytes: &[u8]) -> Option<usize> {
     decode_bytes(bytes).ok().map(|picture| picture.pixels.len())
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -60,7 +65,7 @@ mod tests {
 
     /// Runs `parse` on `seeds`, which it must accept, and on [`INPUTS`] mutations of them; gives how
     /// many of those it still accepts.
-    fn mutate<T>(seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> Option<T>) -> u64 {
+    pub(crate) fn mutate<T>(seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> Option<T>) -> u64 {
         for (i, seed) in seeds.iter().enumerate() {
             assert!(parse(seed).is_some(), "seed {i} is not accepted");
         }

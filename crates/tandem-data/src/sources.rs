@@ -17,7 +17,7 @@ pub(crate) mod labels;
 mod listing;
 pub(crate) mod mat5;
 mod memory;
-mod parquet;
+pub(crate) mod parquet;
 mod slice;
 pub(crate) mod tar;
 mod tiny;

@@ -21,6 +21,8 @@ mod cache;
 mod classes;
 mod column;
 mod footer;
+#[cfg(test)]
+mod mutated;
 mod page;
 mod problem;
 mod shard;
@@ -258,6 +260,27 @@ fn samples(
 
 fn name(path: &Path, place: Place) -> String {
     format!("{} (row {})", path.display(), place.row)
+}
+
+/// Reads a file that is these bytes, and each page of its pictures: for the fuzzer. Gives the rows of
+/// the pages that unpack.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn scan(bytes: &[u8]) -> Option<usize> {
+    let mut file = std::io::Cursor::new(bytes);
+    let shard = Shard::read("fuzzed".into(), &mut file).ok()?;
+    let classes = Classes::of(std::slice::from_ref(&shard)).ok()?;
+    let mut samples = samples(&[&shard], &classes, Part::Test).ok()?;
+    put_in_order(&mut samples, &classes.names, |place| {
+        name(&shard.path, *place)
+    })
+    .ok()?;
+    let column = shard.index(&mut file).ok()?;
+    for sample in &samples {
+        let (page, _) = column.page_of(sample.place.row);
+        assert!(page < column.pages());
+    }
+    let pages = (0..column.pages()).map(|page| column.read::<ByteArrayType>(&mut file, page));
+    Some(pages.flatten().map(|(rows, _)| rows.len()).sum())
 }
 
 impl Parquet {

@@ -37,7 +37,7 @@ table = pa.table({
 def write(name, table=table, **how):
     path = HERE / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, **how)
+    pq.write_table(table, path, **{"write_statistics": False} | how)
 
 
 # Packings, and pages of both versions.
@@ -46,7 +46,7 @@ for packing in ["none", "snappy", "zstd", "gzip", "lz4"]:
         write(f"packings/{packing}-v{version[0]}.parquet", compression=packing, data_page_version=version)
 # Without dictionaries; a picture a page; few rows a row group; all of them.
 write("pages/plain.parquet", use_dictionary=False)
-write("pages/one-a-page.parquet", use_dictionary=False, data_page_size=1, write_batch_size=1)
+write("pages/one-a-page.parquet", compression="gzip", use_dictionary=False, data_page_size=1, write_batch_size=1)
 write("pages/some-a-page.parquet", use_dictionary=False, data_page_size=2000, write_batch_size=1)
 write("pages/row-groups-of-7.parquet", row_group_size=7)
 write("pages/a-dictionary-that-overflows.parquet", dictionary_pagesize_limit=2000, write_batch_size=1, data_page_size=1)
@@ -77,6 +77,22 @@ columns("no-names", {"image": table["image"], "label": table["label"]}, {})
 write("unlabelled/test.parquet", table.set_column(1, "label", pa.array([-1] * 20)))
 write("unlabelled/null/test.parquet", table.set_column(1, "label", pa.array([None] * 20, pa.int64())))
 write("unlabelled/none/test.parquet", table.select(["image"]))
+
+# Classes: WNIDs in the paths, against the sorted order; ILSVRC's readable names, with and without WNIDs.
+def named(rows):
+    return {"image": pa.array([{"bytes": images[i]["bytes"], "path": path} for i, (path, _) in enumerate(rows)],
+                              table.schema.field("image").type),
+            "label": pa.array([label for _, label in rows])}
+
+
+words = [line.split(" ", 1)[1] for line in (HERE / "../../../../data/ilsvrc2012/classes.txt").read_text().splitlines()]
+ilsvrc = {"huggingface": json.dumps({"info": {"features": {"label": {"names": words, "_type": "ClassLabel"}}}})}
+columns("wnids", named([("n01751748_7.JPEG", 0), ("n01440764_3.JPEG", 1), ("n01751748_1.JPEG", 0)]), {})
+write("ilsvrc/data/train-00000-of-00001.parquet", pa.table(named(
+    [("n01751748_7_n01751748.JPEG", 65), ("n01440764_10026_n01440764.JPEG", 0)])).replace_schema_metadata(ilsvrc))
+write("ilsvrc/data/test-00000-of-00001.parquet", pa.table(named(
+    [("ILSVRC2012_test_00000002.JPEG", -1), ("ILSVRC2012_test_00000001.JPEG", -1)])).replace_schema_metadata(ilsvrc))
+columns("../bad/another-wnid", named([("n01440764_1.JPEG", 0), ("n01751748_1.JPEG", 0)]), {})
 
 # Bad.
 def bad(name, image=None, label=None, metadata=noted, **how):
@@ -130,6 +146,16 @@ real.select(range(16, 20)).to_parquet(HERE / "datasets/data/validation-00000-of-
 write("hub/default/train/0000.parquet", table.slice(0, 8))
 write("hub/default/train/0001.parquet", table.slice(8, 8))
 write("hub/default/validation/0000.parquet", table.slice(16, 4))
+
+# Seeds for mutation: all header and hardly a picture.
+tiny = pa.table({"image": pa.array([{"bytes": bytes([i] * 5), "path": f"n0144076{i}_{i}.png"} for i in range(4)], kind),
+                 "label": pa.array(range(4))})
+seeds = "../../../../fuzz/seeds/parquet/"
+write(seeds + "plain", tiny, use_dictionary=False, compression="none", write_page_index=True, write_statistics=True, store_schema=False)
+write(seeds + "dictionary", tiny, compression="snappy", row_group_size=2, store_schema=False)
+write(seeds + "version-2", tiny.replace_schema_metadata(noted), compression="zstd", data_page_version="2.0")
+write(seeds + "lz4", tiny, compression="lz4", use_dictionary=False, column_encoding={"label": "DELTA_BINARY_PACKED"}, store_schema=False)
+write(seeds + "gzip", tiny, compression="gzip", data_page_version="2.0", use_dictionary=False, store_schema=False)
 
 # The decoded pictures, (20, 28, 28), as Pillow decodes them.
 decoded = np.stack([np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in images])

@@ -28,7 +28,7 @@ impl Classes {
             .max();
         let count = match names {
             Some(names) => names.len(),
-            None => largest.map_or(0, |&label| label.clamp(-1, UNNAMED - 1) as usize + 1),
+            None => largest.map_or(0, |&label| (label.clamp(-1, UNNAMED - 1) + 1) as usize),
         };
         let mut wnids: Vec<Option<&str>> = match names {
             Some(names) if are_ilsvrc(names) => wnid::of_ilsvrc().map(Some).collect(),

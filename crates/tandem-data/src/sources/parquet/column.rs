@@ -146,10 +146,6 @@ impl Column {
         Ok(())
     }
 
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// How many pages there are.
     pub(super) fn pages(&self) -> usize {
         self.pages.len()

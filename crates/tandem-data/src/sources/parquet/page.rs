@@ -319,8 +319,10 @@ fn unpack(codec: Compression, bytes: &[u8], size: usize) -> Result<Vec<u8>, Stri
         }
         Compression::GZIP(_) => {
             let mut gzip = flate2::read::MultiGzDecoder::new(bytes);
+            // A byte more, to see that none follows and that the checksum holds.
             gzip.read_exact(&mut buf)
-                .map(|()| size)
+                .and_then(|()| gzip.read(&mut [0]))
+                .map(|more| size + more)
                 .map_err(|e| e.to_string())
         }
         other => Err(format!("{other} is not read")),
