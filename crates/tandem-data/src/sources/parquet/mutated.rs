@@ -72,6 +72,6 @@ fn a_mutated_file_is_read_or_refused_in_little_memory() {
     HELD.set((before, before));
     let kept = mutate(&seeds, fuzzing::parquet);
     let most = HELD.get().1 - before;
-    assert!((20_000..100_000).contains(&kept), "{kept}");
+    assert!(0 < kept && kept < 100_000, "{kept}");
     assert!(most < LARGEST, "{most} bytes");
 }
