@@ -1,5 +1,5 @@
 """Writes seeds/: for each fuzz target a few small inputs, by writers that are not ours."""
-import gzip, io, pathlib, shutil, struct, tarfile
+import gzip, io, json, pathlib, shutil, struct, tarfile, zlib
 
 from PIL import Image
 
@@ -49,3 +49,22 @@ for name, mode, options in [("grey", "L", {}), ("colour", "RGB", {"subsampling":
 out = io.BytesIO()
 picture.save(out, "PNG")
 write("picture", "grey.png", out.getvalue())
+
+
+def shard(side, quality, pictures):
+    """A shard of grey pictures, as docs/pack-format.md describes it."""
+    offset, records, body = 64, b"", b"".join(pictures)
+    for label, bytes_ in enumerate(pictures):
+        records += struct.pack("<Q4I", offset, len(bytes_), label, zlib.crc32(bytes_), 0)
+        offset += len(bytes_)
+    sums = bytes(8 * side * side + 72)
+    keys = [str(i) for i in range(len(pictures))]
+    table = records + sums + json.dumps({"keys": keys, "left_out": [["a.jpg", "torn"]]}).encode()
+    header = struct.pack("<8s6IQQ12x", b"TDMSHARD", 1, len(pictures), side, 1, quality, zlib.crc32(table), 7, offset)
+    return header + struct.pack("<I", zlib.crc32(header)) + body + table
+
+
+write("shard", "raw", shard(2, 0, [bytes([i] * 4) for i in range(3)]))
+out = io.BytesIO()
+picture.resize((2, 2)).save(out, "JPEG")
+write("shard", "jpeg", shard(2, 90, [out.getvalue()]))

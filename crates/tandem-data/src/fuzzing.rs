@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::decode::decode_bytes;
+use crate::pack::shard::Header;
 use crate::sources::{devkit, idx, labels, mat5, parquet, tar, webdataset};
 
 /// Scans a tar; gives how many files it holds.
@@ -48,6 +49,16 @@ pub fn lists(bytes: &[u8]) -> usize {
 /// Opens a parquet file and unpacks all its pages; gives how many rows they hold.
 pub fn parquet(bytes: &[u8]) -> Option<usize> {
     parquet::scan(bytes)
+}
+
+/// Checks a shard of a pack and takes hold of all that is in it; gives how many pictures it has.
+pub fn shard(bytes: &[u8]) -> Option<usize> {
+    let header = Header::read(bytes).ok()?;
+    for i in 0..header.pictures {
+        let _ = header.stored(bytes, i);
+    }
+    let _ = header.text(bytes);
+    Some(header.pictures)
 }
 
 /// Decodes a picture, a JPEG most of all; gives how many bytes it has decoded.
@@ -178,6 +189,33 @@ pub(crate) mod tests {
             rest = &body[size..];
         }
         plain
+    }
+
+    /// Both checksums made to hold again.
+    fn with_crcs(bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        if let Some(table) = bytes.get(40..48) {
+            let table = u64::from_le_bytes(table.try_into().unwrap()) as usize;
+            let crc = bytes.get(table..).map_or(0, crc32fast::hash);
+            bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        }
+        if bytes.len() >= 64 {
+            let crc = crc32fast::hash(&bytes[..60]);
+            bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_mutated_shard_is_read_or_refused() {
+        let seeds = [
+            include_bytes!("../../../fuzz/seeds/shard/raw").to_vec(),
+            include_bytes!("../../../fuzz/seeds/shard/jpeg").to_vec(),
+        ];
+        assert_eq!(super::shard(&seeds[0]), Some(3));
+        let kept = mutate(&seeds, super::shard);
+        let reached = mutate(&seeds, |bytes| super::shard(&with_crcs(bytes)));
+        assert!(kept < reached && reached < INPUTS, "{kept}, {reached}");
     }
 
     #[test]

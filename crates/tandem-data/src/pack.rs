@@ -13,7 +13,7 @@
 mod description;
 mod make;
 mod reader;
-mod shard;
+pub(crate) mod shard;
 mod verify;
 
 pub use description::{Description, PartDescription, Statistics};

@@ -245,6 +245,27 @@ impl Header {
         }
     }
 
+    /// Picture `i` as it is stored, and its checksum.
+    pub(crate) fn stored<'a>(&self, bytes: &'a [u8], i: usize) -> (&'a [u8], u32) {
+        let record = self.record(bytes, i);
+        (&bytes[record.offset..][..record.length], record.checksum)
+    }
+
+    pub(crate) fn text(&self, bytes: &[u8]) -> Result<Text, String> {
+        let from = self.table + self.pictures * RECORD + Tally::bytes(self.kind.preprocess);
+        let text: Text = serde_json::from_slice(&bytes[from..])
+            .map_err(|error| format!("its keys do not read: {error}"))?;
+        if text.keys.len() == self.pictures {
+            Ok(text)
+        } else {
+            Err(format!(
+                "{} keys for {} pictures",
+                text.keys.len(),
+                self.pictures
+            ))
+        }
+    }
+
     fn record(&self, bytes: &[u8], i: usize) -> Record {
         let at = &bytes[self.table + i * RECORD..][..RECORD];
         Record {
@@ -320,15 +341,14 @@ impl Shard {
 
     /// The bytes of picture `i` as they are stored, compared with their checksum the first time.
     pub(crate) fn stored(&self, i: usize) -> Result<&[u8], DataError> {
-        let record = self.header.record(&self.map, i);
-        let bytes = &self.map[record.offset..][..record.length];
+        let (bytes, checksum) = self.header.stored(&self.map, i);
         if !self.checked[i].load(Ordering::Relaxed) {
-            if crc32fast::hash(bytes) != record.checksum {
+            if crc32fast::hash(bytes) != checksum {
                 return Err(DataError::Shard {
                     path: self.path.clone(),
                     problem: format!(
                         "the checksum of picture {i}, at byte {}, is another",
-                        record.offset
+                        self.header.record(&self.map, i).offset
                     ),
                 });
             }
@@ -358,26 +378,12 @@ impl Shard {
     }
 
     pub(crate) fn text(&self) -> Result<Text, DataError> {
-        let from = self.header.table
-            + self.header.pictures * RECORD
-            + Tally::bytes(self.header.kind.preprocess);
-        let text: Text =
-            serde_json::from_slice(&self.map[from..]).map_err(|error| DataError::Shard {
+        self.header
+            .text(&self.map)
+            .map_err(|problem| DataError::Shard {
                 path: self.path.clone(),
-                problem: format!("its keys do not read: {error}"),
-            })?;
-        if text.keys.len() == self.header.pictures {
-            Ok(text)
-        } else {
-            Err(DataError::Shard {
-                path: self.path.clone(),
-                problem: format!(
-                    "{} keys for {} pictures",
-                    text.keys.len(),
-                    self.header.pictures
-                ),
+                problem,
             })
-        }
     }
 
     /// The key of picture `i`. If the keys are damaged, which verifying tells, its number.
