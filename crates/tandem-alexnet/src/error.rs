@@ -246,6 +246,10 @@ pub enum NetworkError {
     Placement(#[from] PlacementError),
     #[error("{0}")]
     Data(#[from] tandem_data::DataError),
+    #[error(
+        "{picture} has no label, and no error can be measured on it; `tandem predict` needs none"
+    )]
+    Unlabelled { picture: String },
     #[error("the values given hold no `{name}` of shape {shape:?}")]
     Parameter { name: String, shape: Vec<usize> },
     #[error("{0}")]

@@ -32,28 +32,29 @@ pub fn evaluate(
     views: Views,
     options: LoaderOptions,
 ) -> Result<Evaluation, NetworkError> {
-    let crop = network.spec().input.crop;
-    let feed = Feed::new(network, pictures.preprocess(), normalise)?;
-    let options = LoaderOptions {
-        form: feed.form(),
-        ..options
-    };
-    let loader = Loader::test(pictures.clone(), crop, normalise.clone(), views, options);
     let (mut first, mut fifth, mut loss, mut images) = (0usize, 0usize, 0f64, 0usize);
-    for batch in loader {
-        let batch = batch?;
-        let probabilities = probabilities(network, feed.input(batch.images)?)?;
-        let probabilities = view_means(&probabilities, batch.labels.len());
-        for (row, label) in probabilities.iter().zip(&batch.labels) {
-            let right = row[*label as usize];
+    predict(
+        network,
+        pictures,
+        normalise,
+        views,
+        options,
+        |index, row| {
+            let label = pictures
+                .label(index)
+                .ok_or_else(|| NetworkError::Unlabelled {
+                    picture: pictures.name(index),
+                })?;
+            let right = row[label as usize];
             // Ties count against the network: a constant answer must not look right.
             let above = row.len() - row.iter().filter(|p| **p < right).count();
             first += usize::from(above > 1);
             fifth += usize::from(above > 5);
             loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();
             images += 1;
-        }
-    }
+            Ok::<_, NetworkError>(())
+        },
+    )?;
     let share = |count: usize| count as f64 / images.max(1) as f64;
     Ok(Evaluation {
         images,
@@ -61,6 +62,38 @@ pub fn evaluate(
         top5_error: share(fifth),
         loss: loss / images.max(1) as f64,
     })
+}
+
+/// Gives `each` picture's place and the probability of each class, picture after picture. With ten views
+/// it is the mean of their softmax (Section 4.1).
+///
+/// # Errors
+///
+/// Those of the network and of the data, and what `each` returns.
+pub fn predict<E: From<NetworkError>>(
+    network: &Network,
+    pictures: &Arc<Pictures>,
+    normalise: &Normalise,
+    views: Views,
+    options: LoaderOptions,
+    mut each: impl FnMut(usize, Vec<f32>) -> Result<(), E>,
+) -> Result<(), E> {
+    let crop = network.spec().input.crop;
+    let feed = Feed::new(network, pictures.preprocess(), normalise)?;
+    let options = LoaderOptions {
+        form: feed.form(),
+        ..options
+    };
+    let loader = Loader::test(pictures.clone(), crop, normalise.clone(), views, options);
+    for batch in loader {
+        let batch = batch.map_err(NetworkError::from)?;
+        let rows = probabilities(network, feed.input(batch.images)?)?;
+        let rows = view_means(&rows, batch.indices.len());
+        for (index, row) in batch.indices.into_iter().zip(rows) {
+            each(index, row)?;
+        }
+    }
+    Ok(())
 }
 
 /// Softmax of pictures `(N, C, crop, crop)`, one row for each.
@@ -72,8 +105,8 @@ pub fn probabilities(
     Ok(softmax(&logits)?.to_dtype(DType::F32)?.to_vec2()?)
 }
 
-/// The mean over the views of each of `pictures` pictures.
-fn view_means(rows: &[Vec<f32>], pictures: usize) -> Vec<Vec<f32>> {
+/// The mean over the views of each of `pictures` pictures, whose rows follow each other.
+pub fn view_means(rows: &[Vec<f32>], pictures: usize) -> Vec<Vec<f32>> {
     let views = rows.len() / pictures.max(1);
     rows.chunks(views.max(1))
         .map(|views| {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
 use tandem_data::{Form, LoaderOptions, Part, Share};
 
-use crate::args::{Eval, Views};
+use crate::args::Eval;
 use crate::failure::Failure;
 use crate::network::Trained;
 use crate::output::print;
@@ -48,10 +48,6 @@ pub fn run(args: &Eval) -> Result<()> {
             list.trim_end()
         );
     }
-    let views = match args.views {
-        Views::One => tandem_data::Views::Centre,
-        Views::Ten => tandem_data::Views::Ten,
-    };
     let threads = rayon::current_num_threads();
     let options = LoaderOptions {
         batch: args.batch.get(),
@@ -61,7 +57,7 @@ pub fn run(args: &Eval) -> Result<()> {
         form: Form::Values,
         share: Share::WHOLE,
     };
-    let evaluation = evaluate(&network, &pictures, &normalise, views, options)?;
+    let evaluation = evaluate(&network, &pictures, &normalise, args.views.into(), options)?;
     let text = if args.json {
         serde_json::to_string(&evaluation)? + "\n"
     } else {

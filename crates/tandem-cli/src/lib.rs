@@ -21,6 +21,7 @@ mod eval;
 mod failure;
 mod few;
 mod gpu;
+mod hub;
 mod info;
 mod memory;
 mod network;
@@ -75,7 +76,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
             eval::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Predict(args) => {
-            predict::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
+            predict::run(args, &cli.global).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;

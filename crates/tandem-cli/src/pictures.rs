@@ -7,13 +7,15 @@ use anyhow::{Context, Result};
 use tandem_alexnet::spec::Spec;
 use tandem_data::{Dataset, Part, Pictures, Preprocess};
 
+use crate::hub::located;
+
 /// The share of pictures that may fail to decode before that is an error: a few damaged files are
 /// left out and listed, a folder of another format is refused.
 pub const BAD_SHARE: f64 = 0.01;
 
 /// Opens one part of the data `named` and brings its pictures to what `spec` takes.
 pub fn prepare(named: &str, part: Part, spec: &Spec) -> Result<Arc<Pictures>> {
-    fit(tandem_data::open(named, part)?, named, spec)
+    fit(tandem_data::open(&located(named)?, part)?, named, spec)
 }
 
 /// Brings the pictures of `dataset`, of the data `named`, to what `spec` takes.

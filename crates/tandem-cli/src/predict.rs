@@ -1,16 +1,20 @@
 //! `tandem predict`: what is in a picture.
 
+mod submission;
+
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
-use tandem_alexnet::evaluation::probabilities;
-use tandem_data::{View, decode, view};
+use tandem_alexnet::evaluation::{predict, probabilities, view_means};
+use tandem_data::{Form, LoaderOptions, Pictures, Share, View, decode, ten_views, view};
 
-use crate::args::Predict;
+use crate::args::{Global, Predict, Views};
 use crate::network::Trained;
 use crate::output::print;
+use crate::pictures::prepare;
 use crate::weights;
 
 /// One picture's result, as `--json` prints it on a line.
@@ -28,27 +32,74 @@ struct Prediction {
     probability: f32,
 }
 
-pub fn run(args: &Predict) -> Result<()> {
+pub fn run(args: &Predict, global: &Global) -> Result<()> {
     let trained = Trained::read(&weights::file(&args.weights)?, &args.devices)?;
+    match (&args.data, &args.submission) {
+        (None, _) => files(&trained, args),
+        (Some(data), None) => set(&trained, data, args),
+        (Some(data), Some(answer)) => submission::write(&trained, data, answer, args, global),
+    }
+}
+
+fn files(trained: &Trained, args: &Predict) -> Result<()> {
     // Every picture's line as soon as it is known: pictures before one that fails are not lost.
     for picture in &args.pictures {
-        let probabilities = look(&trained, picture)?;
-        let predicted = Predicted {
-            image: picture.display().to_string(),
-            predictions: likeliest(&probabilities, &trained.classes, args.top.get()),
-        };
-        let text = if args.json {
-            serde_json::to_string(&predicted)? + "\n"
-        } else {
-            predicted.words()
-        };
-        print(&text)?;
+        let probabilities = look(trained, picture, args.views)?;
+        tell(trained, args, picture.display().to_string(), &probabilities)?;
     }
     Ok(())
 }
 
-/// The probability of each class for the centre of the picture in the file `picture`.
-fn look(trained: &Trained, picture: &Path) -> Result<Vec<f32>> {
+fn set(trained: &Trained, data: &str, args: &Predict) -> Result<()> {
+    let pictures = prepare(data, args.part.into(), trained.network.spec())?;
+    each(trained, &pictures, args, |i, row| {
+        tell(trained, args, pictures.name(i), &row)
+    })
+}
+
+/// Gives `then` the probabilities of each of `pictures`.
+fn each(
+    trained: &Trained,
+    pictures: &Arc<Pictures>,
+    args: &Predict,
+    then: impl FnMut(usize, Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    let threads = rayon::current_num_threads();
+    let options = LoaderOptions {
+        batch: args.batch.get(),
+        threads,
+        prefetch: threads,
+        seed: 0,
+        form: Form::Values,
+        share: Share::WHOLE,
+    };
+    let Trained {
+        network, normalise, ..
+    } = trained;
+    predict(
+        network,
+        pictures,
+        normalise,
+        args.views.into(),
+        options,
+        then,
+    )
+}
+
+fn tell(trained: &Trained, args: &Predict, image: String, probabilities: &[f32]) -> Result<()> {
+    let predicted = Predicted {
+        image,
+        predictions: likeliest(probabilities, &trained.classes, args.top.get()),
+    };
+    print(&if args.json {
+        serde_json::to_string(&predicted)? + "\n"
+    } else {
+        predicted.words()
+    })
+}
+
+/// The probability of each class for the picture in the file `picture`.
+fn look(trained: &Trained, picture: &Path, views: Views) -> Result<Vec<f32>> {
     let Trained {
         network,
         normalise,
@@ -57,10 +108,17 @@ fn look(trained: &Trained, picture: &Path) -> Result<Vec<f32>> {
     } = trained;
     let crop = network.spec().input.crop;
     let pixels = preprocess.apply(&decode(picture)?);
-    let values = view(&pixels, *preprocess, crop, View::Centre, normalise)?;
-    let shape = (1, preprocess.channels, crop, crop);
+    let views = match views {
+        Views::One => vec![View::Centre],
+        Views::Ten => ten_views().to_vec(),
+    };
+    let mut values = Vec::new();
+    for &seen in &views {
+        values.extend(view(&pixels, *preprocess, crop, seen, normalise)?);
+    }
+    let shape = (views.len(), preprocess.channels, crop, crop);
     let x = Tensor::from_vec(values, shape, &Device::Cpu)?;
-    let mut rows = probabilities(network, &x)?;
+    let mut rows = view_means(&probabilities(network, &x)?, 1);
     rows.pop().context("the network gave no scores")
 }
 

@@ -37,15 +37,9 @@ pub enum PictureError {
     /// A JPEG whose entropy coding is arithmetic.
     #[error("it is an arithmetic-coded JPEG; `jpegtran` turns it into one that is read")]
     Arithmetic,
-    /// A damaged JPEG, or one of a kind that is not read.
-    #[error(transparent)]
-    Jpeg(#[from] zune_jpeg::errors::DecodeErrors),
-    /// A damaged JPEG in several scans.
-    #[error(transparent)]
-    JpegInScans(#[from] jpeg_decoder::Error),
-    /// A damaged PNG or WebP, or one of a kind that is not read.
-    #[error(transparent)]
-    Other(image::ImageError),
+    /// Damaged beyond what is passed over, or of a kind that is not read.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// Decodes one JPEG, PNG or WebP file, told by its content, as its pixels are stored.
@@ -109,13 +103,79 @@ fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     })
 }
 
+impl PictureError {
+    /// What a decoder says, in one line.
+    pub(crate) fn damaged(reason: impl std::fmt::Display) -> Self {
+        let reason = reason.to_string();
+        let words: Vec<_> = reason.split_whitespace().collect();
+        Self::Damaged(words.join(" ").trim_matches('"').to_owned())
+    }
+}
+
 impl From<image::ImageError> for PictureError {
     fn from(error: image::ImageError) -> Self {
-        match &error {
-            image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Self::CutShort
-            }
-            _ => Self::Other(error),
+        use image::error::ImageError::IoError;
+        match error {
+            IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Self::CutShort,
+            other => Self::damaged(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+    use super::decode_bytes;
+
+    #[test]
+    fn a_hundred_thousand_mutated_pictures_decode_or_say_why_not() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pictures");
+        let seeds: Vec<Vec<u8>> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "jpg" || e == "JPEG"))
+            .map(|path| std::fs::read(path).unwrap())
+            .collect();
+        assert!(seeds.len() > 20);
+
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let mut below = |n: usize| random.next_u32() as usize % n;
+        let (mut decoded, mut refused) = (0, 0);
+        for _ in 0..100_000 {
+            let mut bytes = seeds[below(seeds.len())].clone();
+            for _ in 0..=below(4) {
+                // Half of the time in the headers, which take the first 650 bytes or so.
+                let within = if below(2) == 0 {
+                    650.min(bytes.len())
+                } else {
+                    bytes.len()
+                };
+                let at = below(within);
+                match below(4) {
+                    0 => drop(bytes.drain(at..(at + below(40)).min(bytes.len()))),
+                    1 => bytes.insert(at, below(256) as u8),
+                    _ => bytes[at] = below(256) as u8,
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            match decode_bytes(&bytes) {
+                Ok(picture) => {
+                    let length = picture.width * picture.height * picture.channels;
+                    assert_eq!(picture.pixels.len(), length);
+                    // A block of three times 64 bytes takes a bit at least; PNG packs more densely.
+                    assert!(length <= 192 * 8 * bytes.len() || bytes[0] != 0xff);
+                    decoded += 1;
+                }
+                Err(error) => {
+                    assert!(!error.to_string().contains('\n'), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(decoded > 10_000 && refused > 10_000, "{decoded}, {refused}");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::PictureError;
+use crate::sources::ParquetProblem;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +163,87 @@ pub enum DataError {
         path: PathBuf,
         /// The folder of the training pictures.
         train: PathBuf,
+    },
+    /// A parquet file that cannot be used, or a row of one.
+    #[error("{path}: {problem}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where in it, and the fix.
+        problem: ParquetProblem,
+    },
+    /// Two pictures of one class with the same name.
+    #[error("{first} and {second} are both picture `{key}` of their class; remove or rename one")]
+    Duplicate {
+        /// Where the first is.
+        first: String,
+        /// Where the second is.
+        second: String,
+        /// What both are called.
+        key: String,
+    },
+    /// An archive is cut short, damaged, or holds what is not read.
+    #[error("{path} cannot be used as an archive: at byte {offset}, {reason}")]
+    Archive {
+        /// The archive; one inside another stands under the other's path.
+        path: PathBuf,
+        /// The first byte of what is wrong, from the start of the archive.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A gzip'd archive is too large for memory.
+    #[error(
+        "{path} unpacks to more than the {} MiB that are kept in memory; `gunzip` it and give the \
+         .tar, which is read where it lies", limit >> 20
+    )]
+    Unpacked {
+        /// The archive.
+        path: PathBuf,
+        /// Most bytes that are kept.
+        limit: u64,
+    },
+    /// A file is larger than any of its kind.
+    #[error("{path} has {length} bytes; no file of its kind has more than {limit}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        length: u64,
+        /// Most bytes that are read.
+        limit: u64,
+    },
+    /// A file whose name is no text.
+    #[error("the name of {path} is not UTF-8; rename it")]
+    NotUtf8 {
+        /// The file, with U+FFFD for what is no text.
+        path: PathBuf,
+    },
+    /// A line of a list, such as of labels, is not what it should be.
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A picture that the labels do not name.
+    #[error("{picture} has no label in {labels}; fetch its label, or remove the picture")]
+    NoLabel {
+        /// The picture.
+        picture: PathBuf,
+        /// Where its label should stand.
+        labels: PathBuf,
+    },
+    /// A devkit's `meta.mat` that cannot be read.
+    #[error("{path} is not the meta.mat of an ILSVRC devkit: {reason}")]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// No pictures are left for this part.
     #[error("{path} has no pictures for this part: {reason}")]

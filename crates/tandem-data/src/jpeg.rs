@@ -5,6 +5,8 @@
 //! its pixels is taken. Baseline pictures that send their colours in several scans go to
 //! jpeg-decoder: zune-jpeg 0.5.15 draws those with fewer chroma samples wrong.
 
+use std::fmt::Display;
+
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -65,6 +67,15 @@ impl Markers {
         }
         found
     }
+
+    /// Whatever a decoder says of a file without its end, the missing end is why.
+    fn refused(&self, reason: impl Display) -> PictureError {
+        if self.complete {
+            PictureError::damaged(reason)
+        } else {
+            PictureError::CutShort
+        }
+    }
 }
 
 /// Decodes a JPEG; see [`decode`](crate::decode).
@@ -78,7 +89,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
         .set_max_height(usize::MAX)
         .set_strict_mode(!markers.complete);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers()?;
+    decoder
+        .decode_headers()
+        .map_err(|reason| markers.refused(reason))?;
     let info = decoder.info().expect("the headers are decoded");
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     let components = usize::from(info.components);
@@ -106,11 +119,17 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
     }
 
     let pixels = if markers.in_scans && components == 3 {
-        jpeg_decoder::Decoder::new(bytes).decode()?
+        jpeg_decoder::Decoder::new(bytes)
+            .decode()
+            .map_err(|reason| markers.refused(reason))?
     } else {
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
-        decoder.decode()?
+        decoder.decode().map_err(|reason| markers.refused(reason))?
     };
+    // Of a damaged header one decoder may make more than the other.
+    if pixels.len() != width * height * channels {
+        return Err(PictureError::damaged("its headers contradict each other"));
+    }
     Ok(Picture {
         width,
         height,

@@ -19,8 +19,14 @@
 //! let test = tandem_data::open("builtin", Part::Validation)?;
 //! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
 //! let normalise = Normalise::Mean(pictures.mean().into());
-//! let options =
-//!     LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0, form: Form::Values, share: Share::WHOLE };
+//! let options = LoaderOptions {
+//!     batch: 128,
+//!     threads: 2,
+//!     prefetch: 2,
+//!     seed: 0,
+//!     form: Form::Values,
+//!     share: Share::WHOLE,
+//! };
 //! let mut loader = Loader::test(pictures, 28, normalise, Views::Centre, options);
 //! assert_eq!(loader.batches(), 8);
 //! let batch = loader.next().expect("a first batch")?;
@@ -35,6 +41,9 @@ mod dataset;
 mod decode;
 mod error;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod jpeg;
 mod loader;
 mod normalise;
@@ -63,5 +72,5 @@ pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{Opened, open, open_all};
+pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all};
 pub use view::{View, ten_views, view};

@@ -194,6 +194,12 @@ impl Pictures {
         self.dataset.name(self.good[i])
     }
 
+    /// What picture `i` is called inside its class; see [`Dataset::key`].
+    #[must_use]
+    pub fn key(&self, i: usize) -> String {
+        self.dataset.key(self.good[i])
+    }
+
     /// The names of the classes.
     #[must_use]
     pub fn classes(&self) -> &[String] {
@@ -234,6 +240,12 @@ impl Pictures {
         }
     }
 
+    /// The pack that the pictures lie in as they are handed out.
+    fn packed(&self) -> Option<&Pack> {
+        let pack = self.dataset.pack()?;
+        (pack.preprocess() == self.preprocess).then_some(pack)
+    }
+
     /// The shards of the data set as ranges of these pictures; none where the pictures are kept and
     /// shards are no longer read.
     pub(crate) fn shards(&self) -> Vec<Range<usize>> {
@@ -255,12 +267,6 @@ impl Pictures {
     /// See [`Dataset::release`].
     pub(crate) fn release(&self, shard: usize) {
         self.dataset.release(shard);
-    }
-
-    /// The pack that the pictures lie in as they are handed out.
-    fn packed(&self) -> Option<&Pack> {
-        let pack = self.dataset.pack()?;
-        (pack.preprocess() == self.preprocess).then_some(pack)
     }
 
     /// The mean picture, (C, side, side), 0 to 255.

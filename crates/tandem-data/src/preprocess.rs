@@ -1,5 +1,7 @@
 //! One size for all pictures (section 2 of the paper): the shorter side scaled, the centre cut.
 
+use std::cell::RefCell;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -44,8 +46,9 @@ impl Preprocess {
 
     /// Scales the shorter side of `picture` to `side` and cuts the centre `side × side`; HWC bytes.
     ///
-    /// Bilinear with a filter as wide as the reduction, as Pillow and torchvision scale, so that
-    /// weights trained elsewhere see the pictures they know. Grey is repeated for three channels;
+    /// Bilinear with a filter as wide as the reduction, as Pillow scales, and the square where
+    /// torchvision's `Resize(side)` and `CenterCrop(side)` put it, so that weights trained elsewhere
+    /// see the pictures they know. Grey is repeated for three channels;
     /// colour becomes grey by 0.299 R + 0.587 G + 0.114 B.
     ///
     /// ```
@@ -92,42 +95,70 @@ fn grey(&[r, g, b]: &[u8; 3]) -> u8 {
     ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
 }
 
+/// One axis of the way from a picture to its centre square, as torchvision's `Resize(side)` and
+/// `CenterCrop(side)` place it.
+struct Axis {
+    /// Pixels once the shorter side has `side`, rounded down.
+    scaled: usize,
+    /// Where the square begins among them; a half goes to the even neighbour.
+    start: usize,
+}
+
+impl Axis {
+    fn new(length: usize, shorter: usize, side: usize) -> Self {
+        let scaled = side * length / shorter;
+        let start = ((scaled - side) as f64 / 2.0).round_ties_even() as usize;
+        Self { scaled, start }
+    }
+
+    /// Start and length of the square in pixels of the picture itself.
+    fn in_picture(&self, length: usize, side: usize) -> (f64, f64) {
+        let at = |pixels: usize| (pixels * length) as f64 / self.scaled as f64;
+        (at(self.start), at(side))
+    }
+}
+
 fn cut_centre(picture: &Picture, side: usize) -> Vec<u8> {
-    let (top, left) = ((picture.height - side) / 2, (picture.width - side) / 2);
+    let top = Axis::new(picture.height, side, side).start;
+    let left = Axis::new(picture.width, side, side).start;
     let row = picture.width * picture.channels;
     let (from, to) = (left * picture.channels, (left + side) * picture.channels);
-    picture
-        .pixels
-        .chunks_exact(row)
-        .skip(top)
-        .take(side)
-        .flat_map(|r| &r[from..to])
-        .copied()
-        .collect()
+    let mut square = Vec::with_capacity(side * (to - from));
+    for row in picture.pixels.chunks_exact(row).skip(top).take(side) {
+        square.extend_from_slice(&row[from..to]);
+    }
+    square
+}
+
+thread_local! {
+    /// Keeps the rows between the two passes from picture to picture.
+    static RESIZER: RefCell<Resizer> = RefCell::default();
 }
 
 /// Scales only the centre square: the same as scaling the whole and cutting, without the work.
 fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
-    let pixel = match picture.channels {
+    let Picture {
+        width,
+        height,
+        channels,
+        ref pixels,
+    } = *picture;
+    let pixel = match channels {
         1 => PixelType::U8,
         3 => PixelType::U8x3,
         other => panic!("a picture of {other} channels"),
     };
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    let source = ImageRef::new(width, height, &picture.pixels, pixel)
+    let source = ImageRef::new(width as u32, height as u32, pixels, pixel)
         .expect("the caller checked the number of bytes");
     let mut square = Image::new(side as u32, side as u32, pixel);
     let shorter = width.min(height);
+    let (left, across) = Axis::new(width, shorter, side).in_picture(width, side);
+    let (top, down) = Axis::new(height, shorter, side).in_picture(height, side);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(
-            f64::from(width - shorter) / 2.0,
-            f64::from(height - shorter) / 2.0,
-            f64::from(shorter),
-            f64::from(shorter),
-        );
-    Resizer::new()
-        .resize(&source, &mut square, &options)
+        .crop(left, top, across, down);
+    RESIZER
+        .with_borrow_mut(|resizer| resizer.resize(&source, &mut square, &options))
         .expect("both are of one kind, and the cut lies inside the source");
     square.into_vec()
 }

@@ -1,19 +1,50 @@
 //! The forms in which labelled pictures are found, one file a form, and how a form is recognised.
+//!
+//! Below the forms: a [`slice`] is the bytes of one picture; a [`tree`] makes folders of archives
+//! ([`archive`]; [`tar`] finds the members); a [`listing`] is a data set of slices in the one order all forms share;
+//! [`wnid`] names the classes; [`labels`] and [`devkit`] label pictures that do not lie by class.
 
+mod archive;
 mod builtin;
 mod cifar;
+pub(crate) mod devkit;
 mod folder;
-mod idx;
+mod holds;
+pub(crate) mod idx;
+mod ilsvrc;
+pub(crate) mod labels;
+mod listing;
+pub(crate) mod mat5;
 mod memory;
+mod parquet;
+mod slice;
+pub(crate) mod tar;
+mod tiny;
+mod tree;
+pub(crate) mod webdataset;
+mod wnid;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::devkit::ilsvrc_ids;
+use self::holds::Holds;
+pub use self::parquet::ParquetProblem;
+use self::tree::{File, Folder, is_archive};
 use crate::{DataError, Dataset, Pack, Part, pack};
 
 const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \
+    parquet files (train-….parquet …, or in train/ …), \
     CIFAR-10 binary files (data_batch_1.bin …), CIFAR-100 binary files (train.bin, test.bin), \
-    or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class)";
+    ILSVRC 2012 (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar with \
+    ILSVRC2012_devkit_t12.tar.gz, ILSVRC2012_img_test.tar, or what is in them; Kaggle's \
+    ILSVRC/Data/CLS-LOC with LOC_val_solution.csv), Tiny-ImageNet-200 (wnids.txt …), \
+    WebDataset shards (.tar files of KEY.jpg with KEY.cls or KEY.json), \
+    or picture folders (train/ and val/, valid/ or test/ with a folder a class, or a folder a class), \
+    unpacked or as one .tar, .tar.gz or .tgz";
+
+/// Folders with nothing in them but one folder or archive are passed through, this many deep.
+const PASSED_THROUGH: usize = 3;
 
 /// A part of a data set, and its pictures.
 pub type Opened = (Part, Arc<dyn Dataset>);
@@ -45,12 +76,31 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 }
 
 /// Opens one part of the data that `spec` names: `builtin`, or the path of a folder (or of a file in
-/// it), recognised by what it holds.
+/// it), recognised by what it holds, whatever its own name.
 ///
 /// - IDX, plain or gzip: MNIST, and Fashion-MNIST if a folder on the way is named so
 /// - CIFAR-10 and CIFAR-100 in their binary version
-/// - picture folders (JPEG, PNG, WebP): `train/` and `val/`, `valid/` or `test/`, each with a folder a
-///   class; or only a folder a class, of which every tenth picture is held out
+/// - ILSVRC 2012: the training pictures as `ILSVRC2012_img_train.tar` (a tar of a tar a class), as
+///   those tars, or as folders; validation and test pictures as their tar or a folder; the labels in
+///   the devkit, `ILSVRC2012_devkit_t12.tar.gz` or unpacked. Kaggle's tree: `ILSVRC/Data/CLS-LOC` with
+///   `LOC_val_solution.csv` and `LOC_synset_mapping.txt`
+/// - Tiny-ImageNet-200
+/// - WebDataset: shards with `train`, `val` or `test` in their path, or without: then every tenth
+///   picture of a class is held out
+/// - parquet files of Hugging Face's layout, any number of them, or one: `train-….parquet`,
+///   `validation-….parquet`, `test-….parquet`, or in folders of these names; of a set without
+///   held-out pictures every tenth of a class is. Columns `image` (bytes, or bytes and path) and
+///   `label`; class names from the metadata of the `datasets` library, or else numbers, and in both
+///   cases WNIDs where the pictures' paths carry them
+/// - picture folders (JPEG, PNG, WebP), Imagenette's among them: `train/` and `val/`, `valid/` or
+///   `test/`, each with a folder a class; or only a folder a class, of which every tenth picture is
+///   held out
+///
+/// An archive stands for the folder that it would be unpacked to, and is never unpacked to disk: a
+/// tar is read where it lies, a `.tar.gz` or `.tgz` is kept in memory, of at most 2 GiB unpacked.
+///
+/// Encoded pictures stand in one order, whatever the form: by label, then by key. A class named by a
+/// WNID is called by that and its words, `n01751748 sea snake`, so that classes are sorted by WNID.
 ///
 /// ```
 /// use tandem_data::{Part, open};
@@ -79,7 +129,7 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
             source,
         },
     })?;
-    if metadata.is_dir() {
+    let found = if metadata.is_dir() {
         if pack::recognises(path) {
             return Ok(Arc::new(Pack::open(path, part)?));
         }
@@ -89,25 +139,90 @@ pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
         if let Some(kind) = cifar::recognises(path) {
             return Ok(Arc::new(cifar::open(path, kind, part)?));
         }
-        if folder::recognises(path)? {
-            return Ok(Arc::new(folder::open(path, part)?));
+        let files = parquet::files(path)?;
+        if !files.is_empty() {
+            return Ok(Arc::new(parquet::open(path, &files, part)?));
         }
-    } else if let Some(parent) = path.parent() {
-        // "data.bin" has the parent "", which means here.
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
+        open_folder(&Folder::Disk(path.into()), part, PASSED_THROUGH)?
+    } else {
         if idx::is_file_of(path) {
-            return Ok(Arc::new(idx::open(parent, part)?));
+            return Ok(Arc::new(idx::open(parent(path), part)?));
         }
         if let Some(kind) = cifar::is_file_of(path) {
-            return Ok(Arc::new(cifar::open(parent, kind, part)?));
+            return Ok(Arc::new(cifar::open(parent(path), kind, part)?));
         }
-    }
-    Err(DataError::Unrecognised {
+        if parquet::is_file_of(path) {
+            return Ok(Arc::new(parquet::open(parent(path), &[path.into()], part)?));
+        }
+        open_file(path, part)?
+    };
+    found.ok_or_else(|| DataError::Unrecognised {
         path: path.into(),
         looked_for: LOOKED_FOR,
     })
+}
+
+/// The folder of a file: "data.bin" has the parent "", which means here.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Opens encoded pictures in a folder on disk or in an archive.
+fn open_folder(
+    root: &Folder,
+    part: Part,
+    deeper: usize,
+) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+    if tiny::recognises(root) {
+        return Ok(Some(Arc::new(tiny::open(root, part)?)));
+    }
+    if let Some(set) = webdataset::find(root)? {
+        return Ok(Some(Arc::new(set.open(part)?)));
+    }
+    if let Some(set) = ilsvrc::find(root)? {
+        return Ok(Some(Arc::new(set.open(part)?)));
+    }
+    let recognised = folder::recognises(root);
+    if matches!(recognised, Ok(true)) {
+        return Ok(Some(Arc::new(folder::open(root, part)?)));
+    }
+    let (folders, archives) = (root.folders()?, root.files(is_archive)?);
+    let only = match (folders.as_slice(), archives.as_slice()) {
+        ([folder], []) => Some(root.join(folder)),
+        ([], [archive]) if deeper > 0 => Some(archive.enter()?),
+        _ => None,
+    };
+    match only.filter(|_| deeper > 0) {
+        Some(folder) => match open_folder(&folder, part, deeper - 1) {
+            // What is said of the outer folder says more.
+            Err(DataError::EmptyClasses { .. }) | Ok(None) => recognised.map(|_| None),
+            opened => opened,
+        },
+        None => recognised.map(|_| None),
+    }
+}
+
+/// Opens the archive at `path`, or the set that it is a file of.
+fn open_file(path: &Path, part: Part) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+    let folder = Folder::Disk(parent(path).into());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if ilsvrc::is_file_of(&name) || (name == "wnids.txt" && tiny::recognises(&folder)) {
+        return open_folder(&folder, part, 0);
+    }
+    let file = File::at(path);
+    let members = file.first_members(holds::FIRST)?;
+    if members.is_empty() && !is_archive(&name) {
+        return Ok(None);
+    }
+    if let Some(set) = webdataset::of_file(&file)? {
+        return Ok(Some(Arc::new(set.open(part)?)));
+    }
+    match Holds::of(members.iter().map(String::as_str)) {
+        Holds::ClassFolders | Holds::Other => open_folder(&file.enter()?, part, PASSED_THROUGH),
+        // The other parts are in files beside it.
+        _ => open_folder(&folder, part, 0),
+    }
 }

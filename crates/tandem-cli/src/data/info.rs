@@ -9,6 +9,7 @@ use tandem_data::{Dataset, Opened};
 
 use super::of;
 use crate::args::Source;
+use crate::hub::located;
 use crate::output::print;
 use crate::report::table::{Align, grouped, table};
 
@@ -16,7 +17,7 @@ use crate::report::table::{Align, grouped, table};
 const LISTED: usize = 10;
 
 pub fn run(args: &Source) -> Result<()> {
-    let parts = of(&args.source, tandem_data::open_all(&args.source))?;
+    let parts = of(&args.source, tandem_data::open_all(&located(&args.source)?))?;
     print(&if args.json {
         format!("{}\n", json(&parts))
     } else {

@@ -10,6 +10,7 @@ use tandem_data::pack::{Description, Encoding, PackOptions, Plan, PlannedPart};
 use super::of;
 use crate::args::{Global, Pack};
 use crate::failure::Failure;
+use crate::hub::located;
 use crate::output::{print, typed};
 use crate::report::counting::Counting;
 use crate::report::progress::clock;
@@ -28,7 +29,7 @@ pub fn run(args: &Pack, global: &Global) -> Result<()> {
         encoding: args.jpeg.map_or(Encoding::Raw, Encoding::Jpeg),
         bad_share: args.bad_share,
     };
-    let plan = of(&args.source, Plan::new(&args.source, options))?;
+    let plan = of(&args.source, Plan::new(&located(&args.source)?, options))?;
     let parts = plan.parts();
     if !global.quiet {
         eprint_lines(&planned(&parts, options, &args.out));

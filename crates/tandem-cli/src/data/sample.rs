@@ -10,6 +10,7 @@ use tandem_data::{
 use super::of;
 use crate::args::Sample;
 use crate::few::{Few, places};
+use crate::hub::located;
 use crate::output::print;
 use crate::pictures::BAD_SHARE;
 use crate::report::sheet::{self, Row};
@@ -21,7 +22,10 @@ const EPOCHS: u64 = 6;
 const ENOUGH: usize = 256;
 
 pub fn run(args: &Sample) -> Result<()> {
-    let dataset = of(&args.source, tandem_data::open(&args.source, Part::Train))?;
+    let dataset = of(
+        &args.source,
+        tandem_data::open(&located(&args.source)?, Part::Train),
+    )?;
     let count = args.count.get().min(dataset.len());
     let (preprocess, dataset) = match dataset.pack().map(tandem_data::Pack::preprocess) {
         Some(preprocess) => (preprocess, dataset),

@@ -6,13 +6,14 @@ use tandem_data::{Part, Pictures, Preprocess};
 
 use super::of;
 use crate::args::Stats;
+use crate::hub::located;
 use crate::output::print;
 use crate::pictures::BAD_SHARE;
 use crate::report::table::{Align, grouped, table};
 
 pub fn run(args: &Stats) -> Result<()> {
     let source = &args.source.source;
-    let dataset = of(source, tandem_data::open(source, Part::Train))?;
+    let dataset = of(source, tandem_data::open(&located(source)?, Part::Train))?;
     let preprocess = dataset.pack().map_or(
         Preprocess {
             side: args.side.get(),

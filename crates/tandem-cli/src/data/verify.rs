@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::of;
 use crate::args::{Global, Verify};
+use crate::hub::located;
 use crate::output::print;
 use crate::report::counting::Counting;
 use crate::report::table::grouped;
@@ -54,7 +55,7 @@ pub fn run(args: &Verify, global: &Global) -> Result<ExitCode> {
 
 /// Decodes every picture of every part.
 fn decode_all(source: &str, global: &Global) -> Result<(usize, Vec<String>)> {
-    let parts = of(source, tandem_data::open_all(source))?;
+    let parts = of(source, tandem_data::open_all(&located(source)?))?;
     let total = parts.iter().map(|(_, dataset)| dataset.len()).sum();
     let progress = Counting::new("decoding", total, global.quiet);
     let mut damage = Vec::new();

@@ -135,30 +135,6 @@ impl Pack {
         self.encoding
     }
 
-    /// The places of the pictures of each shard, in order and without gaps.
-    #[must_use]
-    pub fn shards(&self) -> &[Range<usize>] {
-        &self.ranges
-    }
-
-    /// Has the system begin to read shard `shard`, from its first byte to its last.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such shard.
-    pub fn expect(&self, shard: usize) {
-        self.shards[shard].expect();
-    }
-
-    /// Lets the system take back the memory that the pictures of shard `shard` were read into.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such shard.
-    pub fn release(&self, shard: usize) {
-        self.shards[shard].release();
-    }
-
     /// Picture `i`, (side, side, C). Raw ones are not copied.
     ///
     /// # Errors
@@ -247,10 +223,7 @@ impl Dataset for Pack {
 
     fn key(&self, i: usize) -> String {
         let (shard, place) = self.find(i);
-        // Damaged keys are told when the shard is verified; a name is for people only.
-        shard
-            .text()
-            .map_or_else(|_| i.to_string(), |mut text| text.keys.swap_remove(place))
+        shard.key(place)
     }
 
     fn channels(&self) -> usize {
@@ -263,5 +236,17 @@ impl Dataset for Pack {
 
     fn pack(&self) -> Option<&Pack> {
         Some(self)
+    }
+
+    fn shards(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    fn expect(&self, shard: usize) {
+        self.shards[shard].expect();
+    }
+
+    fn release(&self, shard: usize) {
+        self.shards[shard].release();
     }
 }

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -271,6 +272,8 @@ pub(crate) struct Shard {
     header: Header,
     /// Of each picture, whether its checksum was right; asked once.
     checked: Box<[AtomicBool]>,
+    /// Read when the first is asked for.
+    keys: OnceLock<Vec<String>>,
 }
 
 impl Shard {
@@ -299,6 +302,7 @@ impl Shard {
             map,
             header,
             checked,
+            keys: OnceLock::new(),
         })
     }
 
@@ -374,6 +378,14 @@ impl Shard {
                 ),
             })
         }
+    }
+
+    /// The key of picture `i`. If the keys are damaged, which verifying tells, its number.
+    pub(crate) fn key(&self, i: usize) -> String {
+        let keys = self
+            .keys
+            .get_or_init(|| self.text().map(|text| text.keys).unwrap_or_default());
+        keys.get(i).cloned().unwrap_or_else(|| i.to_string())
     }
 
     pub(crate) fn tally(&self) -> Tally {

@@ -1,6 +1,8 @@
 //! Small data sets written to a folder, as the formats' own tools write them.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod ilsvrc;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,124 @@
+//! One request and its answer, and what goes wrong with it.
+
+use std::io::{BufRead, BufReader, Result, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crate::answer::{Answer, answer};
+use crate::{Fault, Request, Shared};
+
+/// Reads a request, answers it and closes the connection.
+pub(crate) fn converse(shared: &Shared, connection: TcpStream, to_contents: bool) {
+    // A client that goes away is no concern of the hub's.
+    let _ = respond(shared, connection, to_contents);
+}
+
+fn respond(shared: &Shared, mut connection: TcpStream, to_contents: bool) -> Result<()> {
+    let Some(request) = read(&connection, to_contents)? else {
+        return Ok(());
+    };
+    let fault = take_fault(shared, &request);
+    shared.state().requests.push(request.clone());
+    let mut answer = match fault {
+        Some(Fault::Loop) => {
+            let server = if to_contents {
+                &shared.contents
+            } else {
+                &shared.endpoint
+            };
+            Answer::new(302).with("Location", &format!("{server}{}", request.path))
+        }
+        Some(Fault::Status(status, name, value)) => Answer::new(status).with(name, value),
+        Some(Fault::Body(ref text)) => Answer::new(200).body(text.clone().into_bytes()),
+        _ => answer(shared, &request),
+    };
+    match fault {
+        Some(Fault::Short(bytes)) => answer.body.truncate(answer.body.len() - bytes),
+        Some(Fault::Long(bytes)) => answer.body.extend(vec![b'x'; bytes]),
+        Some(Fault::Damaged) => answer.body.iter_mut().take(1).for_each(|byte| *byte ^= 1),
+        _ => {}
+    }
+    if !matches!(fault, Some(Fault::WholeOnly | Fault::Long(_))) {
+        answer = answer.ranged(request.range.as_deref());
+    }
+    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, answer.status);
+    for (name, value) in &answer.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!(
+        "Content-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.body.len()
+    );
+    connection.write_all(head.as_bytes())?;
+    if request.method == "HEAD" {
+        return Ok(());
+    }
+    let Some(Fault::Cut(bytes) | Fault::Silence(bytes)) = fault else {
+        return connection.write_all(&answer.body);
+    };
+    connection.write_all(&answer.body[..bytes.min(answer.body.len())])?;
+    while matches!(fault, Some(Fault::Silence(_))) && !shared.stopped.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn read(connection: &TcpStream, to_contents: bool) -> Result<Option<Request>> {
+    let mut lines = BufReader::new(connection).lines();
+    let Some(first) = lines.next().transpose()? else {
+        return Ok(None);
+    };
+    let mut words = first.split(' ');
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Ok(None);
+    };
+    let mut request = Request {
+        to_contents,
+        method: method.into(),
+        path: resolve(path),
+        range: None,
+        authorization: None,
+    };
+    for line in lines {
+        let line = line?;
+        match line.split_once(": ") {
+            None => break,
+            Some((name, value)) if name.eq_ignore_ascii_case("range") => {
+                request.range = Some(value.into())
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                request.authorization = Some(value.into());
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Some(request))
+}
+
+fn take_fault(shared: &Shared, request: &Request) -> Option<Fault> {
+    let mut state = shared.state();
+    let (_, fault, times) = state.faults.iter_mut().find(|(path, _, times)| {
+        *times > 0 && request.method == "GET" && request.path.contains(path.as_str())
+    })?;
+    *times -= 1;
+    Some(fault.clone())
+}
+
+/// `path` with `%2F` and the like resolved.
+fn resolve(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let byte = match tail {
+            [high, low, ..] if *first == b'%' => std::str::from_utf8(&[*high, *low])
+                .ok()
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok()),
+            _ => None,
+        };
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

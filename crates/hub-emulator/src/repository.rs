@@ -1,0 +1,117 @@
+//! A data set with its commits and files, and the hashes that name their contents.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::Access;
+
+pub(crate) struct Repository {
+    pub(crate) name: String,
+    pub(crate) access: Access,
+    /// Branches and tags, and their commits.
+    revisions: BTreeMap<String, String>,
+    commits: BTreeMap<String, Arc<Commit>>,
+}
+
+pub(crate) type Commit = BTreeMap<String, File>;
+
+pub(crate) struct File {
+    pub(crate) contents: Vec<u8>,
+    /// Git's id: of a large file, that of its pointer.
+    pub(crate) git: String,
+    /// A large file's SHA-256.
+    pub(crate) large: Option<String>,
+}
+
+impl File {
+    fn new(path: &str, contents: &[u8]) -> Self {
+        let is_large = [".parquet", ".tar", ".jpg", ".png"]
+            .iter()
+            .any(|ending| path.ends_with(ending));
+        let large = is_large.then(|| sha256(contents));
+        let git = match &large {
+            Some(id) => git_id(pointer(id, contents.len()).as_bytes()),
+            None => git_id(contents),
+        };
+        Self {
+            contents: contents.into(),
+            git,
+            large,
+        }
+    }
+
+    pub(crate) fn etag(&self) -> &str {
+        self.large.as_ref().unwrap_or(&self.git)
+    }
+}
+
+impl Repository {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            access: Access::Public,
+            revisions: BTreeMap::new(),
+            commits: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, revision: &str, files: &[(&str, &[u8])]) -> String {
+        let files: Commit = files
+            .iter()
+            .map(|(path, contents)| ((*path).into(), File::new(path, contents)))
+            .collect();
+        let text: String = files
+            .iter()
+            .map(|(path, file)| format!("{path} {}\n", file.git))
+            .collect();
+        let id = git_id(format!("{} {} {}", self.name, self.commits.len(), text).as_bytes());
+        self.commits.insert(id.clone(), Arc::new(files));
+        self.revisions.insert(revision.into(), id.clone());
+        id
+    }
+
+    /// The commit of a branch, tag or commit id.
+    pub(crate) fn commit(&self, revision: &str) -> Option<(String, Arc<Commit>)> {
+        let id = self
+            .revisions
+            .get(revision)
+            .map_or(revision, String::as_str);
+        Some((id.into(), self.commits.get(id)?.clone()))
+    }
+
+    /// The contents of a large file, by their hash.
+    pub(crate) fn contents(&self, id: &str) -> Option<Vec<u8>> {
+        let mut files = self.commits.values().flat_map(|commit| commit.values());
+        Some(
+            files
+                .find(|file| file.large.as_deref() == Some(id))?
+                .contents
+                .clone(),
+        )
+    }
+}
+
+/// What git holds in place of a large file.
+fn pointer(id: &str, length: usize) -> String {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize {length}\n")
+}
+
+/// Git's id of a file with these contents.
+pub fn git_id(contents: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", contents.len()));
+    hash.update(contents);
+    hex(&hash.finalize())
+}
+
+/// The SHA-256 of these contents.
+pub fn sha256(contents: &[u8]) -> String {
+    hex(&Sha256::digest(contents))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,325 @@
+//! Parquet files as Hugging Face's data sets have them: `data/train-00000-of-00294.parquet` …,
+//! `default/train/0000.parquet` …, or one file.
+//!
+//! A column `image` (or `img` …) holds encoded pictures, as bytes or as a struct of `bytes` and `path`;
+//! a column `label` (or `fine_label` …) whole numbers, null or -1 where there is none. A picture's key
+//! is its path's file name; where a row has no path, the keys are the rows' numbers.
+//!
+//! **Classes** are named in the files' metadata (`huggingface`, which the `datasets` library writes);
+//! where they are not, a class is its number. A WNID in the pictures' paths (`n01440764_10026.JPEG`)
+//! must agree with the label, and gives the class the string that ILSVRC's other forms give it; so do
+//! names that are WNIDs, and ILSVRC's thousand names in their order. All files of a set are looked at
+//! for this, so that each part has the same classes.
+//!
+//! **Rows** lie in any order, and ours is by label and key. So opening finds the pages of the picture
+//! column by their headers, and a picture is the one page (and the dictionary, where there is one) that
+//! holds it, unpacked. How many bytes that is, is up to the writer: a row group of pyarrow's is one
+//! page up to 1,024 rows. In memory stay each picture's label, key and place, each page's place, and
+//! up to 256 MiB of pages; each thread holds one page besides (see `page.rs` for its limits).
+
+mod cache;
+mod classes;
+mod column;
+mod footer;
+mod page;
+mod problem;
+mod shard;
+mod thrift;
+
+use std::fs::{DirEntry, FileType};
+use std::path::{Component, Path, PathBuf};
+
+use parquet::data_type::{ByteArray, ByteArrayType};
+use rayon::prelude::*;
+
+use self::cache::Cache;
+use self::classes::Classes;
+use self::column::Column;
+pub use self::problem::ParquetProblem;
+use self::shard::Shard;
+use super::listing::{Sample, fingerprint, hold_out, put_in_order};
+use crate::decode::decode_bytes;
+use crate::{DataError, Dataset, Part, Picture};
+
+/// Folders below the one given that are looked into, one in the other.
+const DEPTH: u32 = 3;
+
+/// A folder of more folders than this holds classes, not parquet files.
+const FOLDERS: usize = 64;
+
+/// One part of a set.
+#[derive(Debug)]
+pub(crate) struct Parquet {
+    classes: Vec<String>,
+    files: Vec<(PathBuf, Column)>,
+    samples: Vec<Sample<Place>>,
+    fingerprint: u64,
+    cache: Cache,
+}
+
+/// Which file, and which row of it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    file: u32,
+    row: u64,
+}
+
+/// Whether `path` is a file that starts as parquet does, or is named so.
+pub(crate) fn is_file_of(path: &Path) -> bool {
+    is_named(path) || std::fs::File::open(path).is_ok_and(|mut file| footer::recognises(&mut file))
+}
+
+fn is_named(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+/// The parquet files in `folder` and in the few folders below it, sorted by path.
+///
+/// # Errors
+///
+/// If a folder cannot be read.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    look(folder, DEPTH, &mut files)?;
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn look(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    let failed = |source| DataError::Read {
+        path: folder.into(),
+        source,
+    };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if is_named(&path) {
+            files.push(path);
+        } else if depth > 0 && is_folder(&entry) {
+            folders.push(path);
+        }
+    }
+    if folders.len() <= FOLDERS {
+        folders
+            .iter()
+            .try_for_each(|folder| look(folder, depth - 1, files))?;
+    }
+    Ok(())
+}
+
+/// A link counts as what it leads to; nothing else is asked of the system.
+fn is_folder(entry: &DirEntry) -> bool {
+    entry
+        .file_type()
+        .is_ok_and(|kind: FileType| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
+}
+
+/// The part a file belongs to, by the words of its name or else of the folders it is in below `root`.
+fn part_of(root: &Path, file: &Path) -> Part {
+    let below = file.strip_prefix(root).unwrap_or(file);
+    let words = |component: Component| {
+        let name = component.as_os_str().to_string_lossy().to_lowercase();
+        name.split(|c: char| !c.is_alphanumeric())
+            .find_map(|word| match word {
+                "train" | "training" => Some(Part::Train),
+                "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
+                "test" | "testing" => Some(Part::Test),
+                _ => None,
+            })
+    };
+    below
+        .components()
+        .rev()
+        .find_map(words)
+        .unwrap_or(Part::Train)
+}
+
+/// Opens one part of the set of `files`, which lie under `root`.
+///
+/// Files of no part's name are training pictures. Where there are no validation pictures the test
+/// pictures take their place and the other way round; where there are neither, every tenth training
+/// picture of a class.
+///
+/// # Errors
+///
+/// If a file is damaged or holds no pictures, labels are missing or contradict the paths, or no
+/// pictures are of this part.
+pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet, DataError> {
+    let shards: Vec<Result<Shard, DataError>> =
+        files.par_iter().map(|path| Shard::open(path)).collect();
+    // The first error of the files' order, not of the threads'.
+    let shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let classes = Classes::of(&shards)?;
+
+    let is_of = |part| move |shard: &&Shard| part_of(root, &shard.path) == part;
+    let order = match part {
+        Part::Train => &[Part::Train][..],
+        Part::Validation => &[Part::Validation, Part::Test, Part::Train],
+        Part::Test => &[Part::Test, Part::Validation, Part::Train],
+    };
+    let Some(&from) = order
+        .iter()
+        .find(|&&part| shards.iter().any(|s| is_of(part)(&s)))
+    else {
+        return Err(DataError::Missing {
+            path: root.into(),
+            missing: "train-….parquet or train/….parquet".into(),
+            set: "a set of parquet files",
+        });
+    };
+    let held_out = [Part::Validation, Part::Test]
+        .iter()
+        .all(|&part| !shards.iter().any(|s| is_of(part)(&s)));
+    let chosen: Vec<&Shard> = shards.iter().filter(is_of(from)).collect();
+    let mut samples = samples(&chosen, &classes, part)?;
+    put_in_order(&mut samples, &classes.names, |place| {
+        name(&chosen[place.file as usize].path, *place)
+    })?;
+    if held_out {
+        samples = hold_out(samples, part);
+    }
+    if samples.is_empty() {
+        return Err(DataError::NoPictures {
+            path: root.into(),
+            reason: "its files have no rows, or (where every tenth picture of a class is held out) \
+                     fewer than ten of each class; add rows, or validation-….parquet",
+        });
+    }
+
+    let columns: Vec<Result<Column, DataError>> =
+        chosen.par_iter().map(|shard| shard.pictures()).collect();
+    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // In place of a picture's length stands its page's: neither can be known without unpacking all.
+    let fields = samples.iter().map(|sample| {
+        let column = &columns[sample.place.file as usize];
+        let page = column.page_of(sample.place.row).0;
+        (sample.key.as_str(), sample.label, column.packed(page))
+    });
+    let fingerprint = fingerprint(&classes.names, fields);
+    let paths = chosen.iter().map(|shard| shard.path.clone());
+    Ok(Parquet {
+        classes: classes.names,
+        files: paths.zip(columns).collect(),
+        samples,
+        fingerprint,
+        cache: Cache::default(),
+    })
+}
+
+/// The rows of the files of `part`, with the file names of their paths for keys.
+fn samples(
+    shards: &[&Shard],
+    classes: &Classes,
+    part: Part,
+) -> Result<Vec<Sample<Place>>, DataError> {
+    let has_label = |label: &Option<i64>| label.is_some_and(|label| label != -1);
+    let unlabelled = part == Part::Test
+        && !shards
+            .iter()
+            .any(|shard| shard.labels.iter().any(has_label));
+    let has_paths = shards.iter().all(|shard| {
+        shard.paths.len() as u64 == shard.rows() && shard.paths.iter().all(Option::is_some)
+    });
+    let mut samples = Vec::new();
+    for (file, shard) in (0..).zip(shards) {
+        if !unlabelled && shard.labels.is_empty() && shard.rows() > 0 {
+            return Err(shard.error(shard.no_labels()));
+        }
+        for row in 0..shard.rows() {
+            let label = shard.labels.get(row as usize).copied().flatten();
+            if !unlabelled && !has_label(&label) {
+                let row_group = shard.row_group(row);
+                return Err(shard.error(ParquetProblem::NoLabel { row_group, row }));
+            }
+            let path = shard.paths.get(row as usize).and_then(Option::as_deref);
+            let key = match path.filter(|_| has_paths) {
+                Some(path) => path.rsplit('/').next().unwrap_or(path).into(),
+                None => format!("{:08}", samples.len()),
+            };
+            let label = if unlabelled {
+                None
+            } else {
+                classes.place(label)
+            };
+            samples.push(Sample {
+                label,
+                key,
+                place: Place { file, row },
+            });
+        }
+    }
+    Ok(samples)
+}
+
+fn name(path: &Path, place: Place) -> String {
+    format!("{} (row {})", path.display(), place.row)
+}
+
+impl Parquet {
+    /// The encoded bytes of picture `i`.
+    fn encoded(&self, i: usize) -> Result<ByteArray, DataError> {
+        let Place { file, row } = self.samples[i].place;
+        let (path, column) = &self.files[file as usize];
+        let (page, place) = column.page_of(row);
+        let failed = |problem| DataError::Parquet {
+            path: path.clone(),
+            problem,
+        };
+        let rows = self.cache.get((file as usize, page), || {
+            let mut file = shard::file(path)?;
+            column
+                .read::<ByteArrayType>(&mut file, page)
+                .map_err(failed)
+        })?;
+        match &rows[place] {
+            Some(bytes) => Ok(bytes.clone()),
+            None => {
+                let row_group = column.row_group(row);
+                Err(failed(ParquetProblem::NoPicture { row_group, row }))
+            }
+        }
+    }
+}
+
+impl Dataset for Parquet {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, i: usize) -> Option<u32> {
+        self.samples[i].label
+    }
+
+    fn picture(&self, i: usize) -> Result<Picture, DataError> {
+        decode_bytes(self.encoded(i)?.data()).map_err(|source| DataError::Decode {
+            place: self.name(i),
+            source,
+        })
+    }
+
+    fn name(&self, i: usize) -> String {
+        let place = self.samples[i].place;
+        name(&self.files[place.file as usize].0, place)
+    }
+
+    fn key(&self, i: usize) -> String {
+        self.samples[i].key.clone()
+    }
+
+    fn channels(&self) -> usize {
+        3
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
