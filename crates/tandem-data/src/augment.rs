@@ -1,6 +1,7 @@
 //! What happens to a training picture each time it is seen (section 4.1 of the paper): a random crop,
 //! a mirror, a shift of its colours along their principal components.
 
+use pulp::{Arch, Simd, WithSimd};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::random::{Purpose, below, stream};
@@ -167,45 +168,68 @@ pub(crate) fn write(
     normalise: &Normalise,
     out: &mut [f32],
 ) {
-    match preprocess.channels {
-        1 => write_channels::<1>(pixels, preprocess.side, crop, draw, normalise, out),
-        _ => write_channels::<3>(pixels, preprocess.side, crop, draw, normalise, out),
+    Arch::new().dispatch(Write {
+        pixels,
+        preprocess,
+        crop,
+        draw,
+        normalise,
+        out,
+    });
+}
+
+/// [`write`], to be compiled for each kind of vector unit.
+struct Write<'a> {
+    pixels: &'a [u8],
+    preprocess: Preprocess,
+    crop: usize,
+    draw: &'a Draw,
+    normalise: &'a Normalise,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.preprocess.channels {
+            1 => self.channels::<1>(),
+            _ => self.channels::<3>(),
+        }
     }
 }
 
-/// [`write`] for `C` channels: the compiler makes vector code of a step that it knows.
-fn write_channels<const C: usize>(
-    pixels: &[u8],
-    side: usize,
-    crop: usize,
-    draw: &Draw,
-    normalise: &Normalise,
-    out: &mut [f32],
-) {
-    let pixels = pixels.as_chunks::<C>().0;
-    for (c, plane) in out.chunks_exact_mut(crop * crop).enumerate() {
-        let shift = draw.shift[c];
-        for (y, row) in plane.chunks_exact_mut(crop).enumerate() {
-            let at = (draw.top + y) * side + draw.left;
-            let bytes = pixels[at..at + crop]
-                .iter()
-                .map(|pixel| f32::from(pixel[c]));
-            match normalise {
-                Normalise::Mean(mean) => {
-                    let mean = &mean[c * side * side + at..][..crop];
-                    for ((value, byte), mean) in row.iter_mut().zip(bytes).zip(mean) {
-                        *value = byte + shift - mean;
+impl Write<'_> {
+    /// Of `C` channels: the compiler makes vector code only of a step that it knows.
+    #[inline(always)]
+    fn channels<const C: usize>(self) {
+        let (side, crop, draw) = (self.preprocess.side, self.crop, self.draw);
+        let pixels = self.pixels.as_chunks::<C>().0;
+        for (c, plane) in self.out.chunks_exact_mut(crop * crop).enumerate() {
+            let shift = draw.shift[c];
+            for (y, row) in plane.chunks_exact_mut(crop).enumerate() {
+                let at = (draw.top + y) * side + draw.left;
+                let bytes = pixels[at..at + crop]
+                    .iter()
+                    .map(|pixel| f32::from(pixel[c]));
+                match self.normalise {
+                    Normalise::Mean(mean) => {
+                        let mean = &mean[c * side * side + at..][..crop];
+                        for ((value, byte), mean) in row.iter_mut().zip(bytes).zip(mean) {
+                            *value = byte + shift - mean;
+                        }
+                    }
+                    Normalise::Torchvision => {
+                        let (scale, offset) = Normalise::torchvision(c, C);
+                        for (value, byte) in row.iter_mut().zip(bytes) {
+                            *value = (byte + shift) * scale + offset;
+                        }
                     }
                 }
-                Normalise::Torchvision => {
-                    let (scale, offset) = Normalise::torchvision(c, C);
-                    for (value, byte) in row.iter_mut().zip(bytes) {
-                        *value = (byte + shift) * scale + offset;
-                    }
+                if draw.mirror == Mirror::On {
+                    row.reverse();
                 }
-            }
-            if draw.mirror == Mirror::On {
-                row.reverse();
             }
         }
     }

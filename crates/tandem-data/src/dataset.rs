@@ -38,26 +38,18 @@ pub trait Dataset: Send + Sync {
     fn pack(&self) -> Option<&Pack> {
         None
     }
-    /// The parts of the set that lie together on the disk, one after the other. Empty where pictures
-    /// lie one by one and are as well read in any order.
+    /// The parts of the set that lie together on the disk, one after the other, of a few hundred
+    /// pictures or more. Empty where pictures lie one by one and are as well read in any order.
     ///
     /// A [`Loader`](crate::Loader) reads few shards at a time, each once an epoch.
     fn shards(&self) -> &[Range<usize>] {
-        self.pack().map_or(&[], Pack::shards)
+        &[]
     }
     /// The pictures of a shard will soon be asked for, in any order: it is read faster in one go.
-    fn expect(&self, shard: usize) {
-        if let Some(pack) = self.pack() {
-            pack.expect(shard);
-        }
-    }
-    /// Gives back the memory that the pictures of a shard were read into: they will not be asked for
-    /// before the next epoch.
-    fn release(&self, shard: usize) {
-        if let Some(pack) = self.pack() {
-            pack.release(shard);
-        }
-    }
+    fn expect(&self, _shard: usize) {}
+    /// Gives back the memory that a shard's pictures were read into: they will not be asked for before
+    /// the next epoch.
+    fn release(&self, _shard: usize) {}
 }
 
 /// Which part of a data set.

@@ -19,8 +19,14 @@
 //! let test = tandem_data::open("builtin", Part::Validation)?;
 //! let pictures = Arc::new(Pictures::prepare(test, Preprocess { side: 32, channels: 1 }, 0.0)?);
 //! let normalise = Normalise::Mean(pictures.mean().into());
-//! let options =
-//!     LoaderOptions { batch: 128, threads: 2, prefetch: 2, seed: 0, form: Form::Values, share: Share::WHOLE };
+//! let options = LoaderOptions {
+//!     batch: 128,
+//!     threads: 2,
+//!     prefetch: 2,
+//!     seed: 0,
+//!     form: Form::Values,
+//!     share: Share::WHOLE,
+//! };
 //! let mut loader = Loader::test(pictures, 28, normalise, Views::Centre, options);
 //! assert_eq!(loader.batches(), 8);
 //! let batch = loader.next().expect("a first batch")?;

@@ -240,6 +240,12 @@ impl Pictures {
         }
     }
 
+    /// The pack that the pictures lie in as they are handed out.
+    fn packed(&self) -> Option<&Pack> {
+        let pack = self.dataset.pack()?;
+        (pack.preprocess() == self.preprocess).then_some(pack)
+    }
+
     /// The shards of the data set as ranges of these pictures; none where the pictures are kept and
     /// shards are no longer read.
     pub(crate) fn shards(&self) -> Vec<Range<usize>> {
@@ -261,12 +267,6 @@ impl Pictures {
     /// See [`Dataset::release`].
     pub(crate) fn release(&self, shard: usize) {
         self.dataset.release(shard);
-    }
-
-    /// The pack that the pictures lie in as they are handed out.
-    fn packed(&self) -> Option<&Pack> {
-        let pack = self.dataset.pack()?;
-        (pack.preprocess() == self.preprocess).then_some(pack)
     }
 
     /// The mean picture, (C, side, side), 0 to 255.

@@ -135,7 +135,9 @@ impl Recipe {
     /// How many shards, counted in the order's turn, are to be on their way from the disk when batch
     /// `batch` is made: those of its window, and of the next as large a part as it has left behind.
     pub(crate) fn shards_wanted(&self, batch: usize) -> usize {
-        let (place, windows) = (batch * self.batch, &self.order.windows);
+        let windows = &self.order.windows;
+        // Of its last picture.
+        let place = (batch + 1) * self.batch - 1;
         let over = windows.partition_point(|window| window.end <= place);
         let Some(next) = windows.get(over + 1) else {
             return shards(windows);

@@ -17,10 +17,12 @@ use super::Stopwatch;
 use crate::args::Bench;
 use crate::failure::Failure;
 use crate::few::Few;
+use crate::hub::located;
 use crate::pictures::{fit, prepare};
 
-/// Batches of pictures, evenly apart, that stand for the set in the single stages.
-const BATCHES: usize = 16;
+/// Pictures, evenly apart, that stand for the set in the single stages: 576 MiB of 256 × 256 × 3, which
+/// are kept in memory.
+const FEW: usize = 3072;
 
 /// How fast all threads together are at one stage.
 #[derive(Debug, Serialize)]
@@ -33,8 +35,8 @@ pub struct Stage {
 /// batches of the whole way.
 pub fn time(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<Vec<Stage>> {
     let batch = args.batch.get();
-    let dataset = tandem_data::open(&args.data, Part::Train)?;
-    let few = Arc::new(Few::spread(dataset, BATCHES * batch, 0));
+    let dataset = tandem_data::open(&located(&args.data)?, Part::Train)?;
+    let few = Arc::new(Few::spread(dataset, FEW.max(batch), 0));
     let prepared = fit(few.clone(), &args.data, spec)?;
     if prepared.len() < batch {
         let what = format!(

@@ -135,30 +135,6 @@ impl Pack {
         self.encoding
     }
 
-    /// The places of the pictures of each shard, in order and without gaps.
-    #[must_use]
-    pub fn shards(&self) -> &[Range<usize>] {
-        &self.ranges
-    }
-
-    /// Has the system begin to read shard `shard`, from its first byte to its last.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such shard.
-    pub fn expect(&self, shard: usize) {
-        self.shards[shard].expect();
-    }
-
-    /// Lets the system take back the memory that the pictures of shard `shard` were read into.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such shard.
-    pub fn release(&self, shard: usize) {
-        self.shards[shard].release();
-    }
-
     /// Picture `i`, (side, side, C). Raw ones are not copied.
     ///
     /// # Errors
@@ -260,5 +236,17 @@ impl Dataset for Pack {
 
     fn pack(&self) -> Option<&Pack> {
         Some(self)
+    }
+
+    fn shards(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    fn expect(&self, shard: usize) {
+        self.shards[shard].expect();
+    }
+
+    fn release(&self, shard: usize) {
+        self.shards[shard].release();
     }
 }
