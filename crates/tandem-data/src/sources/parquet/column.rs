@@ -17,6 +17,9 @@ use super::problem::ParquetProblem;
 
 const FETCH: &str = "fetch the file again";
 
+/// The values of a page, a row each; null is none.
+pub(super) type Rows<T> = Vec<Option<<T as DataType>::T>>;
+
 /// The pages of a column, in the order of rows. Only their headers have been read.
 #[derive(Debug)]
 pub(super) struct Column {
@@ -167,12 +170,12 @@ impl Column {
         self.pages[page].extent.length
     }
 
-    /// The values of a page, a row each, and the bytes they take; null is none.
+    /// The rows of a page, and the bytes they take.
     pub(super) fn read<T: DataType>(
         &self,
         file: &mut (impl Read + Seek),
         page: usize,
-    ) -> Result<(Vec<Option<T::T>>, usize), ParquetProblem> {
+    ) -> Result<(Rows<T>, usize), ParquetProblem> {
         let DataPage {
             row_group, extent, ..
         } = self.pages[page];
@@ -206,7 +209,7 @@ impl Column {
         header.page(fetch(file, body)?, codec, self.kind.physical_type())
     }
 
-    fn decode<T: DataType>(&self, pages: VecDeque<Page>) -> Result<Vec<Option<T::T>>, String> {
+    fn decode<T: DataType>(&self, pages: VecDeque<Page>) -> Result<Rows<T>, String> {
         let rows = pages.back().map_or(0, |page| page.num_values() as usize);
         let has_dictionary = pages.len() > 1;
         if let Some(page) = pages.back()
