@@ -3,7 +3,7 @@
 import json, re, subprocess, sys
 
 ALLOWED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib",
-           "Unicode-3.0", "Unlicense", "0BSD", "CC0-1.0", "BSL-1.0", "MPL-2.0", "CDLA-Permissive-2.0", "MIT-0", "NCSA"}
+           "Unicode-3.0", "Unlicense", "0BSD", "CC0-1.0", "BSL-1.0", "MPL-2.0", "CDLA-Permissive-2.0", "MIT-0", "NCSA", "IJG"}
 
 
 def allowed(expression):

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -217,7 +217,7 @@ fn statistics_are_of_the_training_pictures() {
         .stdout;
     let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
     assert_eq!(stats["pictures"], 6000);
-    assert_eq!(stats["pictures_by_class"], serde_json::json!([600; 10]));
+    assert_eq!(stats["pictures_by_class"], serde_json::json!(vec![600; 10]));
     // Fashion-MNIST's published mean and deviation, 0.2860 and 0.3530 of 1, are of all 60,000.
     let near = |value: &serde_json::Value, want: f64| {
         (value[0].as_f64().unwrap() / 255.0 - want).abs() < 0.003

@@ -87,7 +87,8 @@ pub fn predict<E: From<NetworkError>>(
     let loader = Loader::test(pictures.clone(), crop, normalise.clone(), views, options);
     for batch in loader {
         let batch = batch.map_err(NetworkError::from)?;
-        let rows = probabilities(network, feed.input(batch.images)?)?;
+        let input = feed.input(batch.images).map_err(NetworkError::from)?;
+        let rows = probabilities(network, input)?;
         let rows = view_means(&rows, batch.indices.len());
         for (index, row) in batch.indices.into_iter().zip(rows) {
             each(index, row)?;

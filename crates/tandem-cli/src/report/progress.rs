@@ -11,7 +11,7 @@ use tandem_alexnet::trainer::StepReport;
 const MEMORY: Duration = Duration::from_secs(5);
 
 /// How often a plain line is written: a log of an hour is then 360 lines.
-pub(super) const CALM: Duration = Duration::from_secs(10);
+pub const CALM: Duration = Duration::from_secs(10);
 
 /// Shows the progress of a run.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ fn bar() -> ProgressBar {
 }
 
 /// Progress is a courtesy: a standard error that was closed stops no run.
-pub(super) fn write_line(words: &str) {
+pub fn write_line(words: &str) {
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
