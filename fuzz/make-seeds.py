@@ -60,7 +60,7 @@ def shard(side, quality, pictures):
     sums = bytes(8 * side * side + 72)
     keys = [str(i) for i in range(len(pictures))]
     table = records + sums + json.dumps({"keys": keys, "left_out": [["a.jpg", "torn"]]}).encode()
-    header = struct.pack("<8s6IQQ12x", b"TDMSHARD", 1, len(pictures), side, 1, quality, zlib.crc32(table), 7, offset)
+    header = struct.pack("<8s6I8xQ12x", b"TDMSHARD", 1, len(pictures), side, 1, quality, zlib.crc32(table), offset)
     return header + struct.pack("<I", zlib.crc32(header)) + body + table
 
 

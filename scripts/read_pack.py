@@ -14,7 +14,7 @@ def read_pack(folder, part="train"):
         with open(Path(folder, listed["file"]), "rb") as file:
             shard = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, version, count, side, channels = struct.unpack_from("<8s4I", shard)
-        checksum, _, table = struct.unpack_from("<I2Q", shard, 28)
+        checksum, table = struct.unpack_from("<I8xQ", shard, 28)
         assert (magic, version) == (b"TDMSHARD", 1) and zlib.crc32(shard[:60]) == struct.unpack_from("<I", shard, 60)[0]
         assert zlib.crc32(shard[table:]) == checksum == listed["checksum"], listed["file"]
         text = table + 24 * count + 8 * side * side * channels + 72

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::ilsvrc::{CLASSES, Ilsvrc, META};
 use common::{gzip, open, write};
-use tandem_data::{Part, Picture};
+use tandem_data::pack::{Encoding, PackOptions, Plan};
+use tandem_data::{Part, Picture, Preprocess};
 use tempfile::{TempDir, tempdir};
 
 /// All there is to see of a part.
@@ -110,6 +112,52 @@ fn every_form_gives_the_same_keys_labels_classes_and_pictures() {
         assert_eq!(see(folder.path(), Part::Train), train, "{name}");
         assert_eq!(see(folder.path(), Part::Validation), validation, "{name}");
     }
+    let whole = shards(folders.path());
+    assert_eq!(whole.len(), 4, "a shard and a mean a part");
+    for (name, folder) in &forms {
+        // Some forms have test pictures too.
+        let packed = shards(folder.path());
+        for (file, bytes) in &whole {
+            assert!(packed[file] == *bytes, "{name}: {file}");
+        }
+    }
+
+    // A table tells lengths otherwise, and so has another fingerprint.
+    let table = form(|root| set.parquet(root));
+    for (part, wanted) in [(Part::Train, train), (Part::Validation, validation)] {
+        let seen = see(table.path(), part);
+        assert_eq!(
+            (seen.classes, seen.samples),
+            (wanted.classes, wanted.samples)
+        );
+    }
+    assert!(shards(table.path()) == whole);
+}
+
+/// The shards and means that a set is packed to.
+fn shards(set: &Path) -> BTreeMap<String, Vec<u8>> {
+    let out = tempdir().unwrap();
+    let options = PackOptions {
+        preprocess: Preprocess {
+            side: 32,
+            channels: 3,
+        },
+        encoding: Encoding::Raw,
+        bad_share: 0.0,
+    };
+    let plan = Plan::new(set.to_str().unwrap(), options).unwrap();
+    plan.run(out.path(), &|_| ()).unwrap();
+    std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read(entry.path()).unwrap(),
+            )
+        })
+        .filter(|(name, _)| name.ends_with(".shard") || name.ends_with(".npy"))
+        .collect()
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{DataError, Dataset, Opened, Part, Preprocess};
 
 /// Ends the name of a file that is not whole.
 const UNFINISHED: &str = "unfinished";
-/// Held while packing; stays in the folder.
+/// Held while packing; stays in the folder and says what is packed there.
 const LOCK: &str = ".tandem-lock";
 
 /// What the pictures are packed as.
@@ -116,7 +116,7 @@ impl Plan {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Description, DataError> {
         fs::create_dir_all(out).map_err(writing(out))?;
-        let _lock = lock(out)?;
+        let lock = lock(out)?;
         let before = out
             .join(DESCRIPTION)
             .is_file()
@@ -132,18 +132,16 @@ impl Plan {
         let classes = parts[0].1.classes();
         let mut description =
             Description::new(options.preprocess, options.encoding, source, classes);
-        for (part, dataset) in parts {
-            let packing = Packing::new(out, *part, &**dataset, *options);
-            let before = before
-                .as_ref()
-                .and_then(|before| before.parts.get(part.name()));
-            if before.is_some_and(|before| before.identity != packing.identity) {
-                return Err(DataError::OtherPack {
-                    path: out.join(DESCRIPTION),
-                });
-            }
+        let packings: Vec<Packing> = parts
+            .iter()
+            .map(|(part, dataset)| Packing::new(out, *part, &**dataset, *options))
+            .collect();
+        claim(out, &lock, &packings, before.as_ref())?;
+        for packing in packings {
+            let part = packing.part.name();
+            let before = before.as_ref().and_then(|before| before.parts.get(part));
             let described = packing.run(before, progress)?;
-            description.parts.insert(part.name().into(), described);
+            description.parts.insert(part.into(), described);
         }
         let text = serde_json::to_vec_pretty(&description).expect("its keys are text");
         replace(&out.join(DESCRIPTION), &text)?;
@@ -220,7 +218,7 @@ impl<'a> Packing<'a> {
         let one = |(number, places): (usize, &[usize])| {
             let path = self.out.join(shard_file(part, number));
             if !self.is_there(&path, number, before)? {
-                self.make(&path, number, places, progress)?;
+                self.make(&path, places, progress)?;
                 return Ok(());
             }
             let text = Shard::open(&path)?.text()?;
@@ -249,7 +247,7 @@ impl<'a> Packing<'a> {
             return Ok(whole(path, listed.checksum).is_ok());
         }
         match Shard::open(path) {
-            Ok(shard) if shard.header().kind == self.kind(number) => Ok(true),
+            Ok(shard) if shard.header().kind == self.kind() => Ok(true),
             Ok(_) => Err(DataError::OtherPack { path: path.into() }),
             // Damaged while nobody looked.
             Err(DataError::Shard { .. }) => Ok(false),
@@ -257,27 +255,22 @@ impl<'a> Packing<'a> {
         }
     }
 
-    fn kind(&self, number: usize) -> Kind {
-        let mut print = Fingerprint::new();
-        print.word(self.identity);
-        print.word(number as u64);
+    fn kind(&self) -> Kind {
         Kind {
             preprocess: self.options.preprocess,
             encoding: self.options.encoding,
-            identity: print.finish(),
         }
     }
 
     fn make(
         &self,
         path: &Path,
-        number: usize,
         places: &[usize],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<(), DataError> {
         let unfinished = path.with_extension(UNFINISHED);
         let file = File::create(&unfinished).map_err(writing(path))?;
-        let made = self.fill(file, path, number, places, progress);
+        let made = self.fill(file, path, places, progress);
         if made.is_err() {
             // The error to report is the one there is.
             let _ = fs::remove_file(&unfinished);
@@ -290,11 +283,10 @@ impl<'a> Packing<'a> {
         &self,
         file: File,
         path: &Path,
-        number: usize,
         places: &[usize],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<(), DataError> {
-        let mut writer = Writer::new(file, self.kind(number)).map_err(writing(path))?;
+        let mut writer = Writer::new(file, self.kind()).map_err(writing(path))?;
         for &i in places {
             match self.dataset.picture(i) {
                 Ok(picture) => {
@@ -367,6 +359,41 @@ impl<'a> Packing<'a> {
             left_out,
         })
     }
+}
+
+/// Whether the shards that may lie in `out` are of `packings`. What is being packed stands in the lock
+/// file before the first shard does, and what was packed in the description.
+fn claim(
+    out: &Path,
+    mut lock: &File,
+    packings: &[Packing],
+    before: Option<&Description>,
+) -> Result<(), DataError> {
+    let line = |packing: &Packing| format!("{} {:016x}\n", packing.part.name(), packing.identity);
+    let wanted: String = packings.iter().map(line).collect();
+    let ours = match before {
+        Some(before) => {
+            before.parts.len() == packings.len()
+                && packings.iter().all(|packing| {
+                    let part = before.parts.get(packing.part.name());
+                    part.is_some_and(|part| part.identity == packing.identity)
+                })
+        }
+        None => fs::read_to_string(out.join(LOCK)).is_ok_and(|begun| begun == wanted),
+    };
+    if ours {
+        return Ok(());
+    }
+    for entry in fs::read_dir(out).map_err(reading(out))? {
+        let path = entry.map_err(reading(out))?.path();
+        if path.ends_with(DESCRIPTION) || path.extension().is_some_and(|ending| ending == "shard") {
+            return Err(DataError::OtherPack { path });
+        }
+    }
+    lock.set_len(0)
+        .and_then(|()| lock.write_all(wanted.as_bytes()))
+        .and_then(|()| lock.sync_all())
+        .map_err(writing(&out.join(LOCK)))
 }
 
 /// One process at a time packs into a folder.

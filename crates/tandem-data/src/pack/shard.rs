@@ -11,7 +11,7 @@
 //! | 20 | 4 | channels |
 //! | 24 | 4 | 0 for raw bytes, else the JPEG quality |
 //! | 28 | 4 | CRC-32 of the table |
-//! | 32 | 8 | identity: what this shard was made of |
+//! | 32 | 8 | noughts |
 //! | 40 | 8 | where the table starts; it goes to the end of the file |
 //! | 48 | 12 | noughts |
 //! | 60 | 4 | CRC-32 of the 60 bytes before |
@@ -47,9 +47,6 @@ const UNLABELLED: u32 = u32::MAX;
 pub(crate) struct Kind {
     pub(crate) preprocess: Preprocess,
     pub(crate) encoding: Encoding,
-    /// Of the source's fingerprint, the settings, and the shard's place: the same identity is the same
-    /// bytes.
-    pub(crate) identity: u64,
 }
 
 /// The part of a table that is text.
@@ -139,7 +136,6 @@ impl Writer {
         let Kind {
             preprocess,
             encoding,
-            identity,
         } = self.kind;
         let mut header = Vec::with_capacity(HEADER);
         header.extend(MAGIC);
@@ -156,7 +152,7 @@ impl Writer {
         ] {
             header.extend(word.to_le_bytes());
         }
-        header.extend(identity.to_le_bytes());
+        header.extend([0; 8]);
         header.extend(self.offset.to_le_bytes());
         header.resize(HEADER - 4, 0);
         header.extend(crc32fast::hash(&header).to_le_bytes());
@@ -227,7 +223,6 @@ impl Header {
             kind: Kind {
                 preprocess,
                 encoding,
-                identity: long(header, 32),
             },
             pictures,
             checksum,

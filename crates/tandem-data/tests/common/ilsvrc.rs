@@ -1,9 +1,14 @@
 //! A small ILSVRC, written in each of the forms in which the real one is found.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 use super::{gzip, write};
 
@@ -194,6 +199,58 @@ impl Ilsvrc {
             &shard(&self.validation),
         );
     }
+}
+
+impl Ilsvrc {
+    /// Parquet files of Hugging Face's layout and names, rows in another order.
+    pub fn parquet(&self, root: &Path) {
+        for (part, pictures) in [("train", &self.train), ("validation", &self.validation)] {
+            let rows: Vec<&Jpeg> = pictures.iter().rev().collect();
+            let file = format!("data/{part}-00000-of-00001.parquet");
+            write(root, &file, &parquet(&rows));
+        }
+    }
+}
+
+fn parquet(rows: &[&Jpeg]) -> Vec<u8> {
+    let schema = "message schema {
+        optional group image { optional binary bytes; optional binary path (UTF8); }
+        optional int64 label;
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let path = |jpeg: &Jpeg| {
+        let stem = jpeg.name.trim_end_matches(".JPEG");
+        format!("{stem}_{}.JPEG", CLASSES[jpeg.class].0)
+    };
+    let texts = [
+        rows.iter()
+            .map(|jpeg| jpeg.bytes.clone())
+            .collect::<Vec<_>>(),
+        rows.iter().map(|jpeg| path(jpeg).into_bytes()).collect(),
+    ];
+    for values in texts {
+        let values: Vec<ByteArray> = values.into_iter().map(ByteArray::from).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        let levels = vec![2; rows.len()];
+        let written = column
+            .typed::<ByteArrayType>()
+            .write_batch(&values, Some(&levels), None);
+        written.unwrap();
+        column.close().unwrap();
+    }
+    let labels: Vec<i64> = rows.iter().map(|jpeg| jpeg.class as i64).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    let levels = vec![1; rows.len()];
+    let written = column
+        .typed::<Int64Type>()
+        .write_batch(&labels, Some(&levels), None);
+    written.unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.into_inner().unwrap()
 }
 
 /// A tar of pictures, not in the order of their names.
