@@ -209,7 +209,7 @@ fn impossible_sizes_are_refused_before_anything_is_allocated() {
         );
     }
     // 2⁶⁰ bytes announced, then 2³²; six there.
-    let announcing = |sizes| {
+    let announcing = |sizes: [u32; 3]| {
         let folder = folder(&idx(0x803, &sizes, &[0; 6]), &idx_labels(&[1]));
         refused(folder.path(), Part::Train, IMAGES)
     };
