@@ -62,9 +62,10 @@ impl Plan {
     /// Everything is read and checked before the run directory is made: what fails leaves nothing.
     fn new(args: &Train) -> Result<Self> {
         let mut config = settings::resolve(args)?;
-        config.data = pinned(&from_anywhere(config.data))?;
+        config.data = pinned(&config.data)?;
         let (data, spec) = read(&config)?;
         let free = config.devices.free_memory()?;
+        config.data = from_anywhere(config.data);
         let run = match &args.out {
             Some(out) => RunDirectory::create(out, &config)?,
             None => next_free(Path::new("runs"), &spec.name, &config)?,

@@ -204,7 +204,7 @@ pub enum DataError {
         limit: u64,
     },
     /// A file is larger than any of its kind.
-    #[error("{path} has or announces {length} bytes; no file of its kind has more than {limit}")]
+    #[error("{path} has {length} bytes; no file of its kind has more than {limit}")]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -221,19 +221,18 @@ fn body<const D: usize, R: Read>(
     // At most 2³² × 2¹⁴ × 2¹⁴ = 2⁶⁰: this product cannot overflow.
     let wanted: u64 = sizes.iter().map(|&size| u64::from(size)).product();
 
-    if wanted > LARGEST {
+    // One byte more than announced, to see that nothing trails; for gzip this also reads on to the
+    // checksum. The vector grows with what is there, not with what the header claims.
+    let mut bytes = Vec::new();
+    file.read(wanted.min(LARGEST) + 1, &mut bytes)?;
+    let found = bytes.len() as u64;
+    if found > LARGEST {
         return Err(DataError::TooLarge {
             path: path.into(),
             length: wanted,
             limit: LARGEST,
         });
     }
-
-    // One byte more than announced, to see that nothing trails; for gzip this also reads on to the
-    // checksum. The vector grows with what is there, not with what the header claims.
-    let mut bytes = Vec::new();
-    file.read(wanted + 1, &mut bytes)?;
-    let found = bytes.len() as u64;
     if found != wanted {
         let (problem, found) = if found < wanted {
             ("too short", format!("{found} bytes after the header"))
