@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
 
 #[cfg(target_os = "linux")]
 mod allocator;
@@ -91,13 +90,14 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
 
 /// Warnings on standard error, and more with -v.
 fn speak(global: &Global) {
-    let level = match global.verbose {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        _ => LevelFilter::DEBUG,
+    let filter = match global.verbose {
+        // What hf-hub has to say of a failure is in our error.
+        0 => "warn,hf_hub=off",
+        1 => "info,hf_hub=off",
+        _ => "debug",
     };
     tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)

@@ -11,10 +11,12 @@
 //! different classes: reading a few shards at a time then shuffles nearly as well as reading all.
 
 mod description;
+mod folder;
 mod make;
 mod reader;
 pub(crate) mod shard;
 mod verify;
+mod writer;
 
 pub use description::{Description, PartDescription, Statistics};
 pub use make::{PackOptions, Plan, PlannedPart};

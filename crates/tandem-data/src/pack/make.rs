@@ -4,26 +4,22 @@
 //! the same bytes; and a shard has its name only once it is whole and on the disk, so packing goes on
 //! after a kill with the shards that are missing.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::description::{ShardDescription, Statistics, mean_file, npy, shard_file};
-use super::shard::{Kind, Shard, Writer};
+use super::folder::{UNFINISHED, claim, free_space, lock, reading, replace, sync_folder, writing};
+use super::shard::{Kind, Shard};
 use super::verify::whole;
+use super::writer::Writer;
 use super::{DESCRIPTION, Description, Encoding, PartDescription, SHARD};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Purpose, shuffle, stream};
 use crate::tally::Tally;
 use crate::{DataError, Dataset, Opened, Part, Preprocess};
-
-/// Ends the name of a file that is not whole.
-const UNFINISHED: &str = "unfinished";
-/// Held while packing; stays in the folder and says what is packed there.
-const LOCK: &str = ".tandem-lock";
 
 /// What the pictures are packed as.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -136,7 +132,8 @@ impl Plan {
             .iter()
             .map(|(part, dataset)| Packing::new(out, *part, &**dataset, *options))
             .collect();
-        claim(out, &lock, &packings, before.as_ref())?;
+        let identities: Vec<_> = packings.iter().map(|p| (p.part, p.identity)).collect();
+        claim(out, &lock, &identities, before.as_ref())?;
         for packing in packings {
             let part = packing.part.name();
             let before = before.as_ref().and_then(|before| before.parts.get(part));
@@ -358,107 +355,5 @@ impl<'a> Packing<'a> {
             shards,
             left_out,
         })
-    }
-}
-
-/// Whether the shards that may lie in `out` are of `packings`. What is being packed stands in the lock
-/// file before the first shard does, and what was packed in the description.
-fn claim(
-    out: &Path,
-    mut lock: &File,
-    packings: &[Packing],
-    before: Option<&Description>,
-) -> Result<(), DataError> {
-    let line = |packing: &Packing| format!("{} {:016x}\n", packing.part.name(), packing.identity);
-    let wanted: String = packings.iter().map(line).collect();
-    let ours = match before {
-        Some(before) => {
-            before.parts.len() == packings.len()
-                && packings.iter().all(|packing| {
-                    let part = before.parts.get(packing.part.name());
-                    part.is_some_and(|part| part.identity == packing.identity)
-                })
-        }
-        None => fs::read_to_string(out.join(LOCK)).is_ok_and(|begun| begun == wanted),
-    };
-    if ours {
-        return Ok(());
-    }
-    for entry in fs::read_dir(out).map_err(reading(out))? {
-        let path = entry.map_err(reading(out))?.path();
-        if path.ends_with(DESCRIPTION) || path.extension().is_some_and(|ending| ending == "shard") {
-            return Err(DataError::OtherPack { path });
-        }
-    }
-    lock.set_len(0)
-        .and_then(|()| lock.write_all(wanted.as_bytes()))
-        .and_then(|()| lock.sync_all())
-        .map_err(writing(&out.join(LOCK)))
-}
-
-/// One process at a time packs into a folder.
-fn lock(out: &Path) -> Result<File, DataError> {
-    let path = out.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.map_err(writing(&path))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(DataError::PackInUse { path: out.into() }),
-        // Some network file systems have no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
-/// Writes `path` so that it is the old file or the new one, whole.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let unfinished = path.with_extension(UNFINISHED);
-    File::create(&unfinished)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&unfinished, path))
-        .map_err(writing(path))?;
-    sync_folder(path.parent().unwrap_or(path))
-}
-
-fn sync_folder(folder: &Path) -> Result<(), DataError> {
-    // Windows cannot open folders, and its renames need no such sync.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(writing(folder))?;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn free_space(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Not asked elsewhere: a disk that fills is told when it does.
-#[cfg(not(unix))]
-fn free_space(_: &Path) -> Option<u64> {
-    None
-}
-
-fn writing(path: &Path) -> impl Fn(io::Error) -> DataError {
-    let path = PathBuf::from(path);
-    move |source| DataError::Write {
-        path: path.clone(),
-        source,
-    }
-}
-
-fn reading(path: &Path) -> impl Fn(io::Error) -> DataError {
-    let path = PathBuf::from(path);
-    move |source| DataError::Read {
-        path: path.clone(),
-        source,
     }
 }

@@ -1,4 +1,4 @@
-//! One shard: how its bytes lie, written straight through and checked before they are believed.
+//! One shard: how its bytes lie, checked before they are believed. `writer.rs` writes them.
 //!
 //! All numbers are little-endian. A header of [`HEADER`] bytes:
 //!
@@ -22,12 +22,10 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
@@ -36,11 +34,11 @@ use crate::decode::decode_bytes;
 use crate::tally::Tally;
 use crate::{DataError, Preprocess};
 
-pub(crate) const HEADER: usize = 64;
-pub(crate) const RECORD: usize = 24;
-const MAGIC: &[u8; 8] = b"TDMSHARD";
-const VERSION: u32 = 1;
-const UNLABELLED: u32 = u32::MAX;
+pub(super) const HEADER: usize = 64;
+pub(super) const RECORD: usize = 24;
+pub(super) const MAGIC: &[u8; 8] = b"TDMSHARD";
+pub(super) const VERSION: u32 = 1;
+pub(super) const UNLABELLED: u32 = u32::MAX;
 
 /// What all pictures of a shard have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,115 +53,6 @@ pub(crate) struct Text {
     pub(crate) keys: Vec<String>,
     /// Name and reason of each picture that does not decode.
     pub(crate) left_out: Vec<(String, String)>,
-}
-
-/// Writes one shard straight through.
-pub(crate) struct Writer {
-    out: BufWriter<File>,
-    kind: Kind,
-    offset: u64,
-    records: Vec<u8>,
-    tally: Tally,
-    text: Text,
-    /// The encoded picture, kept for its memory.
-    encoded: Vec<u8>,
-}
-
-impl Writer {
-    pub(crate) fn new(file: File, kind: Kind) -> io::Result<Self> {
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        out.write_all(&[0; HEADER])?;
-        Ok(Self {
-            out,
-            kind,
-            offset: HEADER as u64,
-            records: Vec::with_capacity(SHARD * RECORD),
-            tally: Tally::new(kind.preprocess),
-            text: Text::default(),
-            encoded: Vec::new(),
-        })
-    }
-
-    /// Adds a picture, (side, side, C).
-    pub(crate) fn add(&mut self, pixels: &[u8], label: Option<u32>, key: String) -> io::Result<()> {
-        // Counted before encoding: what JPEG loses does not move the mean.
-        self.tally.add(pixels);
-        let bytes = match self.kind.encoding {
-            Encoding::Raw => pixels,
-            Encoding::Jpeg(quality) => {
-                self.encoded.clear();
-                let mut encoder = Encoder::new(&mut self.encoded, quality);
-                encoder.set_sampling_factor(SamplingFactor::F_2_2);
-                let side = self.kind.preprocess.side as u16;
-                let color = match self.kind.preprocess.channels {
-                    1 => ColorType::Luma,
-                    _ => ColorType::Rgb,
-                };
-                encoder
-                    .encode(pixels, side, side, color)
-                    .map_err(io::Error::other)?;
-                &self.encoded
-            }
-        };
-        self.out.write_all(bytes)?;
-        self.records.extend(self.offset.to_le_bytes());
-        for word in [
-            bytes.len() as u32,
-            label.unwrap_or(UNLABELLED),
-            crc32fast::hash(bytes),
-            0,
-        ] {
-            self.records.extend(word.to_le_bytes());
-        }
-        self.offset += bytes.len() as u64;
-        self.text.keys.push(key);
-        Ok(())
-    }
-
-    /// Notes a picture that does not decode.
-    pub(crate) fn leave_out(&mut self, name: String, reason: String) {
-        self.text.left_out.push((name, reason));
-    }
-
-    /// Writes table and header, and waits until they are on the disk.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        let pictures = (self.records.len() / RECORD) as u32;
-        let mut table = self.records;
-        self.tally.write(&mut table);
-        serde_json::to_writer(&mut table, &self.text)?;
-        self.out.write_all(&table)?;
-
-        let Kind {
-            preprocess,
-            encoding,
-        } = self.kind;
-        let mut header = Vec::with_capacity(HEADER);
-        header.extend(MAGIC);
-        for word in [
-            VERSION,
-            pictures,
-            preprocess.side as u32,
-            preprocess.channels as u32,
-            match encoding {
-                Encoding::Raw => 0,
-                Encoding::Jpeg(quality) => quality.into(),
-            },
-            crc32fast::hash(&table),
-        ] {
-            header.extend(word.to_le_bytes());
-        }
-        header.extend([0; 8]);
-        header.extend(self.offset.to_le_bytes());
-        header.resize(HEADER - 4, 0);
-        header.extend(crc32fast::hash(&header).to_le_bytes());
-        self.out.seek(SeekFrom::Start(0))?;
-        self.out.write_all(&header)?;
-        let file = self
-            .out
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()
-    }
 }
 
 /// What the header says, once header, table and every place in it have been checked.
