@@ -17,6 +17,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::HubError;
@@ -94,23 +95,17 @@ impl Repository {
     /// Puts the blob `id` into the snapshot as `path`, in place of what is there.
     pub(crate) fn point(&self, commit: &str, path: &str, id: &str) -> Result<(), HubError> {
         let pointer = self.snapshot(commit).join(path);
-        let failed = |source| file("write", pointer.clone(), source);
-        fs::create_dir_all(pointer.parent().expect("it is in the snapshot")).map_err(failed)?;
-        match fs::remove_file(&pointer) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        let up = "../".repeat(path.split('/').count() + 1);
+        let target = format!("{up}blobs/{id}");
+        if fs::read_link(&pointer).is_ok_and(|there| there == Path::new(&target)) {
+            return Ok(());
         }
-        #[cfg(unix)]
-        let linked = {
-            let up = "../".repeat(path.split('/').count() + 1);
-            std::os::unix::fs::symlink(format!("{up}blobs/{id}"), &pointer)
-        };
-        #[cfg(not(unix))]
-        let linked = fs::hard_link(self.blob(id), &pointer);
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-            _ => Ok(()),
-        }
+        in_one_piece(&pointer, |unfinished| {
+            #[cfg(unix)]
+            return std::os::unix::fs::symlink(&target, unfinished);
+            #[cfg(not(unix))]
+            return fs::hard_link(self.blob(id), unfinished);
+        })
     }
 
     /// The commit that `revision` was when it was last looked up; itself if it is a commit.
@@ -171,10 +166,19 @@ impl Repository {
 
 /// Writes a file so that whoever reads it meanwhile sees all of it, or what was there before.
 pub(crate) fn write_in_one_piece(path: &Path, text: &str) -> Result<(), HubError> {
+    in_one_piece(path, |unfinished| fs::write(unfinished, text))
+}
+
+/// Puts what `make` makes under another name in the place of `path`.
+fn in_one_piece(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), HubError> {
+    // Two processes, and two threads of one, may do so at the same moment.
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
     let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}.tmp", std::process::id()));
+    unfinished.push(format!(".{}-{number}.tmp", std::process::id()));
+    let unfinished = PathBuf::from(unfinished);
     fs::create_dir_all(path.parent().expect("it is in the repository's folder"))
-        .and_then(|()| fs::write(&unfinished, text))
+        .and_then(|()| make(&unfinished))
         .and_then(|()| fs::rename(&unfinished, path))
         .map_err(|source| file("write", path.into(), source))
 }
