@@ -59,9 +59,9 @@ def shard(side, quality, pictures):
         offset += len(bytes_)
     sums = bytes(8 * side * side + 72)
     keys = [str(i) for i in range(len(pictures))]
-    table = records + sums + json.dumps({"keys": keys, "left_out": [["a.jpg", "torn"]]}).encode()
-    header = struct.pack("<8s6I8xQ12x", b"TDMSHARD", 1, len(pictures), side, 1, quality, zlib.crc32(table), offset)
-    return header + struct.pack("<I", zlib.crc32(header)) + body + table
+    table = records + json.dumps({"keys": keys, "left_out": [["a.jpg", "torn"]]}).encode()
+    header = struct.pack("<8s6I8xQI8x", b"TDMSHARD", 1, len(pictures), side, 1, quality, zlib.crc32(table), offset + len(sums), zlib.crc32(sums))
+    return header + struct.pack("<I", zlib.crc32(header)) + body + sums + table
 
 
 write("shard", "raw", shard(2, 0, [bytes([i] * 4) for i in range(3)]))

@@ -13,11 +13,11 @@ def read_pack(folder, part="train"):
     for listed in pack["parts"][part]["shards"]:
         with open(Path(folder, listed["file"]), "rb") as file:
             shard = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        magic, version, count, side, channels = struct.unpack_from("<8s4I", shard)
+        magic, version, count = struct.unpack_from("<8s2I", shard)
         checksum, table = struct.unpack_from("<I8xQ", shard, 28)
         assert (magic, version) == (b"TDMSHARD", 1) and zlib.crc32(shard[:60]) == struct.unpack_from("<I", shard, 60)[0]
         assert zlib.crc32(shard[table:]) == checksum == listed["checksum"], listed["file"]
-        text = table + 24 * count + 8 * side * side * channels + 72
+        text = table + 24 * count
         for i, key in enumerate(json.loads(shard[text:])["keys"]):
             offset, length, label, crc = struct.unpack_from("<Q3I", shard, table + 24 * i)
             picture = shard[offset : offset + length]

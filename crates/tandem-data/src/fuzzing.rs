@@ -58,6 +58,7 @@ pub fn shard(bytes: &[u8]) -> Option<usize> {
         let _ = header.stored(bytes, i);
     }
     let _ = header.text(bytes);
+    let _ = header.tally(bytes);
     Some(header.pictures)
 }
 

@@ -227,11 +227,12 @@ fn damage_is_named_and_packing_again_mends_it() {
     assert!(verify(out.path(), &|_| ()).unwrap().is_empty());
     let spec = out.path().to_str().unwrap();
 
-    // One bit of a picture, of the table, of the header; a shard cut short; one gone.
+    // One bit of a picture, of the table, of the sums, of the header; a shard cut short; one gone.
     let shard = whole["train-00002.shard"].len();
     for (name, at) in [
         ("train-00002.shard", 5000),
         ("train-00002.shard", shard - 9),
+        ("train-00002.shard", 64 + SHARD * SMALL.len() + 5),
         ("train-00000.shard", 12),
         ("train-mean.npy", 300),
     ] {

@@ -244,7 +244,7 @@ impl<'a> Packing<'a> {
             return Ok(whole(path, listed.checksum).is_ok());
         }
         match Shard::open(path) {
-            Ok(shard) if shard.header().kind == self.kind() => Ok(true),
+            Ok(shard) if shard.header().kind == self.kind() => Ok(shard.tally().is_ok()),
             Ok(_) => Err(DataError::OtherPack { path: path.into() }),
             // Damaged while nobody looked.
             Err(DataError::Shard { .. }) => Ok(false),
@@ -332,7 +332,7 @@ impl<'a> Packing<'a> {
         for number in 0..self.order.len().div_ceil(SHARD) {
             let file = shard_file(part, number);
             let shard = Shard::open(&self.out.join(&file))?;
-            tally = tally.merge(shard.tally());
+            tally = tally.merge(shard.tally()?);
             left_out.extend(shard.text()?.left_out);
             let header = shard.header();
             shards.push(ShardDescription {

@@ -82,16 +82,14 @@ impl Pack {
             None => !described.labelled,
         };
         for (number, listed) in described.shards.iter().enumerate() {
-            let path = folder.join(shard_file(part.name(), number));
-            let shard = Shard::open(&path)?;
+            let shard = Shard::open(&folder.join(shard_file(part.name(), number)))?;
             let header = shard.header();
             let fits = header.kind.preprocess == preprocess
                 && header.kind.encoding == description.encoding
                 && (header.pictures, header.checksum) == (listed.pictures, listed.checksum)
                 && (0..header.pictures).all(|i| known(shard.label(i)));
             if !fits {
-                let problem = format!("it is not the shard that {DESCRIPTION} lists");
-                return Err(DataError::Shard { path, problem });
+                return Err(shard.unlisted());
             }
             print.word(header.checksum.into());
             ranges.push(pictures..pictures + header.pictures);

@@ -13,12 +13,14 @@
 //! | 28 | 4 | CRC-32 of the table |
 //! | 32 | 8 | noughts |
 //! | 40 | 8 | where the table starts; it goes to the end of the file |
-//! | 48 | 12 | noughts |
+//! | 48 | 4 | CRC-32 of the sums |
+//! | 52 | 8 | noughts |
 //! | 60 | 4 | CRC-32 of the 60 bytes before |
 //!
-//! Then the pictures, one after another. Then the table: a record of [`RECORD`] bytes a picture
-//! (offset 8, length 4, label 4 or all ones, CRC-32 4, noughts 4), the sums over the pictures (side ×
-//! side × channels of 8 bytes, then 3 × 3 products of 8), and JSON: the keys, and what was left out.
+//! Then the pictures, one after another; the sums over them (side × side × channels of 8 bytes, then
+//! 3 × 3 products of 8), which training never reads; and the table: a record of [`RECORD`] bytes a
+//! picture (offset 8, length 4, label 4 or all ones, CRC-32 4, noughts 4), and JSON: the keys, and what
+//! was left out.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -29,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
-use super::{Encoding, SHARD};
+use super::{DESCRIPTION, Encoding, SHARD};
 use crate::decode::decode_bytes;
 use crate::tally::Tally;
 use crate::{DataError, Preprocess};
@@ -55,13 +57,15 @@ pub(crate) struct Text {
     pub(crate) left_out: Vec<(String, String)>,
 }
 
-/// What the header says, once header, table and every place in it have been checked.
+/// What the header says, once header, table and every place in it have been checked. A shard is opened
+/// for its table alone: of ImageNet the sums are 2 GB.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
     pub(crate) pictures: usize,
     /// CRC-32 of the table, which holds those of the pictures.
     pub(crate) checksum: u32,
+    sums_checksum: u32,
     table: usize,
 }
 
@@ -101,8 +105,11 @@ impl Header {
             return Err("of more pictures than a shard holds");
         }
         let table = usize::try_from(long(header, 40)).map_err(|_| "its table is beyond the end")?;
-        let fixed = pictures * RECORD + Tally::bytes(preprocess);
-        let whole = bytes.get(table..).filter(|table| table.len() >= fixed);
+        let sums = table.checked_sub(Tally::bytes(preprocess));
+        let sums = sums.filter(|&sums| sums >= HEADER);
+        let sums = sums.ok_or("its table leaves no room for the sums")?;
+        let whole = bytes.get(table..);
+        let whole = whole.filter(|table| table.len() >= pictures * RECORD);
         let whole = whole.ok_or("its table is beyond the end")?;
         let checksum = word(header, 28);
         if crc32fast::hash(whole) != checksum {
@@ -115,11 +122,12 @@ impl Header {
             },
             pictures,
             checksum,
+            sums_checksum: word(header, 48),
             table,
         };
         let inside = |Record { offset, length, .. }| {
             offset >= HEADER
-                && offset.checked_add(length).is_some_and(|end| end <= table)
+                && offset.checked_add(length).is_some_and(|end| end <= sums)
                 && (encoding != Encoding::Raw || length == preprocess.len())
         };
         if (0..pictures).all(|i| inside(this.record(bytes, i))) {
@@ -136,7 +144,7 @@ impl Header {
     }
 
     pub(crate) fn text(&self, bytes: &[u8]) -> Result<Text, String> {
-        let from = self.table + self.pictures * RECORD + Tally::bytes(self.kind.preprocess);
+        let from = self.table + self.pictures * RECORD;
         let text: Text = serde_json::from_slice(&bytes[from..])
             .map_err(|error| format!("its keys do not read: {error}"))?;
         if text.keys.len() == self.pictures {
@@ -148,6 +156,14 @@ impl Header {
                 self.pictures
             ))
         }
+    }
+
+    /// The sums, if their checksum is right.
+    pub(crate) fn tally(&self, bytes: &[u8]) -> Option<Tally> {
+        let preprocess = self.kind.preprocess;
+        let sums = &bytes[self.table - Tally::bytes(preprocess)..self.table];
+        (crc32fast::hash(sums) == self.sums_checksum)
+            .then(|| Tally::read(sums, preprocess, self.pictures as u64))
     }
 
     fn record(&self, bytes: &[u8], i: usize) -> Record {
@@ -209,6 +225,14 @@ impl Shard {
             checked,
             keys: OnceLock::new(),
         })
+    }
+
+    /// That it is another shard than `pack.json` lists under its name.
+    pub(crate) fn unlisted(&self) -> DataError {
+        DataError::Shard {
+            path: self.path.clone(),
+            problem: format!("it is not the shard that {DESCRIPTION} lists"),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -278,11 +302,13 @@ impl Shard {
         keys.get(i).cloned().unwrap_or_else(|| i.to_string())
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        let preprocess = self.header.kind.preprocess;
-        let from = self.header.table + self.header.pictures * RECORD;
-        let bytes = &self.map[from..][..Tally::bytes(preprocess)];
-        Tally::read(bytes, preprocess, self.header.pictures as u64)
+    pub(crate) fn tally(&self) -> Result<Tally, DataError> {
+        self.header
+            .tally(&self.map)
+            .ok_or_else(|| DataError::Shard {
+                path: self.path.clone(),
+                problem: "the checksum of its sums is another".into(),
+            })
     }
 
     /// Has the system begin to read the whole file. Without it each picture is waited for.

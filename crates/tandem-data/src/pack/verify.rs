@@ -53,19 +53,17 @@ pub fn verify(folder: &Path, progress: &(dyn Fn(usize) + Sync)) -> Result<Vec<Da
     Ok(damaged)
 }
 
-/// Whether the shard `path` is the one whose table has this checksum, and all its pictures have theirs.
+/// Whether the shard `path` is the one whose table has this checksum, and everything in it has its own.
 pub(super) fn whole(path: &Path, checksum: u32) -> Result<(), DataError> {
     let shard = Shard::open(path)?;
     if shard.header().checksum != checksum {
-        return Err(DataError::Shard {
-            path: path.into(),
-            problem: "it is not the shard that pack.json lists".into(),
-        });
+        return Err(shard.unlisted());
     }
     for i in 0..shard.header().pictures {
         shard.stored(i)?;
     }
     shard.text()?;
+    shard.tally()?;
     Ok(())
 }
 

@@ -80,8 +80,10 @@ impl Writer {
     /// Writes table and header, and waits until they are on the disk.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let pictures = (self.records.len() / RECORD) as u32;
+        let mut sums = Vec::with_capacity(Tally::bytes(self.kind.preprocess));
+        self.tally.write(&mut sums);
+        self.out.write_all(&sums)?;
         let mut table = self.records;
-        self.tally.write(&mut table);
         serde_json::to_writer(&mut table, &self.text)?;
         self.out.write_all(&table)?;
 
@@ -105,7 +107,8 @@ impl Writer {
             header.extend(word.to_le_bytes());
         }
         header.extend([0; 8]);
-        header.extend(self.offset.to_le_bytes());
+        header.extend((self.offset + sums.len() as u64).to_le_bytes());
+        header.extend(crc32fast::hash(&sums).to_le_bytes());
         header.resize(HEADER - 4, 0);
         header.extend(crc32fast::hash(&header).to_le_bytes());
         self.out.seek(SeekFrom::Start(0))?;
