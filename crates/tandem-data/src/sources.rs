@@ -25,7 +25,7 @@ mod tree;
 pub(crate) mod webdataset;
 mod wnid;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::devkit::ilsvrc_ids;
@@ -47,6 +47,13 @@ const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte
 /// Folders with nothing in them but one folder or archive are passed through, this many deep.
 const PASSED_THROUGH: usize = 3;
 
+/// A set that was recognised: it opens a part.
+type Set = Box<dyn Fn(Part) -> Result<Arc<dyn Dataset>, DataError>>;
+
+fn set<D: Dataset + 'static>(open: impl Fn(Part) -> Result<D, DataError> + 'static) -> Set {
+    Box::new(move |part| Ok(Arc::new(open(part)?)))
+}
+
 /// A part of a data set, and its pictures.
 pub type Opened = (Part, Arc<dyn Dataset>);
 
@@ -58,10 +65,11 @@ pub type Opened = (Part, Arc<dyn Dataset>);
 ///
 /// As [`open`], but for parts that are missing.
 pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
+    let open = recognise(spec)?;
     let mut parts = Vec::new();
     let mut missing = None;
     for part in Part::ALL {
-        match open(spec, part) {
+        match open(part) {
             Ok(test) if part == Part::Test && test.label(0).is_some() => {}
             Ok(dataset) => parts.push((part, dataset)),
             Err(error @ (DataError::Missing { .. } | DataError::NoPictures { .. })) => {
@@ -116,49 +124,55 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 /// If nothing stands there or nothing is recognised (saying what was looked for), or if the files are
 /// not what their format says.
 pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
+    recognise(spec)?(part)
+}
+
+/// The set that `spec` names.
+fn recognise(spec: &str) -> Result<Set, DataError> {
     if spec == "builtin" {
-        return Ok(Arc::new(builtin::open(part)?));
+        return Ok(set(builtin::open));
     }
-    let path = Path::new(spec);
-    let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
+    let path = PathBuf::from(spec);
+    let metadata = std::fs::metadata(&path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => DataError::NotFound {
-            path: path.into(),
+            path: path.clone(),
             looked_for: LOOKED_FOR,
         },
         _ => DataError::Read {
-            path: path.into(),
+            path: path.clone(),
             source,
         },
     })?;
     let found = if metadata.is_dir() {
-        if pack::recognises(path) {
-            return Ok(Arc::new(Pack::open(path, part)?));
+        if pack::recognises(&path) {
+            return Ok(set(move |part| Pack::open(&path, part)));
         }
-        if idx::recognises(path) {
-            return Ok(Arc::new(idx::open(path, part)?));
+        if idx::recognises(&path) {
+            return Ok(set(move |part| idx::open(&path, part)));
         }
-        if let Some(kind) = cifar::recognises(path) {
-            return Ok(Arc::new(cifar::open(path, kind, part)?));
+        if let Some(kind) = cifar::recognises(&path) {
+            return Ok(set(move |part| cifar::open(&path, kind, part)));
         }
-        let files = parquet::files(path)?;
+        let files = parquet::files(&path)?;
         if !files.is_empty() {
-            return Ok(Arc::new(parquet::open(path, &files, part)?));
+            return Ok(set(move |part| parquet::open(&path, &files, part)));
         }
-        open_folder(&Folder::Disk(path.into()), part, PASSED_THROUGH)?
+        in_folder(&Folder::Disk(path.clone()), PASSED_THROUGH)?
     } else {
-        if idx::is_file_of(path) {
-            return Ok(Arc::new(idx::open(parent(path), part)?));
+        if idx::is_file_of(&path) {
+            return Ok(set(move |part| idx::open(parent(&path), part)));
         }
-        if let Some(kind) = cifar::is_file_of(path) {
-            return Ok(Arc::new(cifar::open(parent(path), kind, part)?));
+        if let Some(kind) = cifar::is_file_of(&path) {
+            return Ok(set(move |part| cifar::open(parent(&path), kind, part)));
         }
-        if parquet::is_file_of(path) {
-            return Ok(Arc::new(parquet::open(parent(path), &[path.into()], part)?));
+        if parquet::is_file_of(&path) {
+            let files = [path.clone()];
+            return Ok(set(move |part| parquet::open(parent(&path), &files, part)));
         }
-        open_file(path, part)?
+        in_file(&path)?
     };
-    found.ok_or_else(|| DataError::Unrecognised {
-        path: path.into(),
+    found.ok_or(DataError::Unrecognised {
+        path,
         looked_for: LOOKED_FOR,
     })
 }
@@ -171,24 +185,21 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Opens encoded pictures in a folder on disk or in an archive.
-fn open_folder(
-    root: &Folder,
-    part: Part,
-    deeper: usize,
-) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+/// The set of encoded pictures in a folder on disk or in an archive.
+fn in_folder(root: &Folder, deeper: usize) -> Result<Option<Set>, DataError> {
+    let here = root.clone();
     if tiny::recognises(root) {
-        return Ok(Some(Arc::new(tiny::open(root, part)?)));
+        return Ok(Some(set(move |part| tiny::open(&here, part))));
     }
-    if let Some(set) = webdataset::find(root)? {
-        return Ok(Some(Arc::new(set.open(part)?)));
+    if let Some(found) = webdataset::find(root)? {
+        return Ok(Some(set(move |part| found.open(part))));
     }
-    if let Some(set) = ilsvrc::find(root)? {
-        return Ok(Some(Arc::new(set.open(part)?)));
+    if let Some(found) = ilsvrc::find(root)? {
+        return Ok(Some(set(move |part| found.open(part))));
     }
     let recognised = folder::recognises(root);
     if matches!(recognised, Ok(true)) {
-        return Ok(Some(Arc::new(folder::open(root, part)?)));
+        return Ok(Some(set(move |part| folder::open(&here, part))));
     }
     let (folders, archives) = (root.folders()?, root.files(is_archive)?);
     let only = match (folders.as_slice(), archives.as_slice()) {
@@ -197,33 +208,33 @@ fn open_folder(
         _ => None,
     };
     match only.filter(|_| deeper > 0) {
-        Some(folder) => match open_folder(&folder, part, deeper - 1) {
+        Some(folder) => match in_folder(&folder, deeper - 1) {
             // What is said of the outer folder says more.
             Err(DataError::EmptyClasses { .. }) | Ok(None) => recognised.map(|_| None),
-            opened => opened,
+            found => found,
         },
         None => recognised.map(|_| None),
     }
 }
 
-/// Opens the archive at `path`, or the set that it is a file of.
-fn open_file(path: &Path, part: Part) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+/// The set in the archive at `path`, or the set that it is a file of.
+fn in_file(path: &Path) -> Result<Option<Set>, DataError> {
     let folder = Folder::Disk(parent(path).into());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if ilsvrc::is_file_of(&name) || (name == "wnids.txt" && tiny::recognises(&folder)) {
-        return open_folder(&folder, part, 0);
+        return in_folder(&folder, 0);
     }
     let file = File::at(path);
     let members = file.first_members(holds::FIRST)?;
     if members.is_empty() && !is_archive(&name) {
         return Ok(None);
     }
-    if let Some(set) = webdataset::of_file(&file)? {
-        return Ok(Some(Arc::new(set.open(part)?)));
+    if let Some(found) = webdataset::of_file(&file)? {
+        return Ok(Some(set(move |part| found.open(part))));
     }
     match Holds::of(members.iter().map(String::as_str)) {
-        Holds::ClassFolders | Holds::Other => open_folder(&file.enter()?, part, PASSED_THROUGH),
+        Holds::ClassFolders | Holds::Other => in_folder(&file.enter()?, PASSED_THROUGH),
         // The other parts are in files beside it.
-        _ => open_folder(&folder, part, 0),
+        _ => in_folder(&folder, 0),
     }
 }
