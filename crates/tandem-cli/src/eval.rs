@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
-use tandem_data::{Form, LoaderOptions, Part, Share};
+use tandem_data::Part;
 
 use crate::args::Eval;
 use crate::failure::Failure;
 use crate::network::Trained;
 use crate::output::print;
-use crate::pictures::{left_out, prepare};
+use crate::pictures::{at_test, left_out, prepare};
 use crate::report::table::grouped;
 use crate::weights;
 
@@ -48,15 +48,7 @@ pub fn run(args: &Eval) -> Result<()> {
             list.trim_end()
         );
     }
-    let threads = rayon::current_num_threads();
-    let options = LoaderOptions {
-        batch: args.batch.get(),
-        threads,
-        prefetch: threads,
-        seed: 0,
-        form: Form::Values,
-        share: Share::WHOLE,
-    };
+    let options = at_test(args.batch);
     let evaluation = evaluate(&network, &pictures, &normalise, args.views.into(), options)?;
     let text = if args.json {
         serde_json::to_string(&evaluation)? + "\n"

@@ -1,11 +1,12 @@
 //! From `--data SPEC` to pictures prepared for a network's input.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::spec::Spec;
-use tandem_data::{Dataset, Part, Pictures, Preprocess};
+use tandem_data::{Dataset, Form, LoaderOptions, Part, Pictures, Preprocess, Share};
 
 use crate::hub::located;
 
@@ -29,6 +30,19 @@ pub fn fit(dataset: Arc<dyn Dataset>, named: &str, spec: &Spec) -> Result<Arc<Pi
     let pictures = Pictures::prepare(dataset, preprocess, BAD_SHARE)
         .with_context(|| format!("--data {named}"))?;
     Ok(Arc::new(pictures))
+}
+
+/// How pictures are brought to a network at test.
+pub fn at_test(batch: NonZeroUsize) -> LoaderOptions {
+    let threads = rayon::current_num_threads();
+    LoaderOptions {
+        batch: batch.get(),
+        threads,
+        prefetch: threads,
+        seed: 0,
+        form: Form::Values,
+        share: Share::WHOLE,
+    }
 }
 
 /// The pictures that were left out of the parts, a line each: part, name and reason, by tabs.

@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 use tandem_alexnet::evaluation::{predict, probabilities, view_means};
-use tandem_data::{Form, LoaderOptions, Pictures, Share, View, decode, ten_views, view};
+use tandem_data::{Pictures, View, decode, ten_views, view};
 
 use crate::args::{Global, Predict, Views};
 use crate::network::Trained;
 use crate::output::print;
-use crate::pictures::prepare;
+use crate::pictures::{at_test, prepare};
 use crate::weights;
 
 /// One picture's result, as `--json` prints it on a line.
@@ -64,15 +64,7 @@ fn each(
     args: &Predict,
     then: impl FnMut(usize, Vec<f32>) -> Result<()>,
 ) -> Result<()> {
-    let threads = rayon::current_num_threads();
-    let options = LoaderOptions {
-        batch: args.batch.get(),
-        threads,
-        prefetch: threads,
-        seed: 0,
-        form: Form::Values,
-        share: Share::WHOLE,
-    };
+    let options = at_test(args.batch);
     let Trained {
         network, normalise, ..
     } = trained;

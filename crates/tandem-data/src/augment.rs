@@ -92,9 +92,7 @@ impl Augment {
             shift: self.colour.shift(alpha, basis),
         }
     }
-}
 
-impl Augment {
     /// Picture `index` as training sees it in `epoch`, (C, crop, crop).
     ///
     /// # Errors

@@ -61,8 +61,16 @@ pub fn decode(path: impl AsRef<Path>) -> Result<Picture, DataError> {
         path: path.into(),
         source,
     })?;
-    decode_bytes(&bytes).map_err(|source| DataError::Decode {
-        place: path.display().to_string(),
+    decode_at(&bytes, || path.display().to_string())
+}
+
+/// [`decode`] of the bytes that are at `place`, by whatever name a person finds them.
+pub(crate) fn decode_at(
+    bytes: &[u8],
+    place: impl FnOnce() -> String,
+) -> Result<Picture, DataError> {
+    decode_bytes(bytes).map_err(|source| DataError::Decode {
+        place: place(),
         source,
     })
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::slice::Slice;
-use crate::decode::decode_bytes;
+use crate::decode::decode_at;
 use crate::fingerprint::Fingerprint;
 use crate::{DataError, Dataset, Part, Picture};
 
@@ -171,11 +171,7 @@ impl Dataset for Listing {
     }
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
-        let bytes = self.samples[i].place.read()?;
-        decode_bytes(&bytes).map_err(|source| DataError::Decode {
-            place: self.name(i),
-            source,
-        })
+        decode_at(&self.samples[i].place.read()?, || self.name(i))
     }
 
     fn name(&self, i: usize) -> String {

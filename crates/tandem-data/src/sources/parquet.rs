@@ -40,7 +40,7 @@ use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
 use super::listing::{Sample, fingerprint, hold_out, put_in_order};
-use crate::decode::decode_bytes;
+use crate::decode::decode_at;
 use crate::{DataError, Dataset, Part, Picture};
 
 /// Folders below the one given that are looked into, one in the other.
@@ -323,10 +323,7 @@ impl Dataset for Parquet {
     }
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
-        decode_bytes(self.encoded(i)?.data()).map_err(|source| DataError::Decode {
-            place: self.name(i),
-            source,
-        })
+        decode_at(self.encoded(i)?.data(), || self.name(i))
     }
 
     fn name(&self, i: usize) -> String {

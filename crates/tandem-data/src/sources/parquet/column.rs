@@ -250,21 +250,23 @@ impl Column {
     }
 
     fn damaged(&self, row_group: usize, offset: u64, reason: String) -> ParquetProblem {
-        let (column, fix) = (self.name.clone(), FETCH);
-        ParquetProblem::Page {
-            column,
-            row_group,
-            offset,
-            reason,
-            fix,
-        }
+        self.problem(row_group, offset, reason, FETCH)
     }
 
     fn unread(&self, row_group: usize, offset: u64, reason: String) -> ParquetProblem {
-        let column = self.name.clone();
         let fix = "write the file again with snappy, zstd, gzip, LZ4_RAW or no compression";
+        self.problem(row_group, offset, reason, fix)
+    }
+
+    fn problem(
+        &self,
+        row_group: usize,
+        offset: u64,
+        reason: String,
+        fix: &'static str,
+    ) -> ParquetProblem {
         ParquetProblem::Page {
-            column,
+            column: self.name.clone(),
             row_group,
             offset,
             reason,
