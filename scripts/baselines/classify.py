@@ -43,13 +43,13 @@ def train(vectors, labels, classes, penalties, settings, seed):
     mean, averaged, step = np.zeros_like(weights), 0, 0
     for epoch in range(settings.epochs):
         for start in chance.permutation(range(0, len(labels), BLOCK)):
-            its_labels = labels[start : start + BLOCK]
-            order = chance.permutation(len(its_labels))
-            block = _with_constant(vectors[start : start + BLOCK], settings.constant)[order]
-            signs = np.where(its_labels[order, None] == np.arange(classes), 1, -1).astype(np.float32)
+            block = _with_constant(vectors[start : start + BLOCK], settings.constant)
+            signs = np.where(labels[start : start + BLOCK, None] == np.arange(classes), 1, -1).astype(np.float32)
             signs = np.tile(signs, len(penalties))
+            order = chance.permutation(len(block))
             for at in range(0, len(order), settings.batch):
-                x, y = block[at : at + settings.batch], signs[at : at + settings.batch]
+                rows = order[at : at + settings.batch]
+                x, y = block[rows], signs[rows]
                 slope = np.where((x @ weights.T) * y < 1, y, 0) / np.float32(len(x))
                 rate = np.float32(settings.rate) / (1 + penalty * np.float32(settings.rate * step)) ** 0.75
                 weights *= 1 - rate * penalty
@@ -67,8 +67,11 @@ def scores(vectors, weights, settings):
 
 
 def ranks(scores, labels):
-    """How many classes score above the right one: 0 is a hit, 5 and more is a top-5 error."""
-    return (scores > scores[np.arange(len(labels)), labels][:, None]).sum(axis=1)
+    """How many other classes do not score below the right one: 0 is a hit, 5 and more is a top-5 error.
+
+    So a tie is no hit, nor is what is not a number.
+    """
+    return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(axis=1) - 1
 
 
 def _with_constant(vectors, constant):

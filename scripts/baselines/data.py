@@ -51,7 +51,8 @@ class Part:
         """Yields pictures (N, side, side) uint8 and labels (N,): as many as fit a processor's cache."""
         stream = self.stream()
         while batch := list(islice(stream, max(1, PIXELS // self.side**2))):
-            yield np.stack([square(picture, self.side) for picture, _ in batch]), np.array([label for _, label in batch])
+            pictures, labels = zip(*batch)
+            yield np.stack([square(picture, self.side) for picture in pictures]), np.array(labels)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def _read_pack(folder, part, pack):
         except StopIteration:
             return
         except (AssertionError, OSError, ValueError, KeyError, struct.error) as error:
-            raise DataError(f"{folder}: {part} is damaged ({error!r}); `tandem data verify {folder}` says where") from error
+            raise DataError(f"{folder}: {part} is damaged ({type(error).__name__}: {error}): "
+                            f"`tandem data verify {folder}` says where") from error
         if pack["encoding"] != "raw":
             yield decode(picture, f"{folder}: {part} picture {key}"), label
             continue

@@ -95,7 +95,8 @@ def learn(descriptors, settings, seed):
     lengths = np.linalg.norm(descriptors, axis=1)
     seen = chance.permutation(np.flatnonzero(lengths > 0.5))  # not those of empty patches
     if len(seen) < atoms:
-        raise DataError(f"{len(seen)} descriptors that are not empty cannot make {atoms} atoms: give more training pictures")
+        raise DataError(f"{len(seen)} descriptors that are not empty do not make {atoms} atoms: give more training "
+                        "pictures")
     dictionary = descriptors[seen[:atoms]] / lengths[seen[:atoms], None]
     squares, products = np.zeros((atoms, atoms), np.float32), np.zeros_like(dictionary)
     for batch in range(-(-len(seen) // BATCH)):
