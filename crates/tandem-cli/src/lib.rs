@@ -23,7 +23,6 @@ mod gpu;
 mod hub;
 mod info;
 mod memory;
-mod network;
 mod output;
 mod pictures;
 mod predict;

@@ -72,5 +72,5 @@ pub use picture::Picture;
 pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all};
+pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all, open_for_training};
 pub use view::{View, ten_views, view};

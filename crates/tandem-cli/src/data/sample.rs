@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use tandem_alexnet::training_data::BAD_SHARE;
 use tandem_data::{
     Augment, Colour, DataError, Dataset, Mirror, Normalise, Part, Pictures, Preprocess,
 };
@@ -12,7 +13,6 @@ use crate::args::Sample;
 use crate::few::{Few, places};
 use crate::hub::located;
 use crate::output::print;
-use crate::pictures::BAD_SHARE;
 use crate::report::sheet::{self, Row};
 
 /// Variations of a picture in a row.
