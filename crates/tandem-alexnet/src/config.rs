@@ -8,6 +8,7 @@ mod merge;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tandem_data::{Part, Randomisation};
 use toml::Table;
 
 use crate::error::ConfigError;
@@ -105,27 +106,36 @@ pub enum Colour {
 pub struct Randomise {
     /// The probability that a training picture's label is replaced by any, 0 to 1.
     pub labels: f64,
-    pub pixels: Pixels,
+    pub pixels: PixelOrder,
 }
 
 /// Where the pixels of a picture go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pixels {
+pub enum PixelOrder {
     #[default]
-    InPlace,
+    Original,
     /// To other places, the same for all pictures.
     Shuffled,
     /// To other places, others for each picture.
     Random,
 }
 
-impl From<Pixels> for tandem_data::Pixels {
-    fn from(pixels: Pixels) -> Self {
-        match pixels {
-            Pixels::InPlace => Self::InPlace,
-            Pixels::Shuffled => Self::Shuffled,
-            Pixels::Random => Self::Random,
+impl Randomise {
+    /// For the pictures of `part`: labels are random where the network learns, never where it is
+    /// measured.
+    pub(crate) fn of(self, part: Part, seed: u64) -> Randomisation {
+        Randomisation {
+            label_probability: match part {
+                Part::Train => self.labels,
+                Part::Validation | Part::Test => 0.0,
+            },
+            pixels: match self.pixels {
+                PixelOrder::Original => tandem_data::PixelOrder::Original,
+                PixelOrder::Shuffled => tandem_data::PixelOrder::Shuffled,
+                PixelOrder::Random => tandem_data::PixelOrder::Random,
+            },
+            seed,
         }
     }
 }

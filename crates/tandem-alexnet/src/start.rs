@@ -100,9 +100,15 @@ mod tests {
         let mut bytes = Vec::new();
         weights(&mini, 1).write(&mut bytes).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        let text = mini.to_toml().replace("conv", "layer").replace("fc", "full");
+        let text = mini
+            .to_toml()
+            .replace("conv", "layer")
+            .replace("fc", "full");
         let other = Spec::parse(&text).unwrap();
         let error = values(&other, 2, Some(&path)).unwrap_err().to_string();
-        assert!(error.contains("w.safetensors") && error.contains("mini"), "{error}");
+        assert!(
+            error.contains("w.safetensors") && error.contains("mini"),
+            "{error}"
+        );
     }
 }

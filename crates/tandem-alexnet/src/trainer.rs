@@ -188,7 +188,11 @@ impl Trainer {
             };
             report.took = begun.elapsed();
             report.waited = loader.waited() - waited;
-            if self.position.step.is_multiple_of(self.config.log_every_steps) {
+            if self
+                .position
+                .step
+                .is_multiple_of(self.config.log_every_steps)
+            {
                 self.metrics.append(&report)?;
             }
             let mut flow = watch(Event::Step(&report));
@@ -298,7 +302,9 @@ impl Trainer {
             ..
         } = self.measure(&self.data.validation)?;
         let measured = self.data.measured.as_ref();
-        let measured = measured.map(|pictures| self.measure(pictures)).transpose()?;
+        let measured = measured
+            .map(|pictures| self.measure(pictures))
+            .transpose()?;
         let verdict = self.schedule.end_epoch(top1_error);
         let magnitudes = self
             .network
@@ -351,7 +357,13 @@ impl Trainer {
 
     fn measure(&self, pictures: &Arc<Pictures>) -> Result<Evaluation, NetworkError> {
         let options = self.loader_options();
-        evaluate(&self.network, pictures, &self.normalise, Views::Centre, options)
+        evaluate(
+            &self.network,
+            pictures,
+            &self.normalise,
+            Views::Centre,
+            options,
+        )
     }
 
     /// Saves what the update at `rate` has led to.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tandem_data::{DataError, Dataset, Pictures, Preprocess, Randomised, Subset};
+use tandem_data::{DataError, Dataset, Part, Pictures, Preprocess, Randomised, Subset};
 
 use crate::checkpoint::DataIdentity;
 use crate::config::{Randomise, TrainConfig};
@@ -32,16 +32,21 @@ impl TrainingData {
     /// When there is no data there, too much of it does not decode, or it cannot be randomised as asked.
     pub fn read(config: &TrainConfig, place: &str) -> Result<Self, DataError> {
         let [train, validation] = tandem_data::open_for_training(place)?;
-        let train: Arc<dyn Dataset> = match config.train_pictures {
-            Some(count) => Arc::new(Subset::spread(train, count, 0)),
+        let train = match config.train_pictures {
+            Some(count) => Subset::spread(train, count, 0),
             None => train,
         };
-        let Randomise { labels, pixels } = config.randomise;
-        let train = Randomised::over(train, labels, pixels.into(), config.seed)?;
-        // Labels are randomised where the network learns, never where it is measured.
-        let validation = Randomised::over(validation, 0.0, pixels.into(), config.seed)?;
+        let randomised = |set, part| -> Result<Arc<dyn Dataset>, DataError> {
+            if config.randomise == Randomise::default() {
+                return Ok(set);
+            }
+            let how = config.randomise.of(part, config.seed);
+            Ok(Arc::new(Randomised::new(set, part, how)?))
+        };
+        let train = randomised(train, Part::Train)?;
+        let validation = randomised(validation, Part::Validation)?;
         let measured = config.measure_training.map(|count| {
-            let some: Arc<dyn Dataset> = Arc::new(Subset::spread(train.clone(), count, 0));
+            let some = Subset::spread(train.clone(), count, 0);
             prepare(some, &config.model)
         });
         Ok(Self {

@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use bench::{Bench, BenchMode, ElementType};
+pub use bench::{Bench, BenchMode};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use eval::Eval;
 pub use info::Info;
@@ -198,5 +198,4 @@ mod tests {
             ErrorKind::ArgumentConflict
         );
     }
-
 }
