@@ -4,7 +4,12 @@
 //! The page asks for nothing from a network and runs no script; its charts are SVG drawn here. The
 //! twin has the same words and tables, and its charts and pictures as files beside it.
 
+mod chart;
+mod html;
+mod markdown;
 mod model;
+mod summary;
+pub mod words;
 
 use std::collections::BTreeMap;
 
@@ -52,4 +57,107 @@ pub enum PageError {
         values: usize,
         categories: usize,
     },
+}
+
+/// The anchor of the summary; no section can have it.
+const SUMMARY: &str = "summary";
+
+/// The page, its twin, and the twin's charts and pictures.
+///
+/// # Errors
+///
+/// Where two sections have one id, an id is no anchor, or a table or chart has a row that does not
+/// fit it.
+pub fn render(page: &Page) -> Result<Files, PageError> {
+    check(page)?;
+    let mut files = Files::new();
+    files.insert("index.html".to_owned(), html::render(page).into_bytes());
+    files.insert("README.md".to_owned(), markdown::render(page).into_bytes());
+    if let Some(forest) = summary::forest(page) {
+        let svg = chart::standalone(&forest);
+        files.insert("charts/summary.svg".to_owned(), svg.into_bytes());
+    }
+    for (name, block) in page.sections.iter().flat_map(blocks) {
+        match block {
+            Block::Chart(chart) => {
+                let svg = chart::standalone(chart);
+                files.insert(format!("charts/{name}.svg"), svg.into_bytes());
+            }
+            Block::Picture(picture) => {
+                files.insert(format!("pictures/{name}.png"), picture.png.clone());
+            }
+            Block::Text(_) | Block::Table(_) | Block::Details { .. } => {}
+        }
+    }
+    Ok(files)
+}
+
+/// The blocks of a section, with a name for each that nothing else on the page has.
+fn blocks(section: &Section) -> impl Iterator<Item = (String, &Block)> {
+    let blocks = section.blocks.iter().enumerate();
+    // An id has no underscore, so it cannot be another's name.
+    blocks.map(|(index, block)| (format!("{}_{}", section.id, index + 1), block))
+}
+
+fn check(page: &Page) -> Result<(), PageError> {
+    let mut taken = BTreeMap::from([(SUMMARY, "Summary")]);
+    for section in &page.sections {
+        let letter = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if section.id.is_empty() || !section.id.bytes().all(letter) {
+            return Err(PageError::Id {
+                id: section.id.clone(),
+                title: section.title.clone(),
+            });
+        }
+        if let Some(first) = taken.insert(&section.id, &section.title) {
+            return Err(PageError::DuplicateId {
+                id: section.id.clone(),
+                first: first.to_owned(),
+                second: section.title.clone(),
+            });
+        }
+        for block in &section.blocks {
+            check_block(section, block)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_block(section: &Section, block: &Block) -> Result<(), PageError> {
+    let section = || section.id.clone();
+    match block {
+        Block::Table(table) => {
+            let columns = table.columns.len();
+            let misfit = table.rows.iter().position(|row| row.len() != columns);
+            misfit.map_or(Ok(()), |row| {
+                Err(PageError::Cells {
+                    section: section(),
+                    caption: table.caption.clone(),
+                    row: row + 1,
+                    cells: table.rows[row].len(),
+                    columns,
+                })
+            })
+        }
+        Block::Chart(Chart {
+            caption,
+            plot: Plot::Bars {
+                categories, series, ..
+            },
+        }) => {
+            let misfit = series
+                .iter()
+                .find(|bars| bars.values.len() != categories.len());
+            misfit.map_or(Ok(()), |bars| {
+                Err(PageError::Bars {
+                    section: section(),
+                    caption: caption.clone(),
+                    name: bars.name.clone(),
+                    values: bars.values.len(),
+                    categories: categories.len(),
+                })
+            })
+        }
+        _ => Ok(()),
+    }
 }
