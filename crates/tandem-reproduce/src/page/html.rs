@@ -60,7 +60,7 @@ fn summary(page: &Page) -> Markup {
                         tr {
                             th scope="col" { "Experiment" }
                             @for (index, column) in summary::columns(page).iter().enumerate() {
-                                th .number[index > 0] scope="col" { (column) }
+                                th class=[number(index > 0)] scope="col" { (column) }
                             }
                             th scope="col" { "Judgement" }
                         }
@@ -76,20 +76,21 @@ fn summary(page: &Page) -> Markup {
 /// The rows of one section. They are a group of their own, which its name heads.
 fn summary_rows(section: &Section) -> Markup {
     let rows = summary::rows(section);
+    let span = (rows.len() > 1).then_some(rows.len());
     html! {
         tbody {
             @for (row, cells) in rows.iter().enumerate() {
                 tr {
                     @if row == 0 {
-                        th scope="rowgroup" rowspan=(rows.len()) {
+                        th scope="rowgroup" rowspan=[span] {
                             a href={ "#" (section.id) } { (section.title) }
                         }
                     }
                     @for (index, cell) in cells.iter().enumerate() {
-                        td .number[index > 0] { (cell) }
+                        td class=[number(index > 0)] { (cell) }
                     }
                     @if row == 0 {
-                        td rowspan=(rows.len()) { (badge(summary::judgement(section))) }
+                        td rowspan=[span] { (badge(summary::judgement(section))) }
                     }
                 }
             }
@@ -133,18 +134,18 @@ fn table(table: &Table, name: &str) -> Markup {
                 thead {
                     tr {
                         @for column in &table.columns {
-                            th .number[column.numeric] scope="col" { (column.name) }
+                            th class=[number(column.numeric)] scope="col" { (column.name) }
                         }
                     }
                 }
                 tbody {
                     @for (index, row) in table.rows.iter().enumerate() {
-                        tr .emphasis[table.emphasis == Some(index)] {
+                        tr class=[(table.emphasis == Some(index)).then_some("emphasis")] {
                             @for (index, (cell, column)) in row.iter().zip(&table.columns).enumerate() {
                                 @if index == 0 {
-                                    th .number[column.numeric] scope="row" { (cell) }
+                                    th class=[number(column.numeric)] scope="row" { (cell) }
                                 } @else {
-                                    td .number[column.numeric] { (cell) }
+                                    td class=[number(column.numeric)] { (cell) }
                                 }
                             }
                         }
@@ -180,6 +181,10 @@ fn picture(picture: &Picture) -> Markup {
 /// names it.
 fn scrolling(label: &str, content: Markup) -> Markup {
     html! { div .scroll role="region" tabindex="0" aria-labelledby=(label) { (content) } }
+}
+
+fn number(numeric: bool) -> Option<&'static str> {
+    numeric.then_some("number")
 }
 
 fn badge(judgement: Judgement) -> Markup {

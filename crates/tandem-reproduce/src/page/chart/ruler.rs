@@ -18,13 +18,13 @@ impl Scale {
         }
     }
 
-    /// `value` in words of three digits.
+    /// `value` as it is printed beside a mark.
     pub(super) fn words(&self, value: f64) -> String {
         match self {
             Self::Named(names) => (names.get(value.round() as usize).cloned())
                 .unwrap_or_else(|| words::number(value, 0)),
-            Self::Percent => format!("{}\u{a0}%", rounded(value * 100.0, 3)),
-            Self::Linear | Self::Logarithmic => rounded(value, 3),
+            Self::Percent => format!("{}\u{a0}%", rounded(value * 100.0)),
+            Self::Linear | Self::Logarithmic => rounded(value),
         }
     }
 }
@@ -206,13 +206,16 @@ fn power_of_ten(exponent: i32) -> f64 {
     text.parse().expect("this is how a number is written")
 }
 
-/// With `digits` digits in all.
-fn rounded(value: f64, digits: i32) -> String {
-    let first = if value == 0.0 { 0 } else { exponent(value) };
-    if (-4..6).contains(&first) {
-        words::number(value, usize::try_from(digits - 1 - first).unwrap_or(0))
-    } else {
-        scientific(value, digits as usize - 1)
+/// With two decimals, or three digits where that is fewer decimals or the value very small.
+fn rounded(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    match exponent(value) {
+        first @ -4..-2 => words::number(value, (2 - first) as usize),
+        -2..=0 => words::number(value, 2),
+        first @ 1..6 => words::number(value, usize::try_from(2 - first).unwrap_or(0)),
+        _ => scientific(value, 2),
     }
 }
 
@@ -349,12 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn three_digits_say_a_value() {
+    fn a_value_is_printed_as_short_as_it_is_read() {
         let cases = [
-            (0.0, "0.00"),
-            (0.12345, "0.123"),
+            (0.0, "0"),
+            (0.02, "0.02"),
+            (0.12345, "0.12"),
             (-12.345, "−12.3"),
             (98765.0, "98765"),
+            (0.004782, "0.00478"),
             (1.5e-7, "1.50×10⁻⁷"),
             (2e12, "2.00×10¹²"),
         ];
