@@ -1,0 +1,3 @@
+//! The paper's experiments, measured again.
+
+pub mod page;
