@@ -5,17 +5,18 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod ensemble;
 pub mod error;
 pub mod evaluation;
 pub mod input;
 pub mod metrics;
-mod nearest;
+pub mod nearest;
 pub mod network;
 pub mod parameters;
 pub mod placement;
 pub mod precision;
 pub mod presets;
-mod replacement;
+pub mod replacement;
 pub mod schedule;
 pub mod shapes;
 pub mod spec;

@@ -8,24 +8,36 @@ use candle_core::Tensor;
 
 use crate::error::{NetworkError, StartError};
 use crate::parameters;
-use crate::spec::Spec;
+use crate::spec::{Layer, Spec};
 use crate::weights::Weights;
 
 /// The values by canonical name that a network of `spec` starts from.
 ///
-/// With weights in the file `from`, the parameters that it has in the same shape; the rest, such as the
-/// last layer for other classes, is drawn from `seed` as without them.
+/// With weights in the file `from`, the parameters that it has in the same shape; the rest is drawn from
+/// `seed` as without them. The last layer is taken only if it tells the same `classes` apart.
 ///
 /// # Errors
 ///
 /// When the file is not a network's, or has not one parameter in common with `spec`.
 pub fn values(
     spec: &Spec,
+    classes: &[String],
     seed: u64,
     from: Option<&Path>,
 ) -> Result<BTreeMap<String, Tensor>, StartError> {
     let mut given = match from {
-        Some(path) => Weights::read(path)?.parameters,
+        Some(path) => {
+            let mut weights = Weights::read(path)?;
+            if weights.classes != classes
+                && let Some(last) = weights.spec.layers.last().and_then(Layer::name)
+            {
+                let last = format!("{last}.");
+                weights
+                    .parameters
+                    .retain(|name, _| !name.starts_with(&last));
+            }
+            weights.parameters
+        }
         None => BTreeMap::new(),
     };
     let mut values = BTreeMap::new();
@@ -54,14 +66,20 @@ pub fn values(
 mod tests {
     use super::*;
 
+    fn names(spec: &Spec, word: &str) -> Vec<String> {
+        (0..spec.classes)
+            .map(|class| format!("{word} {class}"))
+            .collect()
+    }
+
     fn weights(spec: &Spec, seed: u64) -> Weights {
         Weights {
             spec: spec.clone(),
-            classes: (0..spec.classes).map(|class| class.to_string()).collect(),
+            classes: names(spec, "class"),
             step: 1,
             epoch: 1,
             mean: None,
-            parameters: values(spec, seed, None).unwrap(),
+            parameters: values(spec, &[], seed, None).unwrap(),
         }
     }
 
@@ -79,9 +97,9 @@ mod tests {
         source.write(&mut bytes).unwrap();
         std::fs::write(&path, bytes).unwrap();
 
-        let other = spec.for_data(7, 1).unwrap();
-        let started = values(&other, 2, Some(&path)).unwrap();
-        let drawn = values(&other, 2, None).unwrap();
+        // As many classes, but others.
+        let started = values(&spec, &names(&spec, "other"), 2, Some(&path)).unwrap();
+        let drawn = values(&spec, &[], 2, None).unwrap();
         for (name, value) in &started {
             let from = match name.starts_with("fc6") {
                 true => &drawn,
@@ -89,6 +107,13 @@ mod tests {
             };
             assert_eq!(sum(value), sum(&from[name]), "{name}");
         }
+        let same = values(&spec, &source.classes, 2, Some(&path)).unwrap();
+        assert_eq!(
+            sum(&same["fc6.weight"]),
+            sum(&source.parameters["fc6.weight"])
+        );
+        let fewer = spec.for_data(7, 1).unwrap();
+        let started = values(&fewer, &names(&fewer, "class"), 2, Some(&path)).unwrap();
         assert_eq!(started["fc6.weight"].dims(), [7, 256]);
     }
 
@@ -100,12 +125,10 @@ mod tests {
         let mut bytes = Vec::new();
         weights(&mini, 1).write(&mut bytes).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        let text = mini
-            .to_toml()
-            .replace("conv", "layer")
-            .replace("fc", "full");
+        let text = mini.to_toml().replace("name = \"conv", "name = \"other");
+        let text = text.replace("name = \"fc", "name = \"full");
         let other = Spec::parse(&text).unwrap();
-        let error = values(&other, 2, Some(&path)).unwrap_err().to_string();
+        let error = values(&other, &[], 2, Some(&path)).unwrap_err().to_string();
         assert!(
             error.contains("w.safetensors") && error.contains("mini"),
             "{error}"

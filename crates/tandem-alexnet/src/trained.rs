@@ -17,6 +17,8 @@ pub struct Trained {
     pub classes: Vec<String>,
     pub normalise: Normalise,
     pub preprocess: Preprocess,
+    /// Updates that it has had.
+    pub step: u64,
 }
 
 impl Trained {
@@ -46,6 +48,7 @@ impl Trained {
             },
             normalise,
             classes: weights.classes,
+            step: weights.step,
         })
     }
 }

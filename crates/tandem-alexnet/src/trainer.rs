@@ -100,7 +100,12 @@ impl Trainer {
                 )
             }
             None => {
-                let values = start::values(&spec, config.seed, config.start_from.as_deref())?;
+                let values = start::values(
+                    &spec,
+                    data.train.classes(),
+                    config.seed,
+                    config.start_from.as_deref(),
+                )?;
                 let network = Network::new(&spec, &config.devices, &values)?
                     .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;

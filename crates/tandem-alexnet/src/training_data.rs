@@ -13,7 +13,8 @@ use crate::spec::Spec;
 /// out and listed, a folder of another format is refused.
 pub const BAD_SHARE: f64 = 0.01;
 
-/// The two parts of the pictures, prepared for the network's input.
+/// The two parts of the pictures, prepared for the network's input. To clone it shares them.
+#[derive(Clone)]
 pub struct TrainingData {
     pub train: Arc<Pictures>,
     pub validation: Arc<Pictures>,

@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod info;
 mod predict;
+mod reproduce;
 mod train;
 
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use eval::Eval;
 pub use info::Info;
 pub use predict::Predict;
+pub use reproduce::Reproduce;
 pub use train::Train;
 
 const EXAMPLES: &str = "\
@@ -26,6 +28,7 @@ Examples:
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
+  tandem reproduce all --quick               the paper's experiments in small, and a report
   tandem info --model alexnet                layers, parameters, and what crosses between towers
   tandem bench --model alexnet --batch 64    time a training step
   tandem doctor                              what this machine has, and what is missing
@@ -62,6 +65,7 @@ pub enum Command {
     Eval(Eval),
     Predict(Predict),
     Data(Data),
+    Reproduce(Reproduce),
     Bench(Bench),
     Info(Info),
     Doctor(Doctor),

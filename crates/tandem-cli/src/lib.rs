@@ -26,6 +26,7 @@ mod output;
 mod pictures;
 mod predict;
 mod report;
+mod reproduce;
 mod settings;
 mod signals;
 mod train;
@@ -79,6 +80,10 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Data(args) => return data::run(args, &cli.global),
+        Command::Reproduce(args) => {
+            return reproduce::run(args, &cli.global)
+                .map_err(|error| gpu::explain(error, &args.devices));
+        }
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

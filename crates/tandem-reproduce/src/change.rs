@@ -34,7 +34,7 @@ impl Change {
         let refused = |source| ReproduceError::Change {
             network: spec.name.clone(),
             layers: self.layers.join(", "),
-            source,
+            source: Box::new(source),
         };
         let Value::Table(mut whole) = Value::try_from(spec).expect("a checked spec is TOML") else {
             unreachable!("a spec is a table")
@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn layers_of_a_kind_are_left_out() {
         let spec = changed("layers = ['lrn']\nremove = true").unwrap();
-        assert_eq!(spec.layers.len(), Spec::preset("mini").unwrap().layers.len() - 2);
+        assert_eq!(
+            spec.layers.len(),
+            Spec::preset("mini").unwrap().layers.len() - 2
+        );
         assert!(spec.layers.iter().all(|layer| layer.kind() != "lrn"));
     }
 
@@ -119,19 +122,30 @@ mod tests {
             "layers = ['fc5']\nthen = [{ kind = 'linear', name = 'more', channels = 64, sees = 'both', towers = 2 }]",
         )
         .unwrap();
-        let at = spec.layers.iter().position(|layer| layer.name() == Some("fc5")).unwrap();
+        let at = spec
+            .layers
+            .iter()
+            .position(|layer| layer.name() == Some("fc5"))
+            .unwrap();
         assert_eq!(spec.layers[at + 1].name(), Some("more"));
     }
 
     #[test]
     fn a_change_that_changes_nothing_is_refused() {
-        let error = changed("layers = ['conv9']\nremove = true").unwrap_err().to_string();
+        let error = changed("layers = ['conv9']\nremove = true")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("conv9") && error.contains("mini"), "{error}");
     }
 
     #[test]
     fn a_change_that_leaves_no_network_says_why() {
-        let error = changed("layers = ['fc6']\nremove = true").unwrap_err().to_string();
-        assert!(error.contains("fc6") && error.contains("last layer"), "{error}");
+        let error = changed("layers = ['fc6']\nremove = true")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("fc6") && error.contains("last layer"),
+            "{error}"
+        );
     }
 }

@@ -18,7 +18,10 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
         let half = quantile(n - 1.0) * (variance(values, mean) / n).sqrt();
         (mean - half, mean + half)
     });
-    Some(Estimate { value: mean, interval })
+    Some(Estimate {
+        value: mean,
+        interval,
+    })
 }
 
 /// The mean of `a` less the mean of `b`, with Welch's interval, which does not take the two for equally
@@ -48,7 +51,8 @@ fn variance(values: &[f64], mean: f64) -> f64 {
 
 /// Student's t that is exceeded in either direction with probability 1 - [`CONFIDENCE`].
 fn quantile(freedom: f64) -> f64 {
-    let distribution = StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are above zero");
+    let distribution =
+        StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom are above zero");
     distribution.inverse_cdf((1.0 + CONFIDENCE) / 2.0)
 }
 
@@ -86,6 +90,9 @@ mod tests {
         let (low, high) = interval.unwrap();
         near(low, 0.25999);
         near(high, 4.40668);
-        assert_eq!(difference(&[1.0, 1.0], &[0.5, 0.5]).unwrap().interval, Some((0.5, 0.5)));
+        assert_eq!(
+            difference(&[1.0, 1.0], &[0.5, 0.5]).unwrap().interval,
+            Some((0.5, 0.5))
+        );
     }
 }
