@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
+use tandem_alexnet::trained::Trained;
 use tandem_data::Part;
 
 use crate::args::Eval;
 use crate::failure::Failure;
-use crate::network::Trained;
 use crate::output::print;
 use crate::pictures::{at_test, left_out, prepare};
 use crate::report::table::grouped;

@@ -6,13 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tandem_alexnet::spec::Spec;
-use tandem_data::{Dataset, Form, LoaderOptions, Part, Pictures, Preprocess, Share};
+use tandem_alexnet::training_data;
+use tandem_data::{Dataset, Form, LoaderOptions, Part, Pictures, Share};
 
 use crate::hub::located;
-
-/// The share of pictures that may fail to decode before that is an error: a few damaged files are
-/// left out and listed, a folder of another format is refused.
-pub const BAD_SHARE: f64 = 0.01;
 
 /// Opens one part of the data `named` and brings its pictures to what `spec` takes.
 pub fn prepare(named: &str, part: Part, spec: &Spec) -> Result<Arc<Pictures>> {
@@ -21,15 +18,7 @@ pub fn prepare(named: &str, part: Part, spec: &Spec) -> Result<Arc<Pictures>> {
 
 /// Brings the pictures of `dataset`, of the data `named`, to what `spec` takes.
 pub fn fit(dataset: Arc<dyn Dataset>, named: &str, spec: &Spec) -> Result<Arc<Pictures>> {
-    // A network that takes either learns the pictures as they are.
-    let channels = spec.input.channels.unwrap_or_else(|| dataset.channels());
-    let preprocess = Preprocess {
-        side: spec.input.side,
-        channels,
-    };
-    let pictures = Pictures::prepare(dataset, preprocess, BAD_SHARE)
-        .with_context(|| format!("--data {named}"))?;
-    Ok(Arc::new(pictures))
+    training_data::prepare(dataset, spec).with_context(|| format!("--data {named}"))
 }
 
 /// How pictures are brought to a network at test.

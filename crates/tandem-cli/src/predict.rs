@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 use tandem_alexnet::evaluation::{predict, probabilities, view_means};
+use tandem_alexnet::trained::Trained;
 use tandem_data::{Pictures, View, decode, ten_views, view};
 
 use crate::args::{Global, Predict, Views};
-use crate::network::Trained;
 use crate::output::print;
 use crate::pictures::{at_test, prepare};
 use crate::weights;

@@ -207,6 +207,7 @@ mod tests {
             learning_rate: 0.01,
             top1_error: 0.5,
             top5_error: 0.1,
+            training_top1_error: None,
             training_loss: 2.0,
             parameters: BTreeMap::new(),
         };

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use tandem_alexnet::network::Network;
-use tandem_alexnet::placement::Placement;
-use tandem_alexnet::spec;
-use tandem_alexnet::weights::Weights;
 use tandem_data::{Normalise, Preprocess};
 
-/// What `eval` and `predict` need of a weights file.
+use crate::error::{NetworkError, WeightsError};
+use crate::network::Network;
+use crate::placement::Placement;
+use crate::spec;
+use crate::weights::Weights;
+
+/// What it takes to name what is in a picture.
 pub struct Trained {
     pub network: Network,
     pub classes: Vec<String>,
@@ -20,16 +21,20 @@ pub struct Trained {
 
 impl Trained {
     /// Reads `file` and puts its network on the devices of `placement`.
-    pub fn read(file: &Path, placement: &Placement) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the file is not a network's, or does not fit on the devices.
+    pub fn read(file: &Path, placement: &Placement) -> Result<Self, TrainedError> {
         let weights = Weights::read(file)?;
         let spec = &weights.spec;
         let normalise = match spec.input.normalise {
             spec::Normalise::Mean => {
-                let mean = weights
-                    .mean
-                    .as_ref()
-                    .with_context(|| format!("{} lacks its training mean", file.display()))?;
-                Normalise::Mean(Arc::from(mean.flatten_all()?.to_vec1::<f32>()?))
+                let mean = weights.mean.as_ref().ok_or_else(|| WeightsError::NoMean {
+                    path: file.to_owned(),
+                })?;
+                let mean = mean.flatten_all().and_then(|mean| mean.to_vec1::<f32>());
+                Normalise::Mean(Arc::from(mean.map_err(NetworkError::from)?))
             }
             spec::Normalise::Torchvision => Normalise::Torchvision,
         };
@@ -43,4 +48,13 @@ impl Trained {
             classes: weights.classes,
         })
     }
+}
+
+/// A trained network that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainedError {
+    #[error("{0}")]
+    Weights(#[from] WeightsError),
+    #[error("{0}")]
+    Network(#[from] NetworkError),
 }
