@@ -13,9 +13,12 @@ use super::model::{Chart, Estimate, Plot, Scale};
 pub(super) const PALETTE: &str = include_str!("palette.css");
 pub(super) const STYLE: &str = include_str!("chart.css");
 
-/// All charts are this wide, in units of the drawing. A letter is about [`LETTER`] wide.
-const WIDTH: f64 = 560.0;
+/// All charts are this wide, in units of the drawing: little enough that a telephone shows them whole
+/// and legible.
+const WIDTH: f64 = 460.0;
+/// How wide a letter is, and a digit, at most: which font draws them is not known here.
 const LETTER: f64 = 7.6;
+const DIGIT: f64 = 9.0;
 /// Series told apart by colour, dash and marker; `chart.css` has as many.
 const STYLES: usize = 6;
 
@@ -24,7 +27,7 @@ pub(super) fn inline(chart: &Chart, id: &str) -> Markup {
     let (height, drawing) = draw(&chart.plot);
     let (title, description) = (format!("{id}_title"), format!("{id}_description"));
     html! {
-        svg .chart role="img" viewBox={ "0 0 " (WIDTH) " " (px(height)) }
+        svg .chart role="img" viewBox={ "0 0 " (px(WIDTH)) " " (px(height)) }
             aria-labelledby=(title) aria-describedby=(description) {
             title id=(title) { (printable(&chart.caption)) }
             desc id=(description) { (printable(&describe(&chart.plot))) }
@@ -35,15 +38,24 @@ pub(super) fn inline(chart: &Chart, id: &str) -> Markup {
 
 /// The chart as a file of its own.
 pub(super) fn standalone(chart: &Chart) -> String {
+    const MARGIN: f64 = 14.0;
     let (height, drawing) = draw(&chart.plot);
+    let (width, height) = (WIDTH + 2.0 * MARGIN, height + 2.0 * MARGIN);
+    let view = format!(
+        "{} {} {} {}",
+        px(-MARGIN),
+        px(-MARGIN),
+        px(width),
+        px(height)
+    );
     let svg = html! {
-        svg .chart xmlns="http://www.w3.org/2000/svg" role="img"
-            viewBox={ "0 0 " (WIDTH) " " (px(height)) } width=(WIDTH) height=(px(height)) {
+        svg .chart xmlns="http://www.w3.org/2000/svg" role="img" viewBox=(view)
+            width=(px(width)) height=(px(height)) {
             title { (printable(&chart.caption)) }
             desc { (printable(&describe(&chart.plot))) }
             style { (PreEscaped(PALETTE)) (PreEscaped(STYLE)) }
             // The page around it may be light where the reader's scheme is dark.
-            rect .paper width="100%" height="100%" {}
+            rect .paper x=(px(-MARGIN)) y=(px(-MARGIN)) width=(px(width)) height=(px(height)) {}
             (drawing)
         }
     };

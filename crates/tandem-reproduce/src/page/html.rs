@@ -55,7 +55,7 @@ fn summary(page: &Page) -> Markup {
             p { (summary::tally(page)) }
             (scrolling("summary_table", html! {
                 table .summary {
-                    caption id="summary_table" { "Each experiment, as published and as measured" }
+                    caption id="summary_table" { span { (summary::CAPTION) } }
                     thead {
                         tr {
                             th scope="col" { "Experiment" }
@@ -130,7 +130,7 @@ fn table(table: &Table, name: &str) -> Markup {
     html! {
         (scrolling(&caption, html! {
             table {
-                caption id=(caption) { (table.caption) }
+                caption id=(caption) { span { (table.caption) } }
                 thead {
                     tr {
                         @for column in &table.columns {
@@ -158,11 +158,10 @@ fn table(table: &Table, name: &str) -> Markup {
 }
 
 fn figure(chart: &Chart, name: &str) -> Markup {
-    let caption = format!("{name}_caption");
     html! {
         figure {
-            figcaption id=(caption) { (chart.caption) }
-            (scrolling(&caption, chart::inline(chart, name)))
+            figcaption { (chart.caption) }
+            (chart::inline(chart, name))
         }
     }
 }

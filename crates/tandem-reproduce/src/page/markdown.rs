@@ -39,8 +39,10 @@ fn summarise(page: &Page, parts: &mut Vec<String>) {
             rows.push(row);
         }
     }
+    parts.push(caption(summary::CAPTION));
     parts.push(grid(&columns, &rows));
     if let Some(forest) = summary::forest(page) {
+        parts.push(caption(&forest.caption));
         parts.push(image(&forest.caption, "charts/summary.svg"));
     }
 }
@@ -53,23 +55,23 @@ fn tell(section: &Section, parts: &mut Vec<String>) {
     parts.push(format!("*{}*", line(&section.question)));
     if let Some(verdict) = &section.verdict {
         let judgement = verdict.judgement.words();
-        parts.push(format!("**{judgement}** {}", line(&verdict.words)));
+        parts.push(format!("**{judgement}:** {}", line(&verdict.words)));
     }
     for (name, block) in blocks(section) {
         match block {
             Block::Text(text) => parts.push(paragraph(text)),
             Block::Table(table) => {
-                parts.push(format!("**{}**", line(&table.caption)));
+                parts.push(caption(&table.caption));
                 parts.push(self::table(table));
                 parts.extend(table.note.as_ref().map(|note| paragraph(note)));
             }
             Block::Chart(chart) => {
-                parts.push(format!("**{}**", line(&chart.caption)));
+                parts.push(caption(&chart.caption));
                 parts.push(image(&chart.caption, &format!("charts/{name}.svg")));
             }
             Block::Details { summary, text } => parts.push(details(summary, text)),
             Block::Picture(picture) => {
-                parts.push(format!("**{}**", line(&picture.caption)));
+                parts.push(caption(&picture.caption));
                 parts.push(image(&picture.alt, &format!("pictures/{name}.png")));
             }
         }
@@ -80,6 +82,10 @@ fn tell(section: &Section, parts: &mut Vec<String>) {
 /// With an anchor of its own: what a host makes of the words differs from host to host.
 fn heading(id: &str, words: &str) -> String {
     format!("<a id=\"{id}\"></a>\n\n## {}", line(words))
+}
+
+fn caption(words: &str) -> String {
+    format!("**{}**", line(words))
 }
 
 fn image(words: &str, path: &str) -> String {

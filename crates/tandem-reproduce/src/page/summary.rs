@@ -6,6 +6,9 @@ use super::words;
 /// Stands where there is nothing to say.
 const NOTHING: &str = "–";
 
+/// Of the table.
+pub(super) const CAPTION: &str = "Each experiment, as published and as measured";
+
 /// The columns between an experiment's name and its judgement.
 pub(super) fn columns(page: &Page) -> [&str; 4] {
     ["Effect", "Published", "Measured", &page.interval]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::model::{Axis, Series};
 use super::ruler::{Ends, Ruler};
-use super::{LETTER, WIDTH, extent, interval, label, legend, marker, px, style};
+use super::{DIGIT, WIDTH, extent, interval, label, legend, marker, px, style};
 
 const HEIGHT: f64 = 230.0;
 /// More markers than this on a curve, and they would touch.
@@ -27,7 +27,7 @@ pub(super) fn draw(x: &Axis, y: &Axis, series: &[Series]) -> Option<(f64, Markup
             (marker(index, x, y))
         }
     });
-    let left = LETTER * up.label_letters() as f64 + 12.0;
+    let left = DIGIT * up.label_letters() as f64 + 8.0;
     let right = WIDTH - 14.0;
     let top = legend_height + 30.0;
     let bottom = top + HEIGHT;

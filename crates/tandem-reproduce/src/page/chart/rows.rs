@@ -11,9 +11,10 @@ use super::{WIDTH, extent, interval, label, legend, marker, px, style};
 const NAME: f64 = 20.0;
 const GAP: f64 = 8.0;
 const BAR: f64 = 14.0;
-const LEFT: f64 = 10.0;
+/// Room for half of the first tick's name.
+const LEFT: f64 = 18.0;
 /// Right of what is drawn stands its value.
-const VALUE: f64 = 84.0;
+const VALUE: f64 = 72.0;
 
 /// Height and content; `None` without a value to draw.
 pub(super) fn bars(x: &Axis, categories: &[String], series: &[Bars]) -> Option<(f64, Markup)> {
@@ -35,7 +36,7 @@ pub(super) fn bars(x: &Axis, categories: &[String], series: &[Bars]) -> Option<(
     let content = html! {
         @for (row, category) in categories.iter().enumerate() {
             @let y = top + row_height * row as f64;
-            text x=(px(LEFT)) y=(px(y + 14.0)) { (label(category, WIDTH - LEFT)) }
+            text .over x="0" y=(px(y + 14.0)) { (label(category, WIDTH)) }
             @for (index, bars) in series.iter().enumerate() {
                 @if let Some(value) = bars.values[row].filter(|v| x.scale.admits(v.value)) {
                     g class=(style(index)) {
@@ -94,7 +95,7 @@ pub(super) fn forest(x: &Axis, reference: f64, rows: &[ForestRow]) -> Option<(f6
         @for (index, row) in rows.iter().enumerate() {
             @let y = top + row_height * index as f64;
             @let middle = y + NAME + BAR / 2.0;
-            text .over x=(px(LEFT)) y=(px(y + 14.0)) { (label(&row.label, WIDTH - LEFT)) }
+            text .over x="0" y=(px(y + 14.0)) { (label(&row.label, WIDTH)) }
             @if let Some(value) = measured(row) {
                 g class=(style(0)) {
                     @if let Some((low, high)) = interval(&x.scale, value) {
@@ -133,8 +134,8 @@ fn under(axis: &Axis, ruler: &Ruler, top: f64, bottom: f64) -> Markup {
                 text x=(px(x)) y=(px(bottom + 16.0)) text-anchor="middle" { (name) }
             }
             path .base d={ "M" (px(LEFT)) " " (px(bottom)) "H" (px(WIDTH - VALUE)) } {}
-            text x=(px((LEFT + WIDTH - VALUE) / 2.0)) y=(px(bottom + 38.0)) text-anchor="middle" {
-                (label(&axis.label, WIDTH - LEFT))
+            text x=(px(WIDTH / 2.0)) y=(px(bottom + 38.0)) text-anchor="middle" {
+                (label(&axis.label, WIDTH))
             }
         }
     }

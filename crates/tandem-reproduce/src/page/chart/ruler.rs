@@ -90,7 +90,7 @@ impl Ruler {
     /// As [`Ruler::drawn`], and of the ticks only so many that their names fit side by side.
     pub(super) fn drawn_across(self, from: f64, to: f64) -> Self {
         let mut this = self.drawn(from, to);
-        let width = LETTER * (this.label_letters() as f64 + 1.0) * this.ticks.len() as f64;
+        let width = (LETTER * this.label_letters() as f64 + 6.0) * this.ticks.len() as f64;
         let every = (width / (to - from)).ceil().max(1.0) as usize;
         let ticks = this.ticks.into_iter().step_by(every);
         this.ticks = ticks.collect();
