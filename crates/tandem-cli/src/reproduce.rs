@@ -131,7 +131,10 @@ impl Progress {
     }
 
     fn tell(&self, event: &Event<'_>) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let line = match event {
             Event::Began(run) => format!("{}, seed {}: begins", run.arm, run.seed),
             Event::Epoch(run, report) => format!(
@@ -142,9 +145,11 @@ impl Progress {
                 run.config.epochs,
                 report.training_loss,
                 100.0 * report.top1_error,
-                report.training_top1_error.map_or_else(String::new, |error| {
-                    format!("  training {:.2} %", 100.0 * error)
-                }),
+                report
+                    .training_top1_error
+                    .map_or_else(String::new, |error| {
+                        format!("  training {:.2} %", 100.0 * error)
+                    }),
             ),
             Event::Ended(run, End { ended, seconds, .. }) => {
                 let cost = |(arm, seed, cost): &(String, u64, f64)| {

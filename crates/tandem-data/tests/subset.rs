@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::Made;
-use tandem_data::{Dataset, Part, Subset, open};
+use tandem_data::{Part, Subset, open};
 
 #[test]
 fn places_are_apart_and_inside() {

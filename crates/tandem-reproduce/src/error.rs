@@ -75,7 +75,10 @@ pub enum ReproduceError {
     #[error("{0}")]
     Config(Box<ConfigError>),
     #[error("--data {data}: {source}")]
-    Data { data: String, source: Box<DataError> },
+    Data {
+        data: String,
+        source: Box<DataError>,
+    },
     #[error("{0}")]
     Spec(Box<SpecError>),
     #[error("{0}")]

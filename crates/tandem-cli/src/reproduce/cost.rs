@@ -34,7 +34,11 @@ pub fn print_plan(
             _ => arms.push((&run.arm, vec![run])),
         }
     }
-    let left = |run: &Run| missing.iter().any(|left| left.arm == run.arm && left.seed == run.seed);
+    let left = |run: &Run| {
+        missing
+            .iter()
+            .any(|left| left.arm == run.arm && left.seed == run.seed)
+    };
     let mut rows = Vec::new();
     let (mut cost, mut networks) = (0.0, 0);
     for (arm, runs) in &arms {
@@ -94,7 +98,9 @@ fn speed(run: &Run, means: &Means) -> Result<f64> {
             step: step.into(),
             part: 0,
         };
-        let outcome = network.gradients(&x, &labels, pass).context("timing a step")?;
+        let outcome = network
+            .gradients(&x, &labels, pass)
+            .context("timing a step")?;
         outcome.loss.read()?;
         network.synchronize()?;
     }

@@ -16,7 +16,10 @@ pub fn made(args: &Reproduce) -> Made {
     let command = shlex::try_join(typed.collect::<Vec<_>>().iter().map(String::as_str));
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     Made {
-        command: format!("tandem {}", command.unwrap_or_else(|_| "reproduce".to_owned())),
+        command: format!(
+            "tandem {}",
+            command.unwrap_or_else(|_| "reproduce".to_owned())
+        ),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit().unwrap_or_else(|| "not known: not begun in a checkout".to_owned()),
         date: now.chars().take("2012-12-03".len()).collect(),
@@ -34,7 +37,9 @@ fn commit() -> Option<String> {
     if !Path::new("crates/tandem-reproduce").is_dir() {
         return None;
     }
-    let git = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+    let git = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .output();
     let words = String::from_utf8(git.ok().filter(|git| git.status.success())?.stdout).ok()?;
     Some(words.trim().to_owned())
 }

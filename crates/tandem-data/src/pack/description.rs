@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DESCRIPTION, Encoding};
+use super::{DESCRIPTION, Encoding, PackError};
 use crate::tally::Tally;
 use crate::{ColourBasis, DataError, Preprocess};
 
@@ -137,16 +137,16 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// [`DataError::Read`] if it is not there, [`DataError::Description`] if it is not one.
+    /// [`DataError::Read`] if it is not there, [`PackError::Description`] if it is not one.
     pub fn read(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(DESCRIPTION);
         let failed = |source| DataError::Read {
             path: path.clone(),
             source,
         };
-        let wrong = |problem: String| DataError::Description {
-            path: path.clone(),
-            problem,
+        let wrong = |problem: String| {
+            let path = path.clone();
+            DataError::from(PackError::Description { path, problem })
         };
         if std::fs::metadata(&path).map_err(failed)?.len() > LONGEST {
             return Err(wrong(format!("it is longer than {LONGEST} bytes")));

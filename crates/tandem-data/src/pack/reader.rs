@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::description::{from_npy, mean_file, shard_file};
 use super::shard::Shard;
-use super::{DESCRIPTION, Description, Encoding, Statistics};
+use super::{DESCRIPTION, Description, Encoding, PackError, Statistics};
 use crate::fingerprint::Fingerprint;
 use crate::{ColourBasis, DataError, Dataset, Part, Picture, Preprocess};
 
@@ -53,13 +53,12 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// [`DataError::Unfinished`] if packing was not finished, [`DataError::Missing`] if the part is
-    /// not there, [`DataError::Shard`] or [`DataError::Description`] if a file is damaged.
+    /// [`PackError::Unfinished`] if packing was not finished, [`DataError::Missing`] if the part is
+    /// not there, [`PackError::Shard`] or [`PackError::Description`] if a file is damaged.
     pub fn open(folder: &Path, part: Part) -> Result<Self, DataError> {
         if !folder.join(DESCRIPTION).is_file() && begun(folder) {
-            return Err(DataError::Unfinished {
-                path: folder.into(),
-            });
+            let path = folder.into();
+            return Err(PackError::Unfinished { path }.into());
         }
         let description = Description::read(folder)?;
         let preprocess = description.preprocess();
@@ -98,10 +97,8 @@ impl Pack {
         }
         if !described.statistics.are_of(preprocess.channels) {
             let problem = format!("the {} statistics are of other channels", part.name());
-            return Err(DataError::Description {
-                path: folder.join(DESCRIPTION),
-                problem,
-            });
+            let path = folder.join(DESCRIPTION);
+            return Err(PackError::Description { path, problem }.into());
         }
         let mean = read_mean(
             &folder.join(mean_file(part.name())),
@@ -137,7 +134,7 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// [`DataError::Shard`] if its bytes are damaged.
+    /// [`PackError::Shard`] if its bytes are damaged.
     ///
     /// # Panics
     ///
@@ -184,9 +181,10 @@ fn read_mean(path: &PathBuf, preprocess: Preprocess, checksum: u32) -> Result<Ve
     })?;
     from_npy(&bytes, preprocess)
         .filter(|_| crc32fast::hash(&bytes) == checksum)
-        .ok_or_else(|| DataError::Shard {
-            path: path.clone(),
-            problem: format!("its checksum is not the one in {DESCRIPTION}"),
+        .ok_or_else(|| {
+            let problem = format!("its checksum is not the one in {DESCRIPTION}");
+            let path = path.clone();
+            PackError::Shard { path, problem }.into()
         })
 }
 
