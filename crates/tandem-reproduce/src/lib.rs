@@ -13,5 +13,5 @@ pub mod log;
 mod measure;
 pub mod page;
 pub mod plan;
-// pub mod report;
+pub mod report;
 pub mod study;
