@@ -1,13 +1,14 @@
 //! The report as a reader gets it. `scripts/check-report.sh` looks at the same page in a browser.
 
+mod charts;
 mod example;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use example::{lines, page, section};
 use tandem_reproduce::page::{
-    Block, Chart, Column, Effect, Estimate, Files, Judgement, Page, PageError, Plot, Published,
-    Section, Series, Table, Unit, Verdict, render,
+    Block, Chart, Column, Effect, Files, Judgement, Page, PageError, Plot, Published, Section,
+    Series, Table, Unit, Verdict, render,
 };
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"quoted\" | `code` *b* [l](x) </style></svg>\n# no heading\n- no item \u{7}";
@@ -27,35 +28,6 @@ fn one_section(section: Section) -> Page {
         sections: vec![section],
         ..page()
     }
-}
-
-/// The chart as a file, and its marks, parsed.
-fn drawn(plot: Plot) -> String {
-    let chart = Chart {
-        caption: "A chart".to_owned(),
-        plot,
-    };
-    let blocks = vec![Block::Chart(chart)];
-    let files = render(&one_section(Section {
-        blocks,
-        ..section("only", "Only")
-    }));
-    let svg = text(&files.unwrap(), "charts/only_1.svg");
-    roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
-    svg
-}
-
-fn curve(points: &[(f64, f64)]) -> Plot {
-    let points = points.iter().map(|&(x, y)| (x, Estimate::from(y)));
-    lines(vec![Series {
-        name: "a series".to_owned(),
-        points: points.collect(),
-    }])
-}
-
-/// How many markers there are; one of them is the legend's.
-fn markers(svg: &str) -> usize {
-    svg.matches("class=\"mark\"").count()
 }
 
 #[test]
@@ -304,65 +276,6 @@ fn the_first_letters_of_a_paragraph_make_no_list_of_it() {
             markdown.contains(&format!("\n\n{escaped}\n\n")),
             "{escaped}: {markdown}"
         );
-    }
-}
-
-#[test]
-fn a_chart_draws_what_can_be_drawn() {
-    let all = [(1.0, 0.5), (2.0, 0.25), (3.0, 0.125)];
-    assert_eq!(markers(&drawn(curve(&all))), 1 + 3);
-    let one = drawn(curve(&all[..1]));
-    assert_eq!(markers(&one), 1 + 1);
-    assert!(one.contains("a series: 50.0\u{a0}% at 1.00."), "{one}");
-    let equal = drawn(curve(&[(1.0, 0.5), (1.0, 0.5)]));
-    assert_eq!(markers(&equal), 1 + 2);
-    for nothing in [
-        curve(&[]),
-        curve(&[(f64::NAN, 0.5), (1.0, f64::INFINITY)]),
-        lines(Vec::new()),
-    ] {
-        let svg = drawn(nothing);
-        assert!(
-            svg.contains(">No values</text>") && markers(&svg) == 0,
-            "{svg}"
-        );
-    }
-    let gap = drawn(curve(&[
-        (1.0, 0.5),
-        (2.0, 0.4),
-        (3.0, f64::NAN),
-        (4.0, 0.3),
-        (5.0, 0.2),
-    ]));
-    assert_eq!(markers(&gap), 1 + 4);
-    let pieces = gap.matches("<path class=\"line\"").count();
-    assert_eq!(
-        pieces,
-        1 + 2,
-        "the legend's, and one on each side of the gap"
-    );
-    for range in [1e-310, 1e-12, 1e12, 1e299] {
-        let svg = drawn(curve(&[(-range, -range), (range, range)]));
-        assert_eq!(markers(&svg), 1 + 2, "{range}");
-    }
-}
-
-#[test]
-fn no_chart_holds_a_number_that_is_none() {
-    for (name, content) in render(&page()).unwrap() {
-        if name.ends_with(".svg") {
-            let svg = String::from_utf8(content).unwrap();
-            let document = roxmltree::Document::parse(&svg).unwrap();
-            for node in document.descendants().filter(|node| node.is_element()) {
-                for attribute in node.attributes() {
-                    let value = attribute.value();
-                    assert!(
-                        !value.contains("NaN") && !value.contains("inf"),
-                        "{name}: {value}"
-                    );
-                }
-            }
-        }
     }
 }
 
