@@ -6,6 +6,7 @@
 //! lie by class.
 
 mod archive;
+mod beside;
 mod builtin;
 mod cifar;
 pub(crate) mod devkit;

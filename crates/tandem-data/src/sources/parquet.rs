@@ -39,6 +39,7 @@ use self::classes::Classes;
 use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
+use super::beside::unless_unreadable;
 use super::listing::{Sample, fingerprint, hold_out, put_in_order};
 use crate::decode::decode_at;
 use crate::{DataError, Dataset, Part, Picture};
@@ -82,7 +83,7 @@ fn is_named(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// If a folder cannot be read.
+/// If `folder` cannot be read, or one in it that is named as a part.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     look(folder, DEPTH, &mut files)?;
@@ -109,9 +110,9 @@ fn look(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), DataE
         }
     }
     if folders.len() <= FOLDERS {
-        folders
-            .iter()
-            .try_for_each(|folder| look(folder, depth - 1, files))?;
+        for folder in folders {
+            unless_unreadable(&folder, look(&folder, depth - 1, files))?;
+        }
     }
     Ok(())
 }
