@@ -5,11 +5,14 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod confusion;
 pub mod error;
 pub mod evaluation;
+pub mod features;
 pub mod input;
 pub mod metrics;
 mod nearest;
+pub mod neighbours;
 pub mod network;
 pub mod parameters;
 pub mod placement;
