@@ -18,7 +18,6 @@ mod data;
 mod doctor;
 mod eval;
 mod failure;
-mod few;
 mod gpu;
 mod hub;
 mod info;

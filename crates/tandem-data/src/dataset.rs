@@ -34,7 +34,8 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
-    /// The pack that these pictures lie in, already brought to one size.
+    /// The pack that these pictures lie in, already brought to one size: its pictures are these, in this
+    /// order. Labels are asked of the data set.
     fn pack(&self) -> Option<&Pack> {
         None
     }

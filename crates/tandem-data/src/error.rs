@@ -396,6 +396,26 @@ pub enum DataError {
         /// Why not.
         reason: String,
     },
+    /// Labels are to be random with what is no probability.
+    #[error("labels cannot be random with probability {found}; give 0 to 1")]
+    Probability {
+        /// What was given.
+        found: f64,
+    },
+    /// Pixels are to change places among pictures of different sizes.
+    #[error(
+        "{name} has {} rows of {} pixels where the first picture has {} of {}; pixels change places only \
+         among pictures of one size: bring them to one with `tandem data pack` and give the pack",
+        found[0], found[1], wanted[0], wanted[1]
+    )]
+    Sizes {
+        /// Which picture.
+        name: String,
+        /// Its height and width.
+        found: [usize; 2],
+        /// Those of the first picture.
+        wanted: [usize; 2],
+    },
     /// A share of an epoch that is none of those.
     #[error("rank {rank} of {of} processes cannot be; ranks are counted from 0")]
     Share {

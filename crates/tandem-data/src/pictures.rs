@@ -83,7 +83,7 @@ impl Pictures {
                 mean: pack.mean().to_vec(),
                 covariance: pack.covariance(),
                 basis: pack.colour_basis(),
-                fingerprint: pack.fingerprint(),
+                fingerprint: dataset.fingerprint(),
                 preprocess,
                 dataset,
             });
