@@ -1,6 +1,7 @@
 //! What is typed, as one checked value. Nothing after this looks at the command line again.
 
 mod data;
+mod show;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 use tandem_alexnet::placement::Placement;
 
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
+pub use show::{Activations, Confusion, Filters, Neighbours, Show, ShowCommand, Shown, Top5};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +20,7 @@ Examples:
   tandem train --model alexnet --data DIR    train the two-tower AlexNet on a folder of pictures
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
+  tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
   tandem info --model alexnet                layers, parameters, and what crosses between towers
   tandem bench --model alexnet --batch 64    time a training step
@@ -54,6 +57,7 @@ pub enum Command {
     Train(Train),
     Eval(Eval),
     Predict(Predict),
+    Show(Show),
     Data(Data),
     Bench(Bench),
     Info(Info),
