@@ -136,6 +136,13 @@ pub enum SpecError {
         wanted: usize,
         given: usize,
     },
+    #[error("`{spec}` has no layer `{name}`{hint}; its layers are {known}")]
+    UnknownLayer {
+        spec: String,
+        name: String,
+        hint: String,
+        known: String,
+    },
 }
 
 /// A list of devices that is refused.

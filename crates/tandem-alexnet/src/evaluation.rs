@@ -102,6 +102,30 @@ pub fn predict<E: From<NetworkError>>(
     options: LoaderOptions,
     mut each: impl FnMut(usize, Vec<f32>) -> Result<(), E>,
 ) -> Result<(), E> {
+    each_batch(
+        network,
+        pictures,
+        normalise,
+        views,
+        options,
+        |places, input| {
+            let rows = view_means(&probabilities(network, input)?, places.len());
+            let mut both = places.into_iter().zip(rows);
+            both.try_for_each(|(place, row)| each(place, row))
+        },
+    )
+}
+
+/// Gives `each` batch of all pictures: their places, and what `network` sees of them, the views of a
+/// picture one after the other.
+pub(crate) fn each_batch<E: From<NetworkError>>(
+    network: &Network,
+    pictures: &Arc<Pictures>,
+    normalise: &Normalise,
+    views: Views,
+    options: LoaderOptions,
+    mut each: impl FnMut(Vec<usize>, Input) -> Result<(), E>,
+) -> Result<(), E> {
     let crop = network.spec().input.crop;
     let feed = Feed::new(network, pictures.preprocess(), normalise)?;
     let options = LoaderOptions {
@@ -112,11 +136,7 @@ pub fn predict<E: From<NetworkError>>(
     for batch in loader {
         let batch = batch.map_err(NetworkError::from)?;
         let input = feed.input(batch.images).map_err(NetworkError::from)?;
-        let rows = probabilities(network, input)?;
-        let rows = view_means(&rows, batch.indices.len());
-        for (index, row) in batch.indices.into_iter().zip(rows) {
-            each(index, row)?;
-        }
+        each(batch.indices, input)?;
     }
     Ok(())
 }

@@ -5,12 +5,15 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod confusion;
 pub mod ensemble;
 pub mod error;
 pub mod evaluation;
+pub mod features;
 pub mod input;
 pub mod metrics;
 pub mod nearest;
+pub mod neighbours;
 pub mod network;
 pub mod parameters;
 pub mod placement;

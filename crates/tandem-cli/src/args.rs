@@ -6,6 +6,7 @@ mod eval;
 mod info;
 mod predict;
 mod reproduce;
+mod show;
 mod train;
 
 use std::num::NonZeroUsize;
@@ -19,6 +20,7 @@ pub use eval::Eval;
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;
+pub use show::{Activations, Confusion, Filters, Neighbours, Show, ShowCommand, Shown, Top5};
 pub use train::Train;
 
 const EXAMPLES: &str = "\
@@ -27,6 +29,7 @@ Examples:
   tandem train --model alexnet --data DIR    train the two-tower AlexNet on a folder of pictures
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
+  tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
   tandem reproduce all --quick               the paper's experiments in small, and a report
   tandem info --model alexnet                layers, parameters, and what crosses between towers
@@ -64,6 +67,7 @@ pub enum Command {
     Train(Train),
     Eval(Eval),
     Predict(Predict),
+    Show(Show),
     Data(Data),
     Reproduce(Reproduce),
     Bench(Bench),

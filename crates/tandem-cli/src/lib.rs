@@ -28,6 +28,7 @@ mod predict;
 mod report;
 mod reproduce;
 mod settings;
+mod show;
 mod signals;
 mod train;
 mod weights;
@@ -79,6 +80,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
+        Command::Show(args) => show::run(args, &cli.global)?,
         Command::Data(args) => return data::run(args, &cli.global),
         Command::Reproduce(args) => {
             return reproduce::run(args, &cli.global)
