@@ -22,12 +22,13 @@ mod gpu;
 mod hub;
 mod info;
 mod memory;
-mod network;
 mod output;
 mod pictures;
 mod predict;
 mod report;
+mod reproduce;
 mod settings;
+mod show;
 mod signals;
 mod train;
 mod weights;
@@ -79,7 +80,12 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
+        Command::Show(args) => show::run(args, &cli.global)?,
         Command::Data(args) => return data::run(args, &cli.global),
+        Command::Reproduce(args) => {
+            return reproduce::run(args, &cli.global)
+                .map_err(|error| gpu::explain(error, &args.devices));
+        }
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

@@ -12,16 +12,17 @@ use tandem_alexnet::error::{RunError, TrainError, advice};
 use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::training_data::TrainingData;
 use tandem_alexnet::transfer::Transfer;
-use tandem_data::{DataError, Part};
+use tandem_data::DataError;
 
 use crate::args::{Global, Train};
 use crate::failure::Failure;
 use crate::gpu::Work;
-use crate::hub::pinned;
+use crate::hub::{located, pinned};
 use crate::output::{print, typed};
-use crate::pictures::{left_out, prepare};
+use crate::pictures::left_out;
 use crate::report::run::Reports;
 use crate::report::table::grouped;
 use crate::settings;
@@ -134,6 +135,7 @@ impl Plan {
             train,
             validation,
             name,
+            ..
         } = &self.data;
         Ok(format!(
             "{} ({} parameters, {}) on {name}: {} + {} pictures, {} classes",
@@ -206,19 +208,10 @@ impl Plan {
 
 /// Opens both parts of the data, and fits the network to it.
 fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
-    let train = prepare(&config.data, Part::Train, &config.model)?;
-    let validation = prepare(&config.data, Part::Validation, &config.model)?;
-    let spec = config
-        .model
-        .for_data(train.classes().len(), train.preprocess().channels)?;
-    Ok((
-        TrainingData {
-            train,
-            validation,
-            name: config.data.clone(),
-        },
-        spec,
-    ))
+    let data = TrainingData::read(config, &located(&config.data)?)
+        .with_context(|| format!("--data {}", config.data))?;
+    let spec = data.fit(&config.model)?;
+    Ok((data, spec))
 }
 
 /// The data as a run's config.toml has it, which may be resumed from another folder.

@@ -1,9 +1,11 @@
 //! `--weights FILE|RUN|hf:OWNER/NAME`: which file is meant.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use tandem_alexnet::checkpoint::{BEST, LAST};
+use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
+use tandem_alexnet::config::TrainConfig;
 
 use crate::failure::Failure;
 
@@ -37,10 +39,21 @@ pub fn file(named: &str) -> Result<PathBuf> {
     })
 }
 
+/// The data that the run `named` learned from; a weights file does not say.
+pub fn data(named: &str) -> Result<String> {
+    let config = Path::new(named).join(CONFIG);
+    let text = fs::read_to_string(&config).map_err(|_| {
+        let what = format!("{named} does not say what it learned from: there is no {CONFIG} in it");
+        Failure::usage(
+            what,
+            "say which pictures to take: --data SPEC, as --data builtin",
+        )
+    })?;
+    Ok(TrainConfig::parse(&text, &config.display().to_string())?.data)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! `tandem data sample`.
 
 use anyhow::Result;
+use tandem_alexnet::training_data::BAD_SHARE;
 use tandem_data::{
     Augment, Colour, DataError, Mirror, Normalise, Part, Pictures, Preprocess, Subset,
 };
@@ -9,7 +10,6 @@ use super::of;
 use crate::args::Sample;
 use crate::hub::located;
 use crate::output::print;
-use crate::pictures::BAD_SHARE;
 use crate::report::sheet::{self, Row};
 
 /// Variations of a picture in a row.

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use serde_json::json;
+use tandem_alexnet::training_data::BAD_SHARE;
 use tandem_data::{Part, Pictures, Preprocess};
 
 use super::of;
 use crate::args::Stats;
 use crate::hub::located;
 use crate::output::print;
-use crate::pictures::BAD_SHARE;
 use crate::report::table::{Align, grouped, table};
 
 pub fn run(args: &Stats) -> Result<()> {
