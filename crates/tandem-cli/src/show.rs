@@ -14,6 +14,7 @@ use image::RgbImage;
 use serde::Serialize;
 use tandem_alexnet::error::NetworkError;
 use tandem_alexnet::placement::Placement;
+use tandem_alexnet::trained::Trained;
 use tandem_data::{Dataset, Part, Pictures};
 
 use crate::args::{Global, Show, ShowCommand, Shown};
@@ -25,7 +26,6 @@ use crate::pictures::{check_classes, fit};
 use crate::report::figure::{Figure, Target};
 use crate::report::picture;
 use crate::weights;
-use tandem_alexnet::trained::Trained;
 
 pub fn run(args: &Show, global: &Global) -> Result<()> {
     let on =
