@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use tandem_alexnet::spec::Spec;
 use tandem_alexnet::trained::Trained;
 use tandem_alexnet::training_data;
-use tandem_data::{Dataset, Form, LoaderOptions, Part, Pictures, Preprocess, Share, View, view};
+use tandem_data::{Dataset, Form, LoaderOptions, Part, Pictures, Share, View, view};
 
 use crate::failure::Failure;
 use crate::hub::located;

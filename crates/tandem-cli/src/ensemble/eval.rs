@@ -109,7 +109,7 @@ fn measure(
 
 fn words(named: &[String], ensemble: &Ensemble) -> String {
     let head = [
-        ("", Align::Left),
+        ("member", Align::Left),
         ("top-1 error", Align::Right),
         ("top-5 error", Align::Right),
         ("loss", Align::Right),
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(
             words(&named, &ensemble),
             "\
-                 top-1 error  top-5 error    loss
+member           top-1 error  top-5 error    loss
 runs/a               11.00 %       0.40 %  0.3500
 runs/b                9.00 %       0.40 %  0.3500
 mean of members      10.00 %       0.40 %
