@@ -220,7 +220,7 @@ fn what_is_typed_wrong_is_named_with_what_is_right() {
         2,
         "show activations run --layer conv2",
         &[
-            "`tiny` has no layer `conv2`; did you mean `conv1`?",
+            "no layer `conv2`; did you mean `conv1`?",
             "conv1/lrn",
         ],
     );
