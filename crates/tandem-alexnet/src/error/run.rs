@@ -125,7 +125,7 @@ pub enum TrainError {
     #[error("{0}")]
     Run(#[from] RunError),
     #[error("{0}")]
-    Start(#[from] StartError),
+    Start(Box<StartError>),
     #[error(
         "the loss is not a finite number at step {step}, with learning rate {rate}: {}",
         layer.as_ref().map_or_else(
@@ -144,6 +144,12 @@ pub enum TrainError {
     WeightsDiverged { name: String, step: u64, rate: f64 },
     #[error("{0}")]
     Compute(#[from] candle_core::Error),
+}
+
+impl From<StartError> for TrainError {
+    fn from(error: StartError) -> Self {
+        Self::Start(Box::new(error))
+    }
 }
 
 impl From<SpecError> for TrainError {
