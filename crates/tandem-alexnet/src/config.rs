@@ -255,6 +255,25 @@ impl TrainConfig {
             .expect("a checked configuration holds only what TOML can: its integers fit i64")
     }
 
+    /// What `other` has otherwise, where first, in the words of their TOML. Where a run is computed and
+    /// by how many threads does not count: its results do not depend on it.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let other = Self {
+            devices: self.devices.clone(),
+            loader_threads: self.loader_threads,
+            ..other.clone()
+        };
+        if *self == other {
+            return None;
+        }
+        let (mine, theirs) = (self.to_toml(), other.to_toml());
+        let differing = mine.lines().zip(theirs.lines()).find(|(a, b)| a != b);
+        Some(differing.map_or_else(
+            || "it has more or fewer settings".to_owned(),
+            |(mine, theirs)| format!("there `{mine}`, now `{theirs}`"),
+        ))
+    }
+
     /// Whether every value is within its bounds, for values changed by hand.
     pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let bound = |key: &'static str, value: f64, fits: bool, wanted: &'static str| {

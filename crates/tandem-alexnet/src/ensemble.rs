@@ -171,7 +171,7 @@ mod tests {
             vec![row]
         };
         let mut votes = Votes::new(vec![0]);
-        [0, 0, 1].map(|class| votes.add(one(class)));
+        [0, 0, 1].iter().for_each(|&class| votes.add(one(class)));
         let result = votes.result().unwrap();
         assert_eq!(result.disagreement, 1.0);
         assert_eq!(result.pairwise_disagreement, 2.0 / 3.0);

@@ -136,9 +136,8 @@ pub enum SpecError {
         wanted: usize,
         given: usize,
     },
-    #[error("`{spec}` has no layer `{name}`{hint}; its layers are {known}")]
+    #[error("the network has no layer `{name}`{hint}; its layers are {known}")]
     UnknownLayer {
-        spec: String,
         name: String,
         hint: String,
         known: String,

@@ -168,7 +168,6 @@ impl Spec {
         let names: Vec<String> = (0..self.layers.len()).map(|i| self.layer_name(i)).collect();
         let place = names.iter().position(|known| known == name);
         place.ok_or_else(|| SpecError::UnknownLayer {
-            spec: self.name.clone(),
             name: name.to_owned(),
             hint: hint(name, names.iter().map(String::as_str)),
             known: names.join(", "),

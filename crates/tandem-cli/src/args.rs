@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod ensemble;
 mod eval;
 mod info;
 mod predict;
@@ -16,12 +17,13 @@ use clap_complete::Shell;
 
 pub use bench::{Bench, BenchMode};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
+pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;
 pub use show::{Activations, Confusion, Filters, Neighbours, Show, ShowCommand, Shown, Top5};
-pub use train::Train;
+pub use train::{Recipe, Train};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +31,7 @@ Examples:
   tandem train --model alexnet --data DIR    train the two-tower AlexNet on a folder of pictures
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
+  tandem ensemble train --members 5          five networks as one: their probabilities averaged
   tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
   tandem reproduce all --quick               the paper's experiments in small, and a report
@@ -66,6 +69,7 @@ pub struct Global {
 pub enum Command {
     Train(Train),
     Eval(Eval),
+    Ensemble(Ensemble),
     Predict(Predict),
     Show(Show),
     Data(Data),
@@ -175,7 +179,8 @@ mod tests {
         let Command::Train(train) = cli.command else {
             panic!("not train")
         };
-        assert!(train.model.is_none() && train.resume.is_none() && train.settings.is_empty());
+        assert!(train.recipe.model.is_none() && train.resume.is_none());
+        assert!(train.recipe.settings.is_empty());
     }
 
     #[test]

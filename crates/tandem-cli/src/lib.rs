@@ -16,6 +16,7 @@ mod bench;
 mod completions;
 mod data;
 mod doctor;
+mod ensemble;
 mod eval;
 mod failure;
 mod gpu;
@@ -71,6 +72,7 @@ fn run() -> Result<ExitCode> {
 fn obey(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Train(args) => return train::run(args, &cli.global),
+        Command::Ensemble(args) => return ensemble::run(args, &cli.global),
         Command::Eval(args) => {
             eval::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }

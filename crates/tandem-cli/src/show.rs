@@ -6,7 +6,7 @@ mod filters;
 mod neighbours;
 mod top5;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -14,6 +14,7 @@ use image::RgbImage;
 use serde::Serialize;
 use tandem_alexnet::error::NetworkError;
 use tandem_alexnet::placement::Placement;
+use tandem_alexnet::trained::Trained;
 use tandem_data::{Dataset, Part, Pictures};
 
 use crate::args::{Global, Show, ShowCommand, Shown};
@@ -25,7 +26,6 @@ use crate::pictures::{check_classes, fit};
 use crate::report::figure::{Figure, Target};
 use crate::report::picture;
 use crate::weights;
-use tandem_alexnet::trained::Trained;
 
 pub fn run(args: &Show, global: &Global) -> Result<()> {
     let on =
@@ -101,8 +101,11 @@ impl Subject {
 
     /// The title of a figure.
     fn title(&self, what: &str) -> String {
-        let (part, data) = (self.part.name(), &self.data);
-        let network = &self.trained.network.spec().name;
+        let (part, network) = (self.part.name(), &self.trained.network.spec().name);
+        // A run remembers the whole path of its data, which no title has room for.
+        let path = Path::new(&self.data);
+        let folder = path.file_name().filter(|_| path.exists());
+        let data = folder.map_or(self.data.as_str().into(), |name| name.to_string_lossy());
         format!("{network} on {data}, {part} pictures: {what}")
     }
 }

@@ -292,23 +292,13 @@ pub(crate) fn read(config: &TrainConfig, places: &Places) -> Result<TrainingData
 
 /// Whether a run that is there was told what this one is: where it runs may differ.
 fn same(there: &TrainConfig, config: &TrainConfig, path: &Path) -> Result<(), ReproduceError> {
-    let there = TrainConfig {
-        devices: config.devices.clone(),
-        loader_threads: config.loader_threads,
-        ..there.clone()
-    };
-    if there == *config {
-        return Ok(());
+    match there.difference(config) {
+        None => Ok(()),
+        Some(what) => Err(ReproduceError::AnotherRun {
+            path: PathBuf::from(path),
+            what,
+        }),
     }
-    let (there, wanted) = (there.to_toml(), config.to_toml());
-    let differing = there.lines().zip(wanted.lines()).find(|(a, b)| a != b);
-    Err(ReproduceError::AnotherRun {
-        path: PathBuf::from(path),
-        what: differing.map_or_else(
-            || "it has more or fewer of them".to_owned(),
-            |(there, wanted)| format!("there `{there}`, now `{wanted}`"),
-        ),
-    })
 }
 
 /// A worker that panicked ends the study; what it held is not read again.

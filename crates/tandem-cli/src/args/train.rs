@@ -23,6 +23,20 @@ Examples:
   tandem train --set rate.initial=0.02 --set sgd.weight_decay=0.001
   tandem train --resume runs/seed-7")]
 pub struct Train {
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// The run directory, new or empty [default: the next free runs/MODEL-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in this directory, with its own settings; --devices may change, and
+    /// --data says where the same pictures are now
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "epochs", "batch", "seed", "out", "config", "settings"])]
+    pub resume: Option<PathBuf>,
+}
+
+/// What a network is, and how it is trained.
+#[derive(Debug, Args)]
+pub struct Recipe {
     /// A preset or a specification file (TOML) [default: mini]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
@@ -42,13 +56,6 @@ pub struct Train {
     /// Every random choice follows from it [default: the model's recipe]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The run directory, new or empty [default: the next free runs/MODEL-N]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Go on with the run in this directory, with its own settings; --devices may change, and
-    /// --data says where the same pictures are now
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "epochs", "batch", "seed", "out", "config", "settings"])]
-    pub resume: Option<PathBuf>,
     /// Settings from a TOML file, such as another run's config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

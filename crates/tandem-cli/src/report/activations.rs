@@ -126,14 +126,13 @@ pub fn draw(title: &[String], seen: &RgbImage, towers: &[Vec<Map>]) -> Result<Fi
 
 /// Two digits or three, as few letters as they take: `0`, `3.21`, `0.04`, `2e-5`, `120`.
 fn short(value: f32) -> String {
-    let text = match value.abs() {
+    match value.abs() {
         0.0 => "0".to_owned(),
         v if !(0.01..10_000.0).contains(&v) => format!("{value:.0e}"),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
-    };
-    text
+    }
 }
 
 #[cfg(test)]

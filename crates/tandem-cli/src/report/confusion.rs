@@ -65,7 +65,7 @@ pub fn draw(title: &str, names: &[String], confusion: &Confusion) -> Result<Figu
     if counted {
         counts(&mut figure, confusion, (left, top));
     }
-    let foot = "Shades are shares of a row: blue what is right, orange what is taken for another.";
+    let foot = "Shades are shares of a row: blue what is right, red what is taken for another.";
     let foot = axis.fitted(foot, width - 2 * MARGIN)?;
     figure.words(foot, axis, (MARGIN, top + square + 30));
     Ok(figure)
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_class_is_blue_and_a_mistake_orange() {
+    fn a_right_class_is_blue_and_a_mistake_red() {
         let mut confusion = Confusion::new(2);
         (0..9).for_each(|_| confusion.add(0, 0));
         confusion.add(1, 0);

@@ -28,6 +28,13 @@ pub struct Judged {
     pub guesses: Vec<Guess>,
 }
 
+impl Judged {
+    /// Whether no bar shows what is in it.
+    fn is_missed(&self) -> bool {
+        !self.guesses.iter().any(|guess| guess.right)
+    }
+}
+
 #[derive(Debug)]
 pub struct Guess {
     pub class: String,
@@ -58,7 +65,8 @@ pub fn draw(title: &str, judged: &[Judged]) -> Result<Figure> {
         let top = MARGIN + HEAD + place / columns * cell_height;
         cell(&mut figure, one, (left, top))?;
     }
-    legend(&mut figure, height - MARGIN - 10)?;
+    let missed = judged.iter().any(Judged::is_missed);
+    legend(&mut figure, height - MARGIN - 10, missed)?;
     Ok(figure)
 }
 
@@ -92,7 +100,7 @@ fn cell(figure: &mut Figure, one: &Judged, (left, top): (u32, u32)) -> Result<()
     Ok(())
 }
 
-fn legend(figure: &mut Figure, base: u32) -> Result<()> {
+fn legend(figure: &mut Figure, base: u32, missed: bool) -> Result<()> {
     let how = Type::of(12).in_colour(GREY);
     let mut left = MARGIN;
     for (colour, words) in [
@@ -104,8 +112,10 @@ fn legend(figure: &mut Figure, base: u32) -> Result<()> {
         figure.words(words, how, (left + 28, base));
         left += 28 + how.width(words)? + 24;
     }
-    let missed = "red: not among its guesses";
-    figure.words(missed, how.in_colour(WRONG), (left, base));
+    if missed {
+        let words = "in red: no bar is the right class";
+        figure.words(words, how.in_colour(WRONG), (left, base));
+    }
     Ok(())
 }
 

@@ -61,8 +61,8 @@ fn look(subject: &Subject, args: &Activations) -> Result<(Picture, String)> {
         return Err(Failure::usage(what, hint).into());
     }
     let class = subject.class(set.label(index));
-    let class = class.map_or_else(String::new, |class| format!(", {class}"));
-    Ok((set.picture(index)?, format!("{}{class}", set.name(index))))
+    let class = class.map_or_else(String::new, |class| format!("{class}: "));
+    Ok((set.picture(index)?, format!("{class}{}", set.name(index))))
 }
 
 /// The maps of each tower; the features of a fully connected layer as one map a tower.
