@@ -220,6 +220,11 @@ impl RunDirectory {
 }
 
 impl Checkpoint {
+    /// Whether the run that was told `config` has ended here: nothing is left to train.
+    pub fn is_last(&self, config: &TrainConfig) -> bool {
+        self.state.schedule.ended.is_some() || self.state.position.epoch >= config.epochs
+    }
+
     /// Whether this network and this data may go on from here.
     pub fn check(&self, spec: &Spec, data: &DataIdentity) -> Result<(), RunError> {
         if let Some(difference) = self.weights.spec.difference(spec) {

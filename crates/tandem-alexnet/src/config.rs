@@ -5,9 +5,10 @@
 
 mod merge;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tandem_data::{Part, Randomisation};
 use toml::Table;
 
 use crate::error::ConfigError;
@@ -43,6 +44,13 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// Every random choice follows from it.
     pub seed: u64,
+    /// Learns so many of the training pictures, evenly apart, instead of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_pictures: Option<usize>,
+    /// Weights to start from, where they have a parameter of the same name and shape; else from random
+    /// ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<PathBuf>,
     /// One device for all towers, or one for each.
     pub devices: Placement,
     /// Of activations and gradients; bf16 is for GPUs.
@@ -52,12 +60,21 @@ pub struct TrainConfig {
     /// Saves each so many updates, beside the end of every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<u64>,
+    /// Measures the error on so many training pictures too, evenly apart, at the end of every epoch:
+    /// centre crops, without dropout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_training: Option<usize>,
+    /// Of the steps only each so many-th is a line of `metrics.jsonl`.
+    #[serde(default = "every")]
+    pub log_every_steps: u64,
     /// Ends the run after so many epochs without a new lowest validation error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop_epochs: Option<u64>,
     pub augment: AugmentConfig,
     pub sgd: SgdConfig,
     pub rate: RateConfig,
+    #[serde(default)]
+    pub randomise: Randomise,
     /// The network; in a file also the name of a preset or a spec file.
     pub model: Spec,
 }
@@ -80,6 +97,51 @@ pub enum Colour {
     Convnet,
     /// By the eigenvalues on 0..1, as Torch.
     Paper01,
+}
+
+/// What is made random of the data, to see whether a network can learn it by heart (Zhang et al.,
+/// "Understanding deep learning requires rethinking generalization", 2017, Section 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Randomise {
+    /// The probability that a training picture's label is replaced by any, 0 to 1.
+    pub labels: f64,
+    pub pixels: PixelOrder,
+}
+
+/// Where the pixels of a picture go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PixelOrder {
+    #[default]
+    Original,
+    /// To other places, the same for all pictures.
+    Shuffled,
+    /// To other places, others for each picture.
+    Random,
+}
+
+impl Randomise {
+    /// For the pictures of `part`: labels are random where the network learns, never where it is
+    /// measured.
+    pub(crate) fn of(self, part: Part, seed: u64) -> Randomisation {
+        Randomisation {
+            label_probability: match part {
+                Part::Train => self.labels,
+                Part::Validation | Part::Test => 0.0,
+            },
+            pixels: match self.pixels {
+                PixelOrder::Original => tandem_data::PixelOrder::Original,
+                PixelOrder::Shuffled => tandem_data::PixelOrder::Shuffled,
+                PixelOrder::Random => tandem_data::PixelOrder::Random,
+            },
+            seed,
+        }
+    }
+}
+
+fn every() -> u64 {
+    1
 }
 
 /// Stochastic gradient descent with momentum (Section 5).
@@ -118,6 +180,11 @@ impl TrainConfig {
             loader_threads: 2,
             checkpoint_every_steps: None,
             early_stop_epochs: None,
+            train_pictures: None,
+            start_from: None,
+            measure_training: None,
+            log_every_steps: every(),
+            randomise: Randomise::default(),
             augment: AugmentConfig {
                 mirror: true,
                 colour: Colour::Convnet,
@@ -188,6 +255,25 @@ impl TrainConfig {
             .expect("a checked configuration holds only what TOML can: its integers fit i64")
     }
 
+    /// What `other` has otherwise, where first, in the words of their TOML. Where a run is computed and
+    /// by how many threads does not count: its results do not depend on it.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let other = Self {
+            devices: self.devices.clone(),
+            loader_threads: self.loader_threads,
+            ..other.clone()
+        };
+        if *self == other {
+            return None;
+        }
+        let (mine, theirs) = (self.to_toml(), other.to_toml());
+        let differing = mine.lines().zip(theirs.lines()).find(|(a, b)| a != b);
+        Some(differing.map_or_else(
+            || "it has more or fewer settings".to_owned(),
+            |(mine, theirs)| format!("there `{mine}`, now `{theirs}`"),
+        ))
+    }
+
     /// Whether every value is within its bounds, for values changed by hand.
     pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let bound = |key: &'static str, value: f64, fits: bool, wanted: &'static str| {
@@ -226,6 +312,19 @@ impl TrainConfig {
             1,
         )?;
         whole("early_stop_epochs", self.early_stop_epochs.unwrap_or(1), 1)?;
+        whole("log_every_steps", self.log_every_steps, 1)?;
+        for (key, pictures) in [
+            ("train_pictures", self.train_pictures),
+            ("measure_training", self.measure_training),
+        ] {
+            whole(key, pictures.unwrap_or(1) as u64, 1)?;
+        }
+        bound(
+            "randomise.labels",
+            self.randomise.labels,
+            (0.0..=1.0).contains(&self.randomise.labels),
+            "from 0 to 1",
+        )?;
         let momentum = self.sgd.momentum;
         bound(
             "sgd.momentum",

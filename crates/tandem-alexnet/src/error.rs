@@ -136,6 +136,12 @@ pub enum SpecError {
         wanted: usize,
         given: usize,
     },
+    #[error("the network has no layer `{name}`{hint}; its layers are {known}")]
+    UnknownLayer {
+        name: String,
+        hint: String,
+        known: String,
+    },
 }
 
 /// A list of devices that is refused.
@@ -208,6 +214,8 @@ pub enum WeightsError {
         key: &'static str,
         value: String,
     },
+    #[error("{} lacks the training mean that its network subtracts: it was not written by tandem", path.display())]
+    NoMean { path: PathBuf },
     #[error("{}: its network is refused: {source}", path.display())]
     Spec { path: PathBuf, source: SpecError },
     #[error("{} names {names} classes and its network has {classes}", path.display())]
@@ -228,6 +236,17 @@ pub enum WeightsError {
         name: String,
         source: Box<candle_core::Error>,
     },
+}
+
+/// Weights that a run cannot start from.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Weights(#[from] WeightsError),
+    #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start", path.display())]
+    NothingInCommon { path: PathBuf, network: String },
+    #[error("{0}")]
+    Network(#[from] NetworkError),
 }
 
 fn lines(misfits: &[Misfit]) -> String {

@@ -32,7 +32,7 @@ pub fn evaluate(
     views: Views,
     options: LoaderOptions,
 ) -> Result<Evaluation, NetworkError> {
-    let (mut first, mut fifth, mut loss, mut images) = (0usize, 0usize, 0f64, 0usize);
+    let mut score = Score::default();
     predict(
         network,
         pictures,
@@ -40,28 +40,52 @@ pub fn evaluate(
         views,
         options,
         |index, row| {
-            let label = pictures
-                .label(index)
-                .ok_or_else(|| NetworkError::Unlabelled {
-                    picture: pictures.name(index),
-                })?;
-            let right = row[label as usize];
-            // Ties count against the network: a constant answer must not look right.
-            let above = row.len() - row.iter().filter(|p| **p < right).count();
-            first += usize::from(above > 1);
-            fifth += usize::from(above > 5);
-            loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();
-            images += 1;
+            score.add(&row, label(pictures, index)?);
             Ok::<_, NetworkError>(())
         },
     )?;
-    let share = |count: usize| count as f64 / images.max(1) as f64;
-    Ok(Evaluation {
-        images,
-        top1_error: share(first),
-        top5_error: share(fifth),
-        loss: loss / images.max(1) as f64,
-    })
+    Ok(score.evaluation())
+}
+
+/// The label of picture `index`.
+pub(crate) fn label(pictures: &Pictures, index: usize) -> Result<u32, NetworkError> {
+    pictures
+        .label(index)
+        .ok_or_else(|| NetworkError::Unlabelled {
+            picture: pictures.name(index),
+        })
+}
+
+/// Counts what predictions get wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Score {
+    images: usize,
+    first: usize,
+    fifth: usize,
+    loss: f64,
+}
+
+impl Score {
+    /// A picture of class `label`, with the probability of each class.
+    pub(crate) fn add(&mut self, row: &[f32], label: u32) {
+        let right = row[label as usize];
+        // Ties count against the network: a constant answer must not look right.
+        let above = row.len() - row.iter().filter(|p| **p < right).count();
+        self.first += usize::from(above > 1);
+        self.fifth += usize::from(above > 5);
+        self.loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();
+        self.images += 1;
+    }
+
+    pub(crate) fn evaluation(&self) -> Evaluation {
+        let images = self.images.max(1) as f64;
+        Evaluation {
+            images: self.images,
+            top1_error: self.first as f64 / images,
+            top5_error: self.fifth as f64 / images,
+            loss: self.loss / images,
+        }
+    }
 }
 
 /// Gives `each` picture's place and the probability of each class, picture after picture. With ten views
@@ -78,6 +102,30 @@ pub fn predict<E: From<NetworkError>>(
     options: LoaderOptions,
     mut each: impl FnMut(usize, Vec<f32>) -> Result<(), E>,
 ) -> Result<(), E> {
+    each_batch(
+        network,
+        pictures,
+        normalise,
+        views,
+        options,
+        |places, input| {
+            let rows = view_means(&probabilities(network, input)?, places.len());
+            let mut both = places.into_iter().zip(rows);
+            both.try_for_each(|(place, row)| each(place, row))
+        },
+    )
+}
+
+/// Gives `each` batch of all pictures: their places, and what `network` sees of them, the views of a
+/// picture one after the other.
+pub(crate) fn each_batch<E: From<NetworkError>>(
+    network: &Network,
+    pictures: &Arc<Pictures>,
+    normalise: &Normalise,
+    views: Views,
+    options: LoaderOptions,
+    mut each: impl FnMut(Vec<usize>, Input) -> Result<(), E>,
+) -> Result<(), E> {
     let crop = network.spec().input.crop;
     let feed = Feed::new(network, pictures.preprocess(), normalise)?;
     let options = LoaderOptions {
@@ -88,11 +136,7 @@ pub fn predict<E: From<NetworkError>>(
     for batch in loader {
         let batch = batch.map_err(NetworkError::from)?;
         let input = feed.input(batch.images).map_err(NetworkError::from)?;
-        let rows = probabilities(network, input)?;
-        let rows = view_means(&rows, batch.indices.len());
-        for (index, row) in batch.indices.into_iter().zip(rows) {
-            each(index, row)?;
-        }
+        each(batch.indices, input)?;
     }
     Ok(())
 }

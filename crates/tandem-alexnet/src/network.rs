@@ -168,7 +168,21 @@ impl Network {
 
     /// Logits `(N, classes)` f32, of pictures `(N, C, crop, crop)`, without a trace of how.
     pub fn forward(&self, x: impl Into<Input>, pass: Pass) -> Result<Tensor> {
-        self.run(&x.into(), pass, |_| (), &mut |_, _| ())
+        self.forward_to(x, self.last(), pass)
+    }
+
+    /// What layer `layer` of the spec (its place, from 0) gives for pictures `(N, C, crop, crop)`, after
+    /// its activation function: maps `(N, C, H, W)` or features `(N, F)`, f32. On every placement tower
+    /// 0 has the first channels, tower 1 the next.
+    ///
+    /// # Panics
+    /// If there is no such layer; [`Spec::layer_named`] gives places that are there.
+    pub fn forward_to(&self, x: impl Into<Input>, layer: usize, pass: Pass) -> Result<Tensor> {
+        self.run(&x.into(), layer, pass, |_| (), &mut |_, _| ())
+    }
+
+    fn last(&self) -> usize {
+        self.spec.layers.len() - 1
     }
 
     /// Loss and gradients of a batch: pictures `(N, C, crop, crop)`, labels u32 `(N,)`.
@@ -186,7 +200,8 @@ impl Network {
     ) -> Result<Outcome> {
         let mut tape = Vec::new();
         let labels = &self.labels.tensor(labels)?;
-        let logits = self.run(&x.into(), pass, |trace| tape.push(trace), done)?;
+        let record = |trace| tape.push(trace);
+        let logits = self.run(&x.into(), self.last(), pass, record, done)?;
         let nll = SoftmaxNll;
         let loss = logits.apply_op2_no_bwd(labels, &nll)?;
         let loss = self.readback.scalar(loss)?;

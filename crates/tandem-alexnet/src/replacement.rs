@@ -4,7 +4,7 @@
 //! a loss of power either name still leads to a whole file.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, RunError};
@@ -85,6 +85,15 @@ impl Drop for Replacement {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Makes `path` a file of `bytes`: the whole of them, or what it was before.
+///
+/// # Errors
+///
+/// When it cannot be written; `path` is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    Replacement::write(path, |out| out.write_all(bytes))?.commit()
 }
 
 /// What `path` is called until it is finished.

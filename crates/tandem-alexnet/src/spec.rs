@@ -19,7 +19,7 @@ pub use layer::{
 };
 
 use crate::error::SpecError;
-use crate::nearest::with_hint;
+use crate::nearest::{hint, with_hint};
 use crate::presets;
 use crate::shapes::Shapes;
 
@@ -158,5 +158,26 @@ impl Spec {
                 format!("{}/{}", before.unwrap_or("input"), layer.kind())
             }
         }
+    }
+    /// The place of the layer called `name`, as [`Spec::layer_name`] and `tandem info` call it; the
+    /// first of several.
+    ///
+    /// # Errors
+    /// [`SpecError::UnknownLayer`], which names the nearest.
+    pub fn layer_named(&self, name: &str) -> Result<usize, SpecError> {
+        let names: Vec<String> = (0..self.layers.len()).map(|i| self.layer_name(i)).collect();
+        let place = names.iter().position(|known| known == name);
+        place.ok_or_else(|| SpecError::UnknownLayer {
+            name: name.to_owned(),
+            hint: hint(name, names.iter().map(String::as_str)),
+            known: names.join(", "),
+        })
+    }
+
+    /// The place of the last hidden layer, the last with weights before the one that gives the scores:
+    /// fc7 in the paper. None where scores are read off the picture itself.
+    pub fn last_hidden(&self) -> Option<usize> {
+        let before = &self.layers[..self.layers.len() - 1];
+        before.iter().rposition(|layer| layer.name().is_some())
     }
 }

@@ -14,34 +14,18 @@ pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
 use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Share, Views};
 use tandem_ops::sgd::{Sgd, SgdRule};
 
-use crate::checkpoint::{Checkpoint, DataIdentity, Position, Rank, RunDirectory, State};
+use crate::checkpoint::{Checkpoint, Position, Rank, RunDirectory, State};
 use crate::config::{Colour, SgdRule as ConfiguredRule, TrainConfig};
-use crate::error::{RunError, TrainError};
+use crate::error::{NetworkError, RunError, TrainError};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::input::Feed;
 use crate::metrics::Metrics;
 use crate::network::{Gradients, Network, Pass};
 use crate::schedule::{Schedule, Verdict};
 use crate::spec;
+use crate::start;
+use crate::training_data::TrainingData;
 use crate::weights::{Weights, is_finite};
-
-/// The two parts of the pictures, prepared for the network's input.
-pub struct TrainingData {
-    pub train: Arc<Pictures>,
-    pub validation: Arc<Pictures>,
-    /// As given to `--data`.
-    pub name: String,
-}
-
-impl TrainingData {
-    fn identity(&self) -> DataIdentity {
-        let (train, validation) = (self.train.fingerprint(), self.validation.fingerprint());
-        DataIdentity {
-            name: self.name.clone(),
-            fingerprint: train ^ validation.rotate_left(1),
-        }
-    }
-}
 
 /// A run in progress.
 pub struct Trainer {
@@ -56,6 +40,8 @@ pub struct Trainer {
     normalise: Normalise,
     feed: Feed,
     mean: Option<Tensor>,
+    /// Of the last update of an epoch: mean |gradient| of each parameter.
+    gradients: Vec<f64>,
 }
 
 impl Trainer {
@@ -66,9 +52,7 @@ impl Trainer {
         run: RunDirectory,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, TrainError> {
-        let spec = config
-            .model
-            .for_data(data.train.classes().len(), data.train.preprocess().channels)?;
+        let spec = data.fit(&config.model)?;
         let (side, channels) = (spec.input.side, spec.input_channels());
         let (normalise, mean) = match spec.input.normalise {
             spec::Normalise::Mean => {
@@ -116,7 +100,13 @@ impl Trainer {
                 )
             }
             None => {
-                let network = Network::initial(&spec, &config.devices, config.seed)?
+                let values = start::values(
+                    &spec,
+                    data.train.classes(),
+                    config.seed,
+                    config.start_from.as_deref(),
+                )?;
+                let network = Network::new(&spec, &config.devices, &values)?
                     .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;
                 (network, schedule, Position::default(), metrics)
@@ -135,6 +125,7 @@ impl Trainer {
             normalise,
             feed,
             mean,
+            gradients: Vec::new(),
         })
     }
 
@@ -202,7 +193,13 @@ impl Trainer {
             };
             report.took = begun.elapsed();
             report.waited = loader.waited() - waited;
-            self.metrics.append(&report)?;
+            if self
+                .position
+                .step
+                .is_multiple_of(self.config.log_every_steps)
+            {
+                self.metrics.append(&report)?;
+            }
             let mut flow = watch(Event::Step(&report));
             let last = self.position.batch as usize >= loader.batches();
             let due = |every: u64| self.position.step.is_multiple_of(every);
@@ -269,6 +266,9 @@ impl Trainer {
                 layer: self.first_not_finite(&gradients)?,
             });
         }
+        if self.position.batch + parts == loader.batches() as u64 {
+            self.gradients = self.network.gradient_magnitudes(&gradients)?;
+        }
         let sgd = &self.config.sgd;
         let rule = match sgd.rule {
             ConfiguredRule::Paper => SgdRule::Paper,
@@ -305,25 +305,25 @@ impl Trainer {
             top5_error,
             loss,
             ..
-        } = evaluate(
-            &self.network,
-            &self.data.validation,
-            &self.normalise,
-            Views::Centre,
-            self.loader_options(),
-        )?;
+        } = self.measure(&self.data.validation)?;
+        let measured = self.data.measured.as_ref();
+        let measured = measured
+            .map(|pictures| self.measure(pictures))
+            .transpose()?;
         let verdict = self.schedule.end_epoch(top1_error);
         let magnitudes = self
             .network
             .magnitudes()?
             .into_iter()
-            .map(|(name, weight, velocity)| {
+            .zip(&self.gradients)
+            .map(|((name, weight, velocity), &gradient)| {
                 let update = match self.config.sgd.rule {
                     ConfiguredRule::Paper => velocity,
                     ConfiguredRule::Pytorch => velocity * rate,
                 };
                 let magnitude = Magnitude {
                     mean_abs_weight: weight,
+                    mean_abs_gradient: gradient,
                     mean_abs_update: update,
                     ratio: if weight > 0.0 { update / weight } else { 0.0 },
                 };
@@ -336,6 +336,7 @@ impl Trainer {
             learning_rate: rate,
             top1_error,
             top5_error,
+            training_top1_error: measured.map(|measured| measured.top1_error),
             training_loss: self.position.loss_sum / self.position.pictures.max(1) as f64,
             parameters: magnitudes.collect(),
         };
@@ -357,6 +358,17 @@ impl Trainer {
         });
         let flow = if one == Flow::Stop { one } else { two };
         Ok((verdict, flow))
+    }
+
+    fn measure(&self, pictures: &Arc<Pictures>) -> Result<Evaluation, NetworkError> {
+        let options = self.loader_options();
+        evaluate(
+            &self.network,
+            pictures,
+            &self.normalise,
+            Views::Centre,
+            options,
+        )
     }
 
     /// Saves what the update at `rate` has led to.

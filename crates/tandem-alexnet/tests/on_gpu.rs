@@ -10,7 +10,8 @@ use tandem_alexnet::evaluation::evaluate;
 use tandem_alexnet::input::Feed;
 use tandem_alexnet::network::Network;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::training_data::TrainingData;
 use tandem_data::{
     DataError, Dataset, Form, LoaderOptions, Normalise, Part, Picture, Pictures, Preprocess, Share,
     Views,
@@ -72,6 +73,7 @@ fn train(devices: &str) -> Vec<f64> {
     let data = TrainingData {
         train: pictures(Part::Train, 8),
         validation: pictures(Part::Validation, 4),
+        measured: None,
         name: "builtin".to_owned(),
     };
     let folder = tempfile::tempdir().unwrap();

@@ -25,6 +25,14 @@ pub fn run(args: &Doctor) -> Result<()> {
     print(&text)
 }
 
+/// Model, cores and memory of this machine in a line.
+pub fn processor_in_words() -> String {
+    let lines = processor::Processor::of(&Machine::this()).lines();
+    let wanted = |(name, _): &(&str, _)| ["model", "vectors", "cores"].contains(name);
+    let words = lines.into_iter().filter(wanted).map(|(_, words)| words);
+    words.collect::<Vec<_>>().join("; ")
+}
+
 /// Where to look: the file system and the environment, so that tests can look at machines that are
 /// not this one.
 struct Machine {

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use tandem_alexnet::evaluation::{Evaluation, evaluate};
+use tandem_alexnet::trained::Trained;
 use tandem_data::Part;
 
 use crate::args::Eval;
-use crate::failure::Failure;
-use crate::network::Trained;
 use crate::output::print;
-use crate::pictures::{at_test, left_out, prepare};
+use crate::pictures::{at_test, check_classes, left_out, prepare};
 use crate::report::table::grouped;
 use crate::weights;
 
@@ -21,26 +20,7 @@ pub fn run(args: &Eval) -> Result<()> {
         ..
     } = Trained::read(&file, &args.devices)?;
     let pictures = prepare(&args.data, Part::Validation, network.spec())?;
-    let given = pictures.classes();
-    if given.len() != classes.len() {
-        let what = format!(
-            "{} tells {} classes apart, and {} has {}",
-            file.display(),
-            classes.len(),
-            args.data,
-            given.len()
-        );
-        return Err(
-            Failure::failed(what, "measure it on pictures of the classes it has learned").into(),
-        );
-    }
-    if given != classes {
-        tracing::warn!(
-            "the classes of {} have other names than those {} has learned",
-            args.data,
-            file.display()
-        );
-    }
+    check_classes(&classes, &file, pictures.classes(), &args.data)?;
     let list = left_out(&[("test", &pictures)]);
     if !list.is_empty() {
         tracing::warn!(

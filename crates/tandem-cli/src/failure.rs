@@ -98,7 +98,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     find::<Failure>(error).is_some_and(|failure| failure.kind == Kind::Usage)
         || matches!(
             find::<SpecError>(error),
-            Some(SpecError::UnknownPreset { .. })
+            Some(SpecError::UnknownPreset { .. } | SpecError::UnknownLayer { .. })
         )
         || matches!(
             find::<PlacementError>(error),

@@ -16,19 +16,20 @@ mod bench;
 mod completions;
 mod data;
 mod doctor;
+mod ensemble;
 mod eval;
 mod failure;
-mod few;
 mod gpu;
 mod hub;
 mod info;
 mod memory;
-mod network;
 mod output;
 mod pictures;
 mod predict;
 mod report;
+mod reproduce;
 mod settings;
+mod show;
 mod signals;
 mod train;
 mod weights;
@@ -71,6 +72,7 @@ fn run() -> Result<ExitCode> {
 fn obey(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Train(args) => return train::run(args, &cli.global),
+        Command::Ensemble(args) => return ensemble::run(args, &cli.global),
         Command::Eval(args) => {
             eval::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
@@ -80,7 +82,12 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
+        Command::Show(args) => show::run(args, &cli.global)?,
         Command::Data(args) => return data::run(args, &cli.global),
+        Command::Reproduce(args) => {
+            return reproduce::run(args, &cli.global)
+                .map_err(|error| gpu::explain(error, &args.devices));
+        }
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
 use tandem_alexnet::evaluation::{predict, probabilities, view_means};
+use tandem_alexnet::trained::Trained;
 use tandem_data::{Pictures, View, decode, ten_views, view};
 
 use crate::args::{Global, Predict, Views};
-use crate::network::Trained;
 use crate::output::print;
 use crate::pictures::{at_test, prepare};
 use crate::weights;
@@ -25,11 +25,13 @@ struct Predicted {
     predictions: Vec<Prediction>,
 }
 
+/// A class and how likely it is.
 #[derive(Debug, Serialize)]
-struct Prediction {
-    class: usize,
-    label: String,
-    probability: f32,
+pub struct Prediction {
+    pub class: usize,
+    pub label: String,
+    /// 0 to 1.
+    pub probability: f32,
 }
 
 pub fn run(args: &Predict, global: &Global) -> Result<()> {
@@ -115,7 +117,7 @@ fn look(trained: &Trained, picture: &Path, views: Views) -> Result<Vec<f32>> {
 }
 
 /// The `top` likeliest classes; of equal ones the first.
-fn likeliest(probabilities: &[f32], labels: &[String], top: usize) -> Vec<Prediction> {
+pub fn likeliest(probabilities: &[f32], labels: &[String], top: usize) -> Vec<Prediction> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let prediction = |&class: &usize| Prediction {

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use tandem_alexnet::config::TrainConfig;
 
-use crate::args::Train;
+use crate::args::Recipe;
 use crate::failure::Failure;
 
 /// What a new run is told, resolved and checked.
-pub fn resolve(args: &Train) -> Result<TrainConfig> {
+pub fn resolve(args: &Recipe) -> Result<TrainConfig> {
     let mut config = TrainConfig::resolve(args.model.as_deref(), args.config.as_deref())?;
     if let Some(data) = &args.data {
         config.data.clone_from(data);
@@ -48,7 +48,7 @@ mod tests {
         let Command::Train(args) = cli.command else {
             panic!("not train")
         };
-        resolve(&args)
+        resolve(&args.recipe)
     }
 
     #[test]

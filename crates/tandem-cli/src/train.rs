@@ -12,16 +12,17 @@ use tandem_alexnet::error::{RunError, TrainError, advice};
 use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer, TrainingData};
+use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::training_data::TrainingData;
 use tandem_alexnet::transfer::Transfer;
-use tandem_data::{DataError, Part};
+use tandem_data::DataError;
 
-use crate::args::{Global, Train};
+use crate::args::{Global, Recipe, Train};
 use crate::failure::Failure;
 use crate::gpu::Work;
-use crate::hub::pinned;
+use crate::hub::{located, pinned};
 use crate::output::{print, typed};
-use crate::pictures::{left_out, prepare};
+use crate::pictures::left_out;
 use crate::report::run::Reports;
 use crate::report::table::grouped;
 use crate::settings;
@@ -51,22 +52,72 @@ struct Plan {
 
 pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
     let plan = match &args.resume {
-        Some(run) => Plan::resumed(run, args)?,
-        None => Plan::new(args)?,
+        Some(run) => resumed(run, &args.recipe)?,
+        None => Plan::new(settings::resolve(&args.recipe)?, args.out.as_deref())?,
     };
-    plan.list_what_was_left_out()?;
-    plan.follow(global.quiet)
+    let stop = Stop::install().context("taking over Ctrl-C")?;
+    let stopped = plan.follow(&stop, global.quiet)?;
+    Ok(stopped.unwrap_or(ExitCode::SUCCESS))
+}
+
+/// The run in `path`, told anew where it is computed and where its pictures are.
+fn resumed(path: &Path, args: &Recipe) -> Result<Plan> {
+    let (run, checkpoint) = RunDirectory::resume(path)?;
+    let mut config = run.config()?;
+    // A checkpoint does not depend on where its towers were.
+    if let Some(devices) = &args.devices {
+        config.devices = devices.clone();
+        config.check("--devices").map_err(Failure::from_typing)?;
+    }
+    // Nor on where its pictures are, if only they are the same.
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    Plan::resumed(run, checkpoint, config)
+}
+
+/// The run in `out` that is told `config`, whether it is to begin, to go on or is done: brings it to its
+/// end. The exit code of the signal that stopped it before.
+pub fn to_its_end(
+    config: TrainConfig,
+    out: &Path,
+    stop: &Stop,
+    quiet: bool,
+) -> Result<Option<ExitCode>> {
+    let (run, checkpoint) = match RunDirectory::resume(out) {
+        Err(RunError::NoRun { .. }) => return Plan::new(config, Some(out))?.follow(stop, quiet),
+        opened => opened?,
+    };
+    let there = run.config()?;
+    let wanted = TrainConfig {
+        data: from_anywhere(pinned(&config.data)?),
+        ..config
+    };
+    if let Some(difference) = there.difference(&wanted) {
+        let what = format!(
+            "{} holds a run with other settings: {difference}",
+            out.display()
+        );
+        let hint = "give the settings it was begun with, or another --out";
+        return Err(Failure::usage(what, hint).into());
+    }
+    if checkpoint
+        .as_ref()
+        .is_some_and(|checkpoint| checkpoint.is_last(&wanted))
+    {
+        return Ok(None);
+    }
+    Plan::resumed(run, checkpoint, wanted)?.follow(stop, quiet)
 }
 
 impl Plan {
     /// Everything is read and checked before the run directory is made: what fails leaves nothing.
-    fn new(args: &Train) -> Result<Self> {
-        let mut config = settings::resolve(args)?;
+    fn new(mut config: TrainConfig, out: Option<&Path>) -> Result<Self> {
         config.data = pinned(&config.data)?;
         let (data, spec) = read(&config)?;
         let free = config.devices.free_memory()?;
         config.data = from_anywhere(config.data);
-        let run = match &args.out {
+        let run = match out {
             Some(out) => RunDirectory::create(out, &config)?,
             None => next_free(Path::new("runs"), &spec.name, &config)?,
         };
@@ -80,21 +131,14 @@ impl Plan {
         })
     }
 
-    fn resumed(path: &Path, args: &Train) -> Result<Self> {
-        let (run, checkpoint) = RunDirectory::resume(path)?;
-        let mut config = run.config()?;
-        // A checkpoint does not depend on where its towers were.
-        if let Some(devices) = &args.devices {
-            config.devices = devices.clone();
-            config.check("--devices").map_err(Failure::from_typing)?;
-        }
-        // Nor on where its pictures are, if only they are the same.
-        if let Some(data) = &args.data {
-            config.data.clone_from(data);
-        }
+    fn resumed(
+        run: RunDirectory,
+        checkpoint: Option<Checkpoint>,
+        config: TrainConfig,
+    ) -> Result<Self> {
         let (data, spec) = read(&config).map_err(|error| match error.downcast_ref() {
             Some(DataError::NotFound { .. }) => error.context(Failure::failed(
-                format!("the pictures that {} learns from", path.display()),
+                format!("the pictures that {} learns from", run.path().display()),
                 "where they are now is said by --data",
             )),
             _ => error,
@@ -134,6 +178,7 @@ impl Plan {
             train,
             validation,
             name,
+            ..
         } = &self.data;
         Ok(format!(
             "{} ({} parameters, {}) on {name}: {} + {} pictures, {} classes",
@@ -146,8 +191,9 @@ impl Plan {
         ))
     }
 
-    fn follow(self, quiet: bool) -> Result<ExitCode> {
-        let stop = Stop::install().context("taking over Ctrl-C")?;
+    /// Trains to the end of the run, or until a signal asks to stop: its exit code then.
+    fn follow(self, stop: &Stop, quiet: bool) -> Result<Option<ExitCode>> {
+        self.list_what_was_left_out()?;
         let title = self.title()?;
         let out = self.run.path().to_owned();
         let resumed_at = self
@@ -200,25 +246,16 @@ impl Plan {
         };
         let ended = ended.map_err(|error| stopped(work.explain(error), &trainer))?;
         reports.draw(trainer.network())?;
-        conclude(ended, &out, trainer.step(), &reports, &stop)
+        conclude(ended, &out, trainer.step(), &reports, stop)
     }
 }
 
 /// Opens both parts of the data, and fits the network to it.
 fn read(config: &TrainConfig) -> Result<(TrainingData, Spec)> {
-    let train = prepare(&config.data, Part::Train, &config.model)?;
-    let validation = prepare(&config.data, Part::Validation, &config.model)?;
-    let spec = config
-        .model
-        .for_data(train.classes().len(), train.preprocess().channels)?;
-    Ok((
-        TrainingData {
-            train,
-            validation,
-            name: config.data.clone(),
-        },
-        spec,
-    ))
+    let data = TrainingData::read(config, &located(&config.data)?)
+        .with_context(|| format!("--data {}", config.data))?;
+    let spec = data.fit(&config.model)?;
+    Ok((data, spec))
 }
 
 /// The data as a run's config.toml has it, which may be resumed from another folder.
@@ -260,14 +297,14 @@ fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
     error.context(Failure::failed(what, hint))
 }
 
-/// The last words, and the exit code: that of the signal only where it cut the run short.
+/// The last words; the exit code of the signal where it cut the run short.
 fn conclude(
     ended: Ending,
     out: &Path,
     step: u64,
     reports: &Reports,
     stop: &Stop,
-) -> Result<ExitCode> {
+) -> Result<Option<ExitCode>> {
     let why = match ended {
         Ending::Done => "all epochs are done",
         Ending::Schedule(End::EarlyStop) => "the error no longer falls",
@@ -277,7 +314,7 @@ fn conclude(
                 "stopped and saved at step {step}; go on with: tandem train --resume {}",
                 typed(out)
             ));
-            return Ok(stop.exit_code().unwrap_or(ExitCode::FAILURE));
+            return Ok(Some(stop.exit_code().unwrap_or(ExitCode::FAILURE)));
         }
     };
     let mut text = format!("{why}, after step {step}\n");
@@ -291,7 +328,7 @@ fn conclude(
     }
     text.push_str(&format!("last: {}\n", out.join(LAST).display()));
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(None)
 }
 
 /// `runs/MODEL-N` with the smallest N from 1 that is not there.

@@ -1,9 +1,11 @@
 //! `--weights FILE|RUN|hf:OWNER/NAME`: which file is meant.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use tandem_alexnet::checkpoint::{BEST, LAST};
+use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
+use tandem_alexnet::config::TrainConfig;
 
 use crate::failure::Failure;
 
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 /// last where no epoch was measured yet.
 pub fn file(named: &str) -> Result<PathBuf> {
     if let Some(repository) = named.strip_prefix("hf:") {
-        let what = format!("--weights hf:{repository}: downloading from the hub is not there yet");
+        let what = format!("hf:{repository}: downloading from the hub is not there yet");
         return Err(Failure::failed(what, "download the safetensors file and name it").into());
     }
     let path = Path::new(named);
@@ -19,7 +21,7 @@ pub fn file(named: &str) -> Result<PathBuf> {
         return Ok(path.to_owned());
     }
     if !path.is_dir() {
-        let what = format!("--weights {named}: there is no such file or run directory");
+        let what = format!("{named}: there is no such file or run directory");
         return Err(Failure::failed(
             what,
             "`tandem train` makes one; it says where when it begins",
@@ -31,16 +33,27 @@ pub fn file(named: &str) -> Result<PathBuf> {
         .into_iter()
         .find(|file| file.is_file());
     found.ok_or_else(|| {
-        let what = format!("--weights {named}: neither {BEST} nor {LAST} is in it");
+        let what = format!("{named}: neither {BEST} nor {LAST} is in it");
         let hint = format!("if the run was stopped before its first checkpoint, go on with: tandem train --resume {named}");
         Failure::failed(what, hint).into()
     })
 }
 
+/// The data that the run `named` learned from; a weights file does not say.
+pub fn data(named: &str) -> Result<String> {
+    let config = Path::new(named).join(CONFIG);
+    let text = fs::read_to_string(&config).map_err(|_| {
+        let what = format!("{named} does not say what it learned from: there is no {CONFIG} in it");
+        Failure::usage(
+            what,
+            "say which pictures to take: --data SPEC, as --data builtin",
+        )
+    })?;
+    Ok(TrainConfig::parse(&text, &config.display().to_string())?.data)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

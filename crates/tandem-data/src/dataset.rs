@@ -34,9 +34,23 @@ pub trait Dataset: Send + Sync {
     /// Tells this data set from others, over runs and machines: contents, labels, classes and order.
     /// Of picture folders: file names and lengths in place of contents.
     fn fingerprint(&self) -> u64;
-    /// The pack that these pictures lie in, already brought to one size.
+    /// The pack that these pictures lie in, already brought to one size: its pictures are these, in this
+    /// order. Labels are asked of the data set.
     fn pack(&self) -> Option<&Pack> {
         None
+    }
+    /// The number of the block that picture `i` is read with, where to read one picture is to read a
+    /// whole block of them, as a page of parquet; blocks are numbered as they lie.
+    fn block(&self, _i: usize) -> Option<u64> {
+        None
+    }
+    /// Reads and decodes pictures of one block, `places`, in this order: reads the block once.
+    fn read_block(
+        &self,
+        places: &[usize],
+        each: &mut dyn FnMut(usize, Result<Picture, DataError>),
+    ) {
+        places.iter().for_each(|&i| each(i, self.picture(i)));
     }
     /// The parts of the set that lie together on the disk, one after the other, of a few hundred
     /// pictures or more. Empty where pictures lie one by one and are as well read in any order.

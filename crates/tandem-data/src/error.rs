@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::PictureError;
+use crate::pack::PackError;
 use crate::sources::ParquetProblem;
 
 /// An error of this crate.
@@ -321,71 +322,9 @@ pub enum DataError {
         /// Its number of classes, or the same number of others.
         wanted: usize,
     },
-    /// The system refused to write a file.
-    #[error("cannot write {path}: {source}{}", space(source))]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// What is to be packed is more than the disk holds.
-    #[error(
-        "{path} needs {} more, and its disk has {} free{}", bytes(*needed), bytes(*free), as_jpeg_instead(*as_jpeg)
-    )]
-    DiskSpace {
-        /// Where it was to go.
-        path: PathBuf,
-        /// Bytes it needs beyond what is there.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes it would take as JPEG of quality 90; 0 if it is JPEG already.
-        as_jpeg: u64,
-    },
-    /// The folder holds the shards of other data or other settings.
-    #[error(
-        "{path} is of other pictures or other settings than those to be packed; give another folder, \
-         or remove that one first"
-    )]
-    OtherPack {
-        /// The file that is there.
-        path: PathBuf,
-    },
-    /// Another process packs there.
-    #[error("another process is packing into {path}; wait for it, or give another folder")]
-    PackInUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Packing was stopped before it was done.
-    #[error(
-        "{path} is a pack that was not finished; `tandem data pack SOURCE {path}` with the same \
-         settings goes on"
-    )]
-    Unfinished {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A file of a pack is not what was written.
-    #[error(
-        "{path} is damaged: {problem}. `tandem data pack SOURCE FOLDER` again, with the same settings, \
-         makes the damaged files anew"
-    )]
-    Shard {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        problem: String,
-    },
-    /// The description of a pack does not read.
-    #[error("{path} describes no pack that this Tandem reads: {problem}")]
-    Description {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    /// A pack that cannot be made or read.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// A side, crop or number of channels that cannot be.
     #[error("pictures of {side}×{side}×{channels} cannot be made: {reason}")]
     Shape {
@@ -395,6 +334,26 @@ pub enum DataError {
         channels: usize,
         /// Why not.
         reason: String,
+    },
+    /// Labels are to be random with what is no probability.
+    #[error("labels cannot be random with probability {found}; give 0 to 1")]
+    Probability {
+        /// What was given.
+        found: f64,
+    },
+    /// Pixels are to change places among pictures of different sizes.
+    #[error(
+        "{name} has {} rows of {} pixels where the first picture has {} of {}; pixels change places only \
+         among pictures of one size: bring them to one with `tandem data pack` and give the pack",
+        found[0], found[1], wanted[0], wanted[1]
+    )]
+    Sizes {
+        /// Which picture.
+        name: String,
+        /// Its height and width.
+        found: [usize; 2],
+        /// Those of the first picture.
+        wanted: [usize; 2],
     },
     /// A share of an epoch that is none of those.
     #[error("rank {rank} of {of} processes cannot be; ranks are counted from 0")]
@@ -425,33 +384,4 @@ pub enum DataError {
         /// What the panic said.
         message: String,
     },
-}
-
-/// What to do about a disk that is full.
-fn space(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            "; make room and give the same command again: it goes on"
-        }
-        _ => "",
-    }
-}
-
-/// Bytes as people read them.
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
-}
-
-fn as_jpeg_instead(as_jpeg: u64) -> String {
-    match as_jpeg {
-        0 => String::new(),
-        _ => format!(
-            "; as JPEG of quality 90 (--jpeg 90) it would take about {}",
-            bytes(as_jpeg)
-        ),
-    }
 }

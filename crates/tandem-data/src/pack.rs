@@ -11,15 +11,19 @@
 //! different classes: reading a few shards at a time then shuffles nearly as well as reading all.
 
 mod description;
+mod error;
 mod folder;
 mod make;
+mod plan;
 mod reader;
 pub(crate) mod shard;
+mod spool;
 mod verify;
 mod writer;
 
 pub use description::{Description, PartDescription, Statistics};
-pub use make::{PackOptions, Plan, PlannedPart};
+pub use error::PackError;
+pub use plan::{PackOptions, Plan, PlannedPart};
 pub use reader::Pack;
 pub(crate) use reader::recognises;
 pub use verify::{Damage, verify};

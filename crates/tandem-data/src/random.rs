@@ -12,6 +12,12 @@ pub(crate) enum Purpose {
     Augment = 2,
     /// The order of a pack.
     Pack = 3,
+    /// Whether a label is replaced, and by which.
+    Label = 4,
+    /// The one order of the pixels of all pictures.
+    ShuffledPixels = 5,
+    /// The order of the pixels of a picture.
+    RandomPixels = 6,
 }
 
 /// The stream for (seed, epoch, index, purpose): ChaCha8 keyed with the four as little-endian `u64`.

@@ -6,6 +6,7 @@
 //! lie by class.
 
 mod archive;
+mod beside;
 mod builtin;
 mod cifar;
 pub(crate) mod devkit;
@@ -125,6 +126,17 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 /// not what their format says.
 pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
     recognise(spec)?(part)
+}
+
+/// [`open`]s what a training run reads: the pictures to train on and those held out. The data is
+/// recognised once for both.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_for_training(spec: &str) -> Result<[Arc<dyn Dataset>; 2], DataError> {
+    let open = recognise(spec)?;
+    Ok([open(Part::Train)?, open(Part::Validation)?])
 }
 
 /// The set that `spec` names.

@@ -8,7 +8,13 @@ use crate::nearest::{nearest, with_hint};
 use crate::spec::Spec;
 
 /// Keys that a configuration may leave out, and so lacks when it is written.
-const OPTIONAL: [&str; 2] = ["checkpoint_every_steps", "early_stop_epochs"];
+const OPTIONAL: [&str; 5] = [
+    "checkpoint_every_steps",
+    "early_stop_epochs",
+    "measure_training",
+    "start_from",
+    "train_pictures",
+];
 
 /// TOML text as a table.
 pub(super) fn table(text: &str, origin: &str) -> Result<Table, ConfigError> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, NetworkError, SpecError, WeightsError};
+use super::{ConfigError, NetworkError, SpecError, StartError, WeightsError};
 use crate::checkpoint::DataIdentity;
 
 /// A run directory or checkpoint that is refused, or cannot be written.
@@ -124,6 +124,8 @@ pub enum TrainError {
     Network(#[from] NetworkError),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error("{0}")]
+    Start(Box<StartError>),
     #[error(
         "the loss is not a finite number at step {step}, with learning rate {rate}: {}",
         layer.as_ref().map_or_else(
@@ -142,6 +144,12 @@ pub enum TrainError {
     WeightsDiverged { name: String, step: u64, rate: f64 },
     #[error("{0}")]
     Compute(#[from] candle_core::Error),
+}
+
+impl From<StartError> for TrainError {
+    fn from(error: StartError) -> Self {
+        Self::Start(Box::new(error))
+    }
 }
 
 impl From<SpecError> for TrainError {

@@ -38,4 +38,18 @@ impl Network {
         };
         self.parameters.iter().zip(&gradients.0).map(join).collect()
     }
+
+    /// The mean of |gradient| of each parameter, in their order.
+    pub fn gradient_magnitudes(&self, gradients: &Gradients) -> Result<Vec<f64>> {
+        gradients.0.iter().map(|shares| mean_abs(shares)).collect()
+    }
+}
+
+/// The mean of |value| over shares of one size.
+pub(super) fn mean_abs(shares: &[Tensor]) -> Result<f64> {
+    let means = shares.iter().map(|share| {
+        let mean = share.to_dtype(DType::F32)?.abs()?.mean_all()?;
+        mean.to_dtype(DType::F64)?.to_scalar::<f64>()
+    });
+    Ok(means.sum::<Result<f64>>()? / shares.len() as f64)
 }

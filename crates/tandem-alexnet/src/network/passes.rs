@@ -23,10 +23,12 @@ pub(super) struct Trace {
 }
 
 impl Network {
-    /// Logits of `x`; each layer's work is handed to `record`.
+    /// What layer `last` gives for `x`, f32 and whole on the first device; each layer's work up to there
+    /// is handed to `record`.
     pub(super) fn run(
         &self,
         x: &Input,
+        last: usize,
         pass: Pass,
         mut record: impl FnMut(Trace),
         done: LayerDone<'_>,
@@ -37,7 +39,7 @@ impl Network {
         };
         let mut values = self.show(x, self.shapes.layers.first().map_or(1, shares))?;
         let mut parameter = 0;
-        for (index, layer) in self.spec.layers.iter().enumerate() {
+        for (index, layer) in self.spec.layers[..=last].iter().enumerate() {
             let shape = &self.shapes.layers[index];
             let shares = shares(shape);
             let weighted = layer.name().is_some();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor};
 use tandem_ops::sgd::Sgd;
 
+use super::gradients::mean_abs;
 use super::{Gradients, Network};
 use crate::error::NetworkError;
 use crate::parameters::Parameter;
@@ -124,16 +125,8 @@ impl Network {
     /// Under the paper's rule the velocity is Δw; under PyTorch's Δw is −rate · velocity.
     pub fn magnitudes(&self) -> Result<Vec<(String, f64, f64)>> {
         let mean = |shares: &[Share], which: usize| -> Result<f64> {
-            let means = shares.iter().map(|share| {
-                share
-                    .slab
-                    .get(which)?
-                    .abs()?
-                    .mean_all()?
-                    .to_dtype(DType::F64)?
-                    .to_scalar::<f64>()
-            });
-            Ok(means.sum::<Result<f64>>()? / shares.len() as f64)
+            let slabs = shares.iter().map(|share| share.slab.get(which));
+            mean_abs(&slabs.collect::<Result<Vec<_>>>()?)
         };
         let both = self.parameters.iter().zip(&self.shares);
         both.map(|(p, shares)| Ok((p.name.clone(), mean(shares, 0)?, mean(shares, 1)?)))

@@ -65,6 +65,9 @@ pub struct EpochReport {
     pub learning_rate: f64,
     pub top1_error: f64,
     pub top5_error: f64,
+    /// On the training pictures that are measured too, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training_top1_error: Option<f64>,
     /// Mean training loss over the epoch.
     pub training_loss: f64,
     pub parameters: BTreeMap<String, Magnitude>,
@@ -74,6 +77,8 @@ pub struct EpochReport {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Magnitude {
     pub mean_abs_weight: f64,
+    /// Of the epoch's last update, without weight decay.
+    pub mean_abs_gradient: f64,
     /// Of the last update.
     pub mean_abs_update: f64,
     pub ratio: f64,

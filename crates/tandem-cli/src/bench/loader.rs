@@ -9,14 +9,13 @@ use serde::Serialize;
 use tandem_alexnet::placement::DeviceName;
 use tandem_alexnet::spec::Spec;
 use tandem_data::{
-    Augment, Colour, Dataset, Form, Loader, LoaderOptions, Mirror, Normalise, Part, Picture,
-    Pictures, Share,
+    Augment, Colour, Form, Loader, LoaderOptions, Mirror, Normalise, Part, Picture, Pictures,
+    Share, Subset,
 };
 
 use super::Stopwatch;
 use crate::args::Bench;
 use crate::failure::Failure;
-use crate::few::Few;
 use crate::hub::located;
 use crate::pictures::{fit, prepare};
 
@@ -36,7 +35,7 @@ pub struct Stage {
 pub fn time(spec: &Spec, args: &Bench, watch: &mut Stopwatch) -> Result<Vec<Stage>> {
     let batch = args.batch.get();
     let dataset = tandem_data::open(&located(&args.data)?, Part::Train)?;
-    let few = Arc::new(Few::spread(dataset, FEW.max(batch), 0));
+    let few = Subset::spread(dataset, FEW.max(batch), 0);
     let prepared = fit(few.clone(), &args.data, spec)?;
     if prepared.len() < batch {
         let what = format!(

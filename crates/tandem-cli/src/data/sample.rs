@@ -1,18 +1,15 @@
 //! `tandem data sample`.
 
-use std::sync::Arc;
-
 use anyhow::Result;
+use tandem_alexnet::training_data::BAD_SHARE;
 use tandem_data::{
-    Augment, Colour, DataError, Dataset, Mirror, Normalise, Part, Pictures, Preprocess,
+    Augment, Colour, DataError, Mirror, Normalise, Part, Pictures, Preprocess, Subset,
 };
 
 use super::of;
 use crate::args::Sample;
-use crate::few::{Few, places};
 use crate::hub::located;
 use crate::output::print;
-use crate::pictures::BAD_SHARE;
 use crate::report::sheet::{self, Row};
 
 /// Variations of a picture in a row.
@@ -34,8 +31,8 @@ pub fn run(args: &Sample) -> Result<()> {
                 side: args.side.get(),
                 channels: dataset.channels(),
             };
-            let few = Few::spread(dataset, count.max(ENOUGH), args.seed);
-            (preprocess, Arc::new(few) as Arc<dyn Dataset>)
+            let some = Subset::spread(dataset, count.max(ENOUGH), args.seed);
+            (preprocess, some)
         }
     };
     let pictures = of(
@@ -52,7 +49,7 @@ pub fn run(args: &Sample) -> Result<()> {
         // Nothing is subtracted: the values stay colours.
         normalise: Normalise::Mean(vec![0.0; preprocess.len()].into()),
     };
-    let rows = places(pictures.len(), count, args.seed)
+    let rows = Subset::places(pictures.len(), count, args.seed)
         .map(|i| row(&pictures, &augment, args.seed, i))
         .collect::<Result<Vec<_>, _>>()?;
     sheet::save(&rows, preprocess, crop, &args.out)?;

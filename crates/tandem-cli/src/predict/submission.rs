@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use tandem_alexnet::trained::Trained;
 use tandem_data::ilsvrc_ids;
 
 use super::{each, likeliest};
 use crate::args::{Global, Predict};
 use crate::failure::Failure;
 use crate::hub::located;
-use crate::network::Trained;
 use crate::output::print;
 use crate::pictures::prepare;
 use crate::report::counting::Counting;

@@ -1,38 +1,55 @@
 //! `filters.png`: what conv1 has learned, tower beside tower, as in figure 3 of the paper.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
 use image::{Rgb, RgbImage};
+use tandem_alexnet::spec::{Layer, Spec};
 
-use super::{font, picture};
+use super::figure::{Figure, GREY, Type};
+use super::picture::fitted;
 
 /// About how many pixels a filter takes in the picture; small kernels are scaled up more.
-const FILTER_PIXELS: usize = 66;
-const BETWEEN_FILTERS: usize = 3;
-const BETWEEN_TOWERS: usize = 36;
-const MARGIN: usize = 16;
-const CAPTION: usize = 30;
-const FOOT: usize = 30;
+const FILTER_PIXELS: u32 = 66;
+const BETWEEN_FILTERS: u32 = 3;
+const BETWEEN_TOWERS: u32 = 36;
+const MARGIN: u32 = 16;
+const CAPTION: u32 = 30;
+const FOOT: u32 = 30;
 
 /// The first convolution's weights, `(filters, channels, height, width)` in row-major order. Tower 0
 /// holds the first `filters / towers` of them.
-#[derive(Debug, Clone, Copy)]
-pub struct Conv1<'a> {
-    pub weights: &'a [f32],
+#[derive(Debug, Clone)]
+pub struct Conv1 {
+    pub name: String,
+    pub weights: Vec<f32>,
     pub shape: [usize; 4],
     pub towers: usize,
 }
 
-/// Draws the filters into a PNG at `path`.
-pub fn save(conv1: Conv1, path: &Path) -> Result<()> {
-    let picture = draw(conv1).with_context(|| format!("drawing {}", path.display()))?;
-    picture::save(&picture, path)
+impl Conv1 {
+    /// That of a network with these weights. A network of one's own may begin with another layer: it
+    /// has no filters to show.
+    pub fn of(spec: &Spec, weights: &BTreeMap<String, Tensor>) -> Result<Option<Self>> {
+        let Some(Layer::Convolution(first)) = spec.layers.first() else {
+            return Ok(None);
+        };
+        let Some(weight) = weights.get(&format!("{}.weight", first.name)) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            name: first.name.clone(),
+            weights: weight.flatten_all()?.to_vec1()?,
+            shape: weight.dims4()?.into(),
+            towers: first.towers,
+        }))
+    }
 }
 
 /// Each filter is scaled by its own largest |w|, with zero at mid-grey: a tower that learned colour
 /// then shows it, however small its weights, and a filter that learned nothing shows as noise.
-pub fn draw(conv1: Conv1) -> Result<RgbImage> {
+pub fn draw(conv1: &Conv1) -> Result<Figure> {
     let [filters, channels, height, width] = conv1.shape;
     ensure!(
         channels == 1 || channels == 3,
@@ -50,64 +67,56 @@ pub fn draw(conv1: Conv1) -> Result<RgbImage> {
 
     let in_tower = filters / conv1.towers;
     let columns = columns(in_tower, conv1.towers);
-    let rows = in_tower.div_ceil(columns);
-    let scale = (FILTER_PIXELS / height.max(width)).max(1);
-    let cell = (
-        width * scale + BETWEEN_FILTERS,
-        height * scale + BETWEEN_FILTERS,
-    );
+    let one = channels * height * width;
+    let filters: Vec<RgbImage> = conv1
+        .weights
+        .chunks_exact(one)
+        .map(|filter| fitted(&shaded(filter, conv1.shape), FILTER_PIXELS))
+        .collect();
+    let (cell_width, cell_height) = filters[0].dimensions();
+    let cell = (cell_width + BETWEEN_FILTERS, cell_height + BETWEEN_FILTERS);
+    let rows = in_tower.div_ceil(columns) as u32;
+    let (columns, towers) = (columns as u32, conv1.towers as u32);
     let tower_width = columns * cell.0 - BETWEEN_FILTERS;
     // Wide enough for the words, however few the filters.
-    let size = (
-        (2 * MARGIN + conv1.towers * (tower_width + BETWEEN_TOWERS) - BETWEEN_TOWERS).max(620),
+    let mut figure = Figure::new(
+        (2 * MARGIN + towers * (tower_width + BETWEEN_TOWERS) - BETWEEN_TOWERS).max(620),
         MARGIN + CAPTION + rows * cell.1 - BETWEEN_FILTERS + FOOT + MARGIN / 2,
     );
-    let mut picture = RgbImage::from_pixel(size.0 as u32, size.1 as u32, Rgb([255, 255, 255]));
-
-    let one = channels * height * width;
-    for (index, filter) in conv1.weights.chunks_exact(one).enumerate() {
-        let (tower, place) = (index / in_tower, index % in_tower);
+    for (index, filter) in filters.into_iter().enumerate() {
+        let (tower, place) = ((index / in_tower) as u32, (index % in_tower) as u32);
         let left = MARGIN + tower * (tower_width + BETWEEN_TOWERS) + place % columns * cell.0;
         let top = MARGIN + CAPTION + place / columns * cell.1;
-        let largest = filter
-            .iter()
-            .fold(0.0f32, |largest, w| largest.max(w.abs()));
-        for y in 0..height * scale {
-            for x in 0..width * scale {
-                let at =
-                    |channel: usize| filter[(channel * height + y / scale) * width + x / scale];
-                let [r, g, b] =
-                    [0, channels / 2, channels - 1].map(|channel| shade(at(channel), largest));
-                picture.put_pixel((left + x) as u32, (top + y) as u32, Rgb([r, g, b]));
-            }
-        }
+        figure.picture(filter, (left, top));
     }
-    write_words(&mut picture, &conv1, in_tower, tower_width)?;
-    Ok(picture)
+    for tower in 0..towers {
+        let of_tower = match towers {
+            1 => String::new(),
+            _ => format!(", tower {tower}"),
+        };
+        let name = &conv1.name;
+        let caption = format!("{name}{of_tower}: {in_tower} filters, {height}×{width}×{channels}");
+        let left = MARGIN + tower * (tower_width + BETWEEN_TOWERS);
+        figure.words(caption, Type::of(14), (left, MARGIN + 13));
+    }
+    let foot = (
+        MARGIN,
+        MARGIN + CAPTION + rows * cell.1 - BETWEEN_FILTERS + FOOT - 9,
+    );
+    let scaled = "Each filter is scaled by its own largest |w|; mid-grey is zero.";
+    figure.words(scaled, Type::of(12).in_colour(GREY), foot);
+    Ok(figure)
 }
 
-fn write_words(
-    picture: &mut RgbImage,
-    conv1: &Conv1,
-    in_tower: usize,
-    tower_width: usize,
-) -> Result<()> {
-    let [_, channels, height, width] = conv1.shape;
-    for tower in 0..conv1.towers {
-        let caption = match conv1.towers {
-            1 => format!("conv1: {in_tower} filters, {height}×{width}×{channels}"),
-            _ => format!("conv1, tower {tower}: {in_tower} filters, {height}×{width}×{channels}"),
-        };
-        let left = MARGIN + tower * (tower_width + BETWEEN_TOWERS);
-        font::write(picture, &caption, 16, (left as u32, MARGIN as u32 - 2))?;
-    }
-    let foot = (MARGIN as u32, picture.height() - FOOT as u32);
-    font::write(
-        picture,
-        "Each filter is scaled by its own largest |w|; mid-grey is zero.",
-        14,
-        foot,
-    )
+fn shaded(filter: &[f32], [_, channels, height, width]: [usize; 4]) -> RgbImage {
+    let largest = filter
+        .iter()
+        .fold(0.0f32, |largest, w| largest.max(w.abs()));
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        let channels = [0, channels / 2, channels - 1];
+        Rgb(channels.map(|channel| shade(filter[channel * height * width + at], largest)))
+    })
 }
 
 /// -largest is black, 0 mid-grey, +largest white. What is not a number stays mid-grey.
@@ -122,7 +131,7 @@ fn shade(weight: f32, largest: f32) -> u8 {
 
 /// Columns of a tower's grid: what makes the whole picture about half as wide again as high, and
 /// fills every row where a number close to that does.
-fn columns(in_tower: usize, towers: usize) -> usize {
+pub(super) fn columns(in_tower: usize, towers: usize) -> usize {
     let wanted = (1.5 * in_tower as f64 / towers as f64).sqrt();
     let far = |columns: usize| (columns as f64 / wanted).ln().abs();
     let even = (1..=in_tower).filter(|columns| in_tower.is_multiple_of(*columns));
@@ -138,6 +147,10 @@ fn columns(in_tower: usize, towers: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn drawn(conv1: Conv1) -> Result<RgbImage> {
+        draw(&conv1)?.png()
+    }
+
     #[test]
     fn the_paper_s_filters_stand_in_two_grids_of_six_columns() {
         assert_eq!(columns(48, 2), 6);
@@ -149,36 +162,34 @@ mod tests {
     #[test]
     fn towers_are_drawn_apart_and_in_their_order() {
         // Two towers of one 1×1 RGB filter each: red at its largest, then blue.
-        let weights = [1.0, 0.0, 0.0, 0.0, 0.0, 0.5];
-        let picture = draw(Conv1 {
-            weights: &weights,
+        let weights = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.5];
+        let picture = drawn(Conv1 {
+            name: "conv1".into(),
+            weights,
             shape: [2, 3, 1, 1],
             towers: 2,
         })
         .unwrap();
-        let (left, top) = (MARGIN as u32 + 5, (MARGIN + CAPTION) as u32 + 5);
-        let next = (FILTER_PIXELS + BETWEEN_TOWERS) as u32;
+        let (left, top) = (MARGIN + 5, MARGIN + CAPTION + 5);
+        let next = FILTER_PIXELS + BETWEEN_TOWERS;
         assert_eq!(picture.get_pixel(left, top).0, [255, 128, 128]);
         assert_eq!(picture.get_pixel(left + next, top).0, [128, 128, 255]);
-        let gap = (MARGIN + FILTER_PIXELS) as u32 + 5;
+        let gap = MARGIN + FILTER_PIXELS + 5;
         assert_eq!(picture.get_pixel(gap, top).0, [255, 255, 255]);
     }
 
     #[test]
     fn a_filter_is_enlarged_without_blur() {
-        let weights = [1.0, -1.0, -1.0, 1.0];
-        let picture = draw(Conv1 {
-            weights: &weights,
+        let weights = vec![1.0, -1.0, -1.0, 1.0];
+        let picture = drawn(Conv1 {
+            name: "conv1".into(),
+            weights,
             shape: [1, 1, 2, 2],
             towers: 1,
         })
         .unwrap();
-        let scale = (FILTER_PIXELS / 2) as u32;
-        let at = |x: u32, y: u32| {
-            picture
-                .get_pixel(MARGIN as u32 + x, (MARGIN + CAPTION) as u32 + y)
-                .0[0]
-        };
+        let scale = FILTER_PIXELS / 2;
+        let at = |x: u32, y: u32| picture.get_pixel(MARGIN + x, MARGIN + CAPTION + y).0[0];
         assert_eq!([at(0, 0), at(scale - 1, scale - 1)], [255, 255]);
         assert_eq!([at(scale, 0), at(2 * scale - 1, scale - 1)], [0, 0]);
         assert_eq!([at(0, scale), at(scale, scale)], [0, 255]);
@@ -186,17 +197,16 @@ mod tests {
 
     #[test]
     fn weights_that_are_zero_or_no_numbers_are_grey() {
-        let weights = [0.0, 0.0, f32::NAN, 1.0];
-        let picture = draw(Conv1 {
-            weights: &weights,
+        let weights = vec![0.0, 0.0, f32::NAN, 1.0];
+        let picture = drawn(Conv1 {
+            name: "conv1".into(),
+            weights,
             shape: [2, 1, 1, 2],
             towers: 1,
         })
         .unwrap();
         assert_eq!(
-            picture
-                .get_pixel(MARGIN as u32, (MARGIN + CAPTION) as u32)
-                .0,
+            picture.get_pixel(MARGIN, MARGIN + CAPTION).0,
             [128, 128, 128]
         );
         assert_eq!(shade(f32::NAN, 1.0), 128);
@@ -206,8 +216,9 @@ mod tests {
     #[test]
     fn shapes_that_cannot_be_drawn_are_errors() {
         let draw = |shape, towers| {
-            draw(Conv1 {
-                weights: &[0.0; 8],
+            drawn(Conv1 {
+                name: "conv1".into(),
+                weights: vec![0.0; 8],
                 shape,
                 towers,
             })

@@ -8,8 +8,13 @@ use plotters::style::{FontStyle, register_font};
 /// DejaVu Sans, Latin letters only; licence and making in `assets/DejaVuSans-LICENSE.txt`.
 static DEJAVU_SANS: &[u8] = include_bytes!("../../assets/DejaVuSans-Latin.ttf");
 
-/// The name plotters knows the font by.
-pub const FAMILY: &str = "DejaVu Sans";
+/// The name plotters knows the font by: as an SVG asks for it, with what is like it where it is not
+/// installed.
+pub const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
+
+/// Of the font's height, from its highest letter to its lowest, the part that is its size in pixels an
+/// em; plotters asks for the height.
+pub const HEIGHT_PER_EM: f64 = 1.164;
 
 /// Makes [`FAMILY`] known to plotters; harmless when done again.
 pub fn register() -> Result<()> {

@@ -8,14 +8,17 @@ use std::time::Duration;
 use anyhow::Result;
 use tandem_alexnet::metrics::METRICS;
 use tandem_alexnet::network::Network;
-use tandem_alexnet::spec::Layer;
 use tandem_alexnet::trainer::{EpochReport, StepReport};
 
 use super::curves;
 use super::filters::{self, Conv1};
 use super::metrics::{Metrics, Validated};
+use super::picture;
 use super::progress::{Progress, clock, share, three_digits};
 use super::tensorboard::EventWriter;
+
+/// What conv1 has learned so far.
+const FILTERS: &str = "filters.png";
 
 /// The reports of one run.
 #[derive(Debug)]
@@ -123,21 +126,10 @@ impl Reports {
 
     fn draw_from(&self, metrics: &Metrics, network: &Network) -> Result<()> {
         curves::save(metrics, &self.title, &self.run.join("curves.png"))?;
-        // A network of one's own may begin with another layer: it has no filters to show.
-        let Some(Layer::Convolution(first)) = network.spec().layers.first() else {
-            return Ok(());
-        };
-        let weights = network.weights()?;
-        let Some(weight) = weights.get(&format!("{}.weight", first.name)) else {
-            return Ok(());
-        };
-        let values = weight.flatten_all()?.to_vec1::<f32>()?;
-        let conv1 = Conv1 {
-            weights: &values,
-            shape: weight.dims4()?.into(),
-            towers: first.towers,
-        };
-        filters::save(conv1, &self.run.join("filters.png"))
+        match Conv1::of(network.spec(), &network.weights()?)? {
+            Some(conv1) => picture::save(&filters::draw(&conv1)?.png()?, &self.run.join(FILTERS)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -207,6 +199,7 @@ mod tests {
             learning_rate: 0.01,
             top1_error: 0.5,
             top5_error: 0.1,
+            training_top1_error: None,
             training_loss: 2.0,
             parameters: BTreeMap::new(),
         };

@@ -44,7 +44,8 @@ fn draw(rows: &[Row], preprocess: Preprocess, crop: usize) -> Result<RgbImage> {
     for (row, top) in rows.iter().zip((MARGIN..).step_by(height as usize)) {
         font::write(&mut sheet, &row.caption, 14, (MARGIN, top))?;
         let top = top + CAPTION;
-        place(&mut sheet, &whole(row, preprocess), scale, (MARGIN, top));
+        let whole = picture::of_bytes(&row.whole, preprocess);
+        place(&mut sheet, &whole, scale, (MARGIN, top));
         for (crop_of, left) in row
             .crops
             .iter()
@@ -66,13 +67,6 @@ fn place(sheet: &mut RgbImage, picture: &RgbImage, scale: u32, (left, top): (u32
     let (width, height) = (picture.width() * scale, picture.height() * scale);
     let larger = imageops::resize(picture, width, height, imageops::FilterType::Nearest);
     imageops::replace(sheet, &larger, left.into(), top.into());
-}
-
-fn whole(row: &Row, Preprocess { side, channels }: Preprocess) -> RgbImage {
-    RgbImage::from_fn(side as u32, side as u32, |x, y| {
-        let at = (y as usize * side + x as usize) * channels;
-        Rgb([0, channels / 2, channels - 1].map(|c| row.whole[at + c]))
-    })
 }
 
 fn seen(values: &[f32], channels: usize, crop: usize) -> RgbImage {

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{DESCRIPTION, Description};
+use super::{DESCRIPTION, Description, PackError};
 use crate::{DataError, Part};
 
 /// Ends the name of a file that is not whole.
@@ -40,7 +40,7 @@ pub(super) fn claim(
     for entry in fs::read_dir(out).map_err(reading(out))? {
         let path = entry.map_err(reading(out))?.path();
         if path.ends_with(DESCRIPTION) || path.extension().is_some_and(|ending| ending == "shard") {
-            return Err(DataError::OtherPack { path });
+            return Err(PackError::OtherPack { path }.into());
         }
     }
     lock.set_len(0)
@@ -59,7 +59,7 @@ pub(super) fn lock(out: &Path) -> Result<File, DataError> {
         .open(&path);
     let file = file.map_err(writing(&path))?;
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(DataError::PackInUse { path: out.into() }),
+        Err(TryLockError::WouldBlock) => Err(PackError::InUse { path: out.into() }.into()),
         // Some network file systems have no locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
@@ -102,9 +102,9 @@ pub(super) fn free_space(_: &Path) -> Option<u64> {
 
 pub(super) fn writing(path: &Path) -> impl Fn(io::Error) -> DataError {
     let path = PathBuf::from(path);
-    move |source| DataError::Write {
-        path: path.clone(),
-        source,
+    move |source| {
+        let path = path.clone();
+        PackError::Write { path, source }.into()
     }
 }
 

@@ -5,185 +5,42 @@
 //! after a kill with the shards that are missing.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::description::{ShardDescription, Statistics, mean_file, npy, shard_file};
-use super::folder::{UNFINISHED, claim, free_space, lock, reading, replace, sync_folder, writing};
+use super::folder::{UNFINISHED, replace, sync_folder, writing};
 use super::shard::{Kind, Shard};
+use super::spool::{Prepared, Spool};
 use super::verify::whole;
 use super::writer::Writer;
-use super::{DESCRIPTION, Description, Encoding, PartDescription, SHARD};
+use super::{Encoding, PackError, PackOptions, PartDescription, SHARD};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Purpose, shuffle, stream};
 use crate::tally::Tally;
-use crate::{DataError, Dataset, Opened, Part, Preprocess};
-
-/// What the pictures are packed as.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PackOptions {
-    /// Side 256 and 3 channels in the paper.
-    pub preprocess: Preprocess,
-    pub encoding: Encoding,
-    /// The share (0 to 1) of a part's pictures that may fail to decode; they are left out and listed.
-    pub bad_share: f64,
-}
-
-/// A source that can be packed, and what that takes.
-pub struct Plan {
-    source: String,
-    options: PackOptions,
-    parts: Vec<Opened>,
-}
-
-/// One part of a [`Plan`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlannedPart {
-    pub part: Part,
-    pub pictures: usize,
-    /// Bytes of its shards: exactly for raw pictures if all decode, roughly for JPEG.
-    pub bytes: u64,
-}
-
-impl Plan {
-    /// Lists the pictures of every part that `source`, a data specification, has.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](crate::open); [`DataError::Shape`] for a size or a quality that cannot be;
-    /// [`DataError::Classes`] if the parts do not tell the same classes apart.
-    pub fn new(source: &str, options: PackOptions) -> Result<Self, DataError> {
-        options.preprocess.check()?;
-        if let Encoding::Jpeg(quality) = options.encoding
-            && !(1..=100).contains(&quality)
-        {
-            return Err(DataError::Shape {
-                side: options.preprocess.side,
-                channels: options.preprocess.channels,
-                reason: format!("a JPEG's quality is 1 to 100, not {quality}"),
-            });
-        }
-        let parts = crate::open_all(source)?;
-        let others = parts
-            .iter()
-            .find(|(_, other)| other.classes() != parts[0].1.classes());
-        if let Some((part, other)) = others {
-            return Err(DataError::Classes {
-                source_name: source.into(),
-                part: part.name(),
-                found: other.classes().len(),
-                first: parts[0].0.name(),
-                wanted: parts[0].1.classes().len(),
-            });
-        }
-        Ok(Self {
-            source: source.into(),
-            options,
-            parts,
-        })
-    }
-
-    /// The parts that will be packed.
-    #[must_use]
-    pub fn parts(&self) -> Vec<PlannedPart> {
-        let each = self.options.preprocess.len() as u64;
-        let part = |(part, dataset): &Opened| PlannedPart {
-            part: *part,
-            pictures: dataset.len(),
-            bytes: self.options.encoding.bytes(dataset.len() as u64 * each),
-        };
-        self.parts.iter().map(part).collect()
-    }
-
-    /// Packs into the folder `out`, or goes on with what was packed there before. `progress` is called
-    /// with the number of pictures that are done, as they are.
-    ///
-    /// A pack that is there already is compared with its checksums; damaged shards are made again.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::DiskSpace`] before anything is written, [`DataError::OtherPack`] if `out` holds
-    /// something else, [`DataError::TooManyBad`], [`DataError::Write`].
-    pub fn run(
-        &self,
-        out: &Path,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Description, DataError> {
-        fs::create_dir_all(out).map_err(writing(out))?;
-        let lock = lock(out)?;
-        let before = out
-            .join(DESCRIPTION)
-            .is_file()
-            .then(|| Description::read(out))
-            .transpose()?;
-        self.check_space(out)?;
-
-        let Self {
-            options,
-            source,
-            parts,
-        } = self;
-        let classes = parts[0].1.classes();
-        let mut description =
-            Description::new(options.preprocess, options.encoding, source, classes);
-        let packings: Vec<Packing> = parts
-            .iter()
-            .map(|(part, dataset)| Packing::new(out, *part, &**dataset, *options))
-            .collect();
-        let identities: Vec<_> = packings.iter().map(|p| (p.part, p.identity)).collect();
-        claim(out, &lock, &identities, before.as_ref())?;
-        for packing in packings {
-            let part = packing.part.name();
-            let before = before.as_ref().and_then(|before| before.parts.get(part));
-            let described = packing.run(before, progress)?;
-            description.parts.insert(part.into(), described);
-        }
-        let text = serde_json::to_vec_pretty(&description).expect("its keys are text");
-        replace(&out.join(DESCRIPTION), &text)?;
-        Ok(description)
-    }
-
-    /// Whether what is not there yet fits on the disk.
-    fn check_space(&self, out: &Path) -> Result<(), DataError> {
-        let there: u64 = fs::read_dir(out)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| entry?.metadata().map(|file| file.len()))
-                    .sum()
-            })
-            .map_err(reading(out))?;
-        let whole: u64 = self.parts().iter().map(|part| part.bytes).sum();
-        let needed = whole.saturating_sub(there);
-        match free_space(out) {
-            Some(free) if free < needed => Err(DataError::DiskSpace {
-                path: out.into(),
-                needed,
-                free,
-                as_jpeg: Encoding::Jpeg(90).bytes(match self.options.encoding {
-                    Encoding::Raw => whole,
-                    Encoding::Jpeg(_) => 0,
-                }),
-            }),
-            _ => Ok(()),
-        }
-    }
-}
+use crate::{DataError, Dataset, Part, Picture};
 
 /// One part on its way into a pack.
-struct Packing<'a> {
+pub(super) struct Packing<'a> {
     out: &'a Path,
-    part: Part,
+    pub(super) part: Part,
     dataset: &'a dyn Dataset,
     options: PackOptions,
     order: Vec<usize>,
-    identity: u64,
+    /// Of data and settings: shards of another are not taken for these.
+    pub(super) identity: u64,
     bad: AtomicUsize,
 }
 
 impl<'a> Packing<'a> {
-    fn new(out: &'a Path, part: Part, dataset: &'a dyn Dataset, options: PackOptions) -> Self {
+    pub(super) fn new(
+        out: &'a Path,
+        part: Part,
+        dataset: &'a dyn Dataset,
+        options: PackOptions,
+    ) -> Self {
         let mut order: Vec<usize> = (0..dataset.len()).collect();
         shuffle(&mut order, &mut stream(0, 0, 0, Purpose::Pack));
         let mut print = Fingerprint::new();
@@ -206,24 +63,42 @@ impl<'a> Packing<'a> {
         }
     }
 
-    fn run(
+    /// Makes the shards that are not there; `spool` bytes of the disk may be taken meanwhile.
+    pub(super) fn run(
         &self,
         before: Option<&PartDescription>,
+        spool: u64,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<PartDescription, DataError> {
         let part = self.part.name();
-        let one = |(number, places): (usize, &[usize])| {
+        let look = |(number, places): (usize, &[usize])| {
             let path = self.out.join(shard_file(part, number));
             if !self.is_there(&path, number, before)? {
-                self.make(&path, places, progress)?;
-                return Ok(());
+                return Ok(Some(path));
             }
             let text = Shard::open(&path)?.text()?;
             self.note_bad(text.left_out.len(), text.left_out.first())?;
             progress(places.len());
-            Ok(())
+            Ok(None)
         };
-        self.order.par_chunks(SHARD).enumerate().try_for_each(one)?;
+        let shards = self.order.par_chunks(SHARD).enumerate();
+        let paths: Vec<Option<PathBuf>> = shards.map(look).collect::<Result<_, DataError>>()?;
+        let shards = paths.into_iter().zip(self.order.chunks(SHARD));
+        let missing: Vec<_> = shards
+            .filter_map(|(path, places)| Some((path?, places)))
+            .collect();
+        let prepare = |i, picture| {
+            let prepared = self.prepare(i, picture);
+            progress(1);
+            prepared
+        };
+        if self.dataset.block(0).is_some() {
+            self.make_by_block(&missing, spool, &prepare)?;
+        } else {
+            missing.par_iter().try_for_each(|(path, places)| {
+                self.make(path, places, |_, i| prepare(i, self.dataset.picture(i)))
+            })?;
+        }
         // What was written is on the disk; now also under its names.
         sync_folder(self.out)?;
         self.describe()
@@ -245,9 +120,9 @@ impl<'a> Packing<'a> {
         }
         match Shard::open(path) {
             Ok(shard) if shard.header().kind == self.kind() => Ok(shard.tally().is_ok()),
-            Ok(_) => Err(DataError::OtherPack { path: path.into() }),
+            Ok(_) => Err(PackError::OtherPack { path: path.into() }.into()),
             // Damaged while nobody looked.
-            Err(DataError::Shard { .. }) => Ok(false),
+            Err(DataError::Pack(PackError::Shard { .. })) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -259,15 +134,37 @@ impl<'a> Packing<'a> {
         }
     }
 
+    /// Makes groups of shards, the pictures of each group read block after block.
+    fn make_by_block(
+        &self,
+        missing: &[(PathBuf, &[usize])],
+        spool: u64,
+        prepare: &(dyn Fn(usize, Result<Picture, DataError>) -> Result<Prepared, DataError> + Sync),
+    ) -> Result<(), DataError> {
+        let size = self.options.preprocess.len();
+        let group = (spool / (SHARD * size) as u64).max(1);
+        for shards in missing.chunks(group.try_into().unwrap_or(usize::MAX)) {
+            let places = shards.iter().flat_map(|(_, places)| *places).copied();
+            let spool = Spool::gather(self.out, size, self.dataset, places, prepare)?;
+            // All but a part's last shard have as many places.
+            let shards = shards.par_iter().enumerate();
+            shards.try_for_each(|(number, (path, places))| {
+                self.make(path, places, |slot, _| spool.take(number * SHARD + slot))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the shard of `places`; `prepared` gives the picture that is the nth of them, at this place.
     fn make(
         &self,
         path: &Path,
         places: &[usize],
-        progress: &(dyn Fn(usize) + Sync),
+        prepared: impl Fn(usize, usize) -> Result<Prepared, DataError>,
     ) -> Result<(), DataError> {
         let unfinished = path.with_extension(UNFINISHED);
         let file = File::create(&unfinished).map_err(writing(path))?;
-        let made = self.fill(file, path, places, progress);
+        let made = self.fill(file, path, places, prepared);
         if made.is_err() {
             // The error to report is the one there is.
             let _ = fs::remove_file(&unfinished);
@@ -281,26 +178,34 @@ impl<'a> Packing<'a> {
         file: File,
         path: &Path,
         places: &[usize],
-        progress: &(dyn Fn(usize) + Sync),
+        prepared: impl Fn(usize, usize) -> Result<Prepared, DataError>,
     ) -> Result<(), DataError> {
         let mut writer = Writer::new(file, self.kind()).map_err(writing(path))?;
-        for &i in places {
-            match self.dataset.picture(i) {
-                Ok(picture) => {
-                    let pixels = self.options.preprocess.apply(&picture);
-                    writer
-                        .add(&pixels, self.dataset.label(i), self.dataset.key(i))
-                        .map_err(writing(path))?;
-                }
-                Err(error) => {
-                    let bad = (self.dataset.name(i), error.to_string());
-                    self.note_bad(1, Some(&bad))?;
-                    writer.leave_out(bad.0, bad.1);
-                }
+        for (slot, &i) in places.iter().enumerate() {
+            match prepared(slot, i)? {
+                Ok(pixels) => writer
+                    .add(&pixels, self.dataset.label(i), self.dataset.key(i))
+                    .map_err(writing(path))?,
+                Err((name, reason)) => writer.leave_out(name, reason),
             }
-            progress(1);
         }
         writer.finish().map_err(writing(path))
+    }
+
+    /// Brings picture `i` to its size; one that does not decode is counted.
+    fn prepare(
+        &self,
+        i: usize,
+        picture: Result<Picture, DataError>,
+    ) -> Result<Prepared, DataError> {
+        match picture {
+            Ok(picture) => Ok(Ok(self.options.preprocess.apply(&picture))),
+            Err(error) => {
+                let bad = (self.dataset.name(i), error.to_string());
+                self.note_bad(1, Some(&bad))?;
+                Ok(Err(bad))
+            }
+        }
     }
 
     /// Counts bad pictures; too many end it.

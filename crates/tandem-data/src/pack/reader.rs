@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::description::{from_npy, mean_file, shard_file};
 use super::shard::Shard;
-use super::{DESCRIPTION, Description, Encoding, Statistics};
+use super::{DESCRIPTION, Description, Encoding, PackError, Statistics};
 use crate::fingerprint::Fingerprint;
-use crate::{ColourBasis, DataError, Dataset, Part, Picture, Preprocess};
+use crate::{DataError, Dataset, Part, Picture, Preprocess};
 
 /// One part of a pack, its shards mapped into memory.
 pub struct Pack {
@@ -53,13 +53,12 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// [`DataError::Unfinished`] if packing was not finished, [`DataError::Missing`] if the part is
-    /// not there, [`DataError::Shard`] or [`DataError::Description`] if a file is damaged.
+    /// [`PackError::Unfinished`] if packing was not finished, [`DataError::Missing`] if the part is
+    /// not there, [`PackError::Shard`] or [`PackError::Description`] if a file is damaged.
     pub fn open(folder: &Path, part: Part) -> Result<Self, DataError> {
         if !folder.join(DESCRIPTION).is_file() && begun(folder) {
-            return Err(DataError::Unfinished {
-                path: folder.into(),
-            });
+            let path = folder.into();
+            return Err(PackError::Unfinished { path }.into());
         }
         let description = Description::read(folder)?;
         let preprocess = description.preprocess();
@@ -96,13 +95,12 @@ impl Pack {
             pictures += header.pictures;
             shards.push(shard);
         }
-        if !described.statistics.are_of(preprocess.channels) {
+        let pixels = (pictures * preprocess.side * preprocess.side) as u64;
+        let Some(statistics) = described.statistics.exact(preprocess.channels, pixels) else {
             let problem = format!("the {} statistics are of other channels", part.name());
-            return Err(DataError::Description {
-                path: folder.join(DESCRIPTION),
-                problem,
-            });
-        }
+            let path = folder.join(DESCRIPTION);
+            return Err(PackError::Description { path, problem }.into());
+        };
         let mean = read_mean(
             &folder.join(mean_file(part.name())),
             preprocess,
@@ -116,7 +114,7 @@ impl Pack {
             ranges,
             left_out: described.left_out.clone(),
             mean,
-            statistics: described.statistics.clone(),
+            statistics,
             fingerprint: print.finish(),
         })
     }
@@ -137,7 +135,7 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// [`DataError::Shard`] if its bytes are damaged.
+    /// [`PackError::Shard`] if its bytes are damaged.
     ///
     /// # Panics
     ///
@@ -159,16 +157,10 @@ impl Pack {
         &self.mean
     }
 
-    /// The covariance of the channels over all pixels, C × C row by row, in (0 to 255)².
+    /// Mean, deviation and covariance of the channels over all pixels.
     #[must_use]
-    pub fn covariance(&self) -> Vec<f64> {
-        self.statistics.covariance.concat()
-    }
-
-    /// Eigenvalues and eigenvectors of the covariance.
-    #[must_use]
-    pub fn colour_basis(&self) -> ColourBasis {
-        ColourBasis::of(&self.covariance(), self.preprocess.channels)
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     fn find(&self, i: usize) -> (&Shard, usize) {
@@ -184,9 +176,10 @@ fn read_mean(path: &PathBuf, preprocess: Preprocess, checksum: u32) -> Result<Ve
     })?;
     from_npy(&bytes, preprocess)
         .filter(|_| crc32fast::hash(&bytes) == checksum)
-        .ok_or_else(|| DataError::Shard {
-            path: path.clone(),
-            problem: format!("its checksum is not the one in {DESCRIPTION}"),
+        .ok_or_else(|| {
+            let problem = format!("its checksum is not the one in {DESCRIPTION}");
+            let path = path.clone();
+            PackError::Shard { path, problem }.into()
         })
 }
 

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
-use super::{DESCRIPTION, Encoding, SHARD};
+use super::{DESCRIPTION, Encoding, PackError, SHARD};
 use crate::decode::decode_bytes;
 use crate::tally::Tally;
 use crate::{DataError, Preprocess};
@@ -185,6 +185,12 @@ fn long(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("callers stay inside"))
 }
 
+/// That the shard `path` is not what was written.
+fn damaged(path: &Path, problem: impl Into<String>) -> DataError {
+    let (path, problem) = (path.into(), problem.into());
+    PackError::Shard { path, problem }.into()
+}
+
 /// A shard mapped into memory.
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -200,7 +206,7 @@ pub(crate) struct Shard {
 impl Shard {
     /// # Errors
     ///
-    /// [`DataError::Read`], [`DataError::Shard`]
+    /// [`DataError::Read`], [`PackError::Shard`]
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let failed = |source| DataError::Read {
             path: path.into(),
@@ -211,10 +217,7 @@ impl Shard {
         // another name, take theirs when they are whole, and are never written to again; who edits
         // one in place while a program reads it breaks it.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        let header = Header::read(&map).map_err(|problem| DataError::Shard {
-            path: path.into(),
-            problem: problem.into(),
-        })?;
+        let header = Header::read(&map).map_err(|problem| damaged(path, problem))?;
         let checked = (0..header.pictures)
             .map(|_| AtomicBool::new(false))
             .collect();
@@ -229,10 +232,11 @@ impl Shard {
 
     /// That it is another shard than `pack.json` lists under its name.
     pub(crate) fn unlisted(&self) -> DataError {
-        DataError::Shard {
-            path: self.path.clone(),
-            problem: format!("it is not the shard that {DESCRIPTION} lists"),
-        }
+        self.damaged(format!("it is not the shard that {DESCRIPTION} lists"))
+    }
+
+    fn damaged(&self, problem: impl Into<String>) -> DataError {
+        damaged(&self.path, problem)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -252,13 +256,10 @@ impl Shard {
         let (bytes, checksum) = self.header.stored(&self.map, i);
         if !self.checked[i].load(Ordering::Relaxed) {
             if crc32fast::hash(bytes) != checksum {
-                return Err(DataError::Shard {
-                    path: self.path.clone(),
-                    problem: format!(
-                        "the checksum of picture {i}, at byte {}, is another",
-                        self.header.record(&self.map, i).offset
-                    ),
-                });
+                return Err(self.damaged(format!(
+                    "the checksum of picture {i}, at byte {}, is another",
+                    self.header.record(&self.map, i).offset
+                )));
             }
             self.checked[i].store(true, Ordering::Relaxed);
         }
@@ -278,20 +279,16 @@ impl Shard {
             {
                 Ok(preprocess.apply(&picture).into())
             }
-            _ => Err(DataError::Shard {
-                path: self.path.clone(),
-                problem: format!("picture {i} is no JPEG of {0}×{0}", preprocess.side),
-            }),
+            _ => Err(self.damaged(format!(
+                "picture {i} is no JPEG of {0}×{0}",
+                preprocess.side
+            ))),
         }
     }
 
     pub(crate) fn text(&self) -> Result<Text, DataError> {
-        self.header
-            .text(&self.map)
-            .map_err(|problem| DataError::Shard {
-                path: self.path.clone(),
-                problem,
-            })
+        let text = self.header.text(&self.map);
+        text.map_err(|problem| self.damaged(problem))
     }
 
     /// The key of picture `i`. If the keys are damaged, which verifying tells, its number.
@@ -303,12 +300,8 @@ impl Shard {
     }
 
     pub(crate) fn tally(&self) -> Result<Tally, DataError> {
-        self.header
-            .tally(&self.map)
-            .ok_or_else(|| DataError::Shard {
-                path: self.path.clone(),
-                problem: "the checksum of its sums is another".into(),
-            })
+        let tally = self.header.tally(&self.map);
+        tally.ok_or_else(|| self.damaged("the checksum of its sums is another"))
     }
 
     /// Has the system begin to read the whole file. Without it each picture is waited for.

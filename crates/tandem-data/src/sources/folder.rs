@@ -15,20 +15,25 @@ const HELD_OUT: [&str; 3] = ["val", "valid", "test"];
 ///
 /// # Errors
 ///
-/// If it holds folders and none of them a picture: class folders that are all empty, most likely.
+/// If it holds folders and none of them a picture: class folders that are all empty, most likely, or
+/// that cannot be read.
 pub(crate) fn recognises(folder: &Folder) -> Result<bool, DataError> {
     if folder.folder("train").is_some() {
         return Ok(true);
     }
     let classes = folder.folders()?;
+    let mut unreadable = None;
     for class in &classes {
-        if !folder.join(class).pictures()?.is_empty() {
-            return Ok(true);
+        match folder.join(class).pictures() {
+            Ok(pictures) if pictures.is_empty() => {}
+            Ok(_) => return Ok(true),
+            Err(error) => unreadable = unreadable.or(Some(error)),
         }
     }
-    match classes.first() {
-        None => Ok(false),
-        Some(first) => Err(DataError::EmptyClasses {
+    match (unreadable, classes.first()) {
+        (Some(error), _) => Err(error),
+        (None, None) => Ok(false),
+        (None, Some(first)) => Err(DataError::EmptyClasses {
             first: folder.join(first).path(),
             path: folder.path(),
             folders: classes.len(),

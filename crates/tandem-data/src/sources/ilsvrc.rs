@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::beside::unless_unreadable;
 use super::devkit;
 use super::holds::{FIRST, Holds};
 use super::labels::{Labels, kaggle, parse, places};
@@ -96,7 +97,10 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
         .filter(|name| !wnid::is_wnid(name))
     {
         let place = Place::Folder(base.join(&name));
-        places.push((name, Holds::of_folder(&place.folder()?)?, place));
+        let holds = place.folder().and_then(|folder| Holds::of_folder(&folder));
+        if let Some(holds) = unless_unreadable(&place.path(), holds)? {
+            places.push((name, holds, place));
+        }
     }
     for file in base.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
         let members = file.first_members(FIRST)?;

@@ -6,34 +6,20 @@
 //! Format*, chapter 1.) What is compressed unpacks to at most 64 MiB; with what is made of it, a file
 //! takes at most 256 MiB.
 
-use std::io::Read;
+mod element;
+mod value;
 
-use flate2::read::ZlibDecoder;
-
-/// Most bytes all compressed elements may unpack to. ILSVRC's has 1 MB.
-const LARGEST_UNPACKED: u64 = 64 << 20;
+use self::element::{COMPRESSED, Elements, LARGEST_UNPACKED, MATRIX, inflate, word};
+pub(crate) use self::value::Value;
+use self::value::{number, text};
 
 /// Most entries of a struct array. ILSVRC's has 1,860.
 const MOST_ENTRIES: u64 = 1 << 16;
-
-/// Kinds of element.
-const MATRIX: u32 = 14;
-const COMPRESSED: u32 = 15;
 
 /// Classes of array.
 const STRUCT: u8 = 2;
 const CHAR: u8 = 4;
 const NUMERIC: std::ops::RangeInclusive<u8> = 6..=15;
-
-/// What a field of an entry holds.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
-    /// The first number of an array.
-    Number(f64),
-    Text(String),
-    /// Empty, or of a class that is not read.
-    Other,
-}
 
 /// The named fields of each entry of the struct array `variable`: a row an entry, in the fields' order.
 ///
@@ -82,80 +68,6 @@ pub(crate) fn struct_array<const N: usize>(
         }
     }
     Err(format!("it holds no variable `{variable}`"))
-}
-
-/// Unpacks at most `limit` bytes.
-fn inflate(bytes: &[u8], limit: u64) -> Result<Vec<u8>, String> {
-    let mut unpacked = Vec::new();
-    ZlibDecoder::new(bytes)
-        .take(limit + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| format!("a compressed element is damaged ({error})"))?;
-    if unpacked.len() as u64 > limit {
-        return Err(format!(
-            "it unpacks to more than {} MiB",
-            LARGEST_UNPACKED >> 20
-        ));
-    }
-    Ok(unpacked)
-}
-
-/// One element, without its tag and padding.
-struct Element<'a> {
-    kind: u32,
-    data: &'a [u8],
-}
-
-/// Elements one after the other.
-struct Elements<'a> {
-    bytes: &'a [u8],
-    big: bool,
-}
-
-impl<'a> Elements<'a> {
-    fn next(&mut self) -> Result<Option<Element<'a>>, String> {
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let cut = || "it is cut short".to_string();
-        let tag = self.bytes.get(..8).ok_or_else(cut)?;
-        let first = word(&tag[..4], self.big);
-        // A small element has its size in the upper half of the first word, its data in the second.
-        let small = (first >> 16) as usize;
-        if small > 0 {
-            let data = tag[4..].get(..small).ok_or("an element's size is wrong")?;
-            self.bytes = &self.bytes[8..];
-            return Ok(Some(Element {
-                kind: first & 0xffff,
-                data,
-            }));
-        }
-        let size = word(&tag[4..], self.big) as usize;
-        let rest = &self.bytes[8..];
-        let data = rest.get(..size).ok_or_else(cut)?;
-        let padded = if first == COMPRESSED {
-            size
-        } else {
-            size.next_multiple_of(8)
-        };
-        // Writers may leave out the last padding.
-        self.bytes = rest.get(padded..).unwrap_or_default();
-        Ok(Some(Element { kind: first, data }))
-    }
-
-    fn require(&mut self) -> Result<Element<'a>, String> {
-        self.next()?
-            .ok_or_else(|| "an array is cut short".to_string())
-    }
-}
-
-fn word(bytes: &[u8], big: bool) -> u32 {
-    let bytes = bytes.try_into().expect("four bytes are given");
-    if big {
-        u32::from_be_bytes(bytes)
-    } else {
-        u32::from_le_bytes(bytes)
-    }
 }
 
 /// An array up to what depends on its class.
@@ -252,58 +164,6 @@ impl<'a> Array<'a> {
         }
         Ok(number(&element, self.rest.big)?.map_or(Value::Other, Value::Number))
     }
-}
-
-/// A number is stored in the smallest kind that holds it, whatever its array's class.
-fn number(element: &Element<'_>, big: bool) -> Result<Option<f64>, String> {
-    fn first<const N: usize>(data: &[u8], big: bool) -> Option<[u8; N]> {
-        let mut bytes: [u8; N] = *data.first_chunk()?;
-        if big {
-            bytes.reverse();
-        }
-        Some(bytes)
-    }
-    let data = element.data;
-    Ok(match element.kind {
-        1 => first(data, big).map(|bytes| i8::from_le_bytes(bytes).into()),
-        2 => first(data, big).map(|bytes| u8::from_le_bytes(bytes).into()),
-        3 => first(data, big).map(|bytes| i16::from_le_bytes(bytes).into()),
-        4 => first(data, big).map(|bytes| u16::from_le_bytes(bytes).into()),
-        5 => first(data, big).map(|bytes| i32::from_le_bytes(bytes).into()),
-        6 => first(data, big).map(|bytes| u32::from_le_bytes(bytes).into()),
-        7 => first(data, big).map(|bytes| f32::from_le_bytes(bytes).into()),
-        9 => first(data, big).map(f64::from_le_bytes),
-        12 => first(data, big).map(|bytes| i64::from_le_bytes(bytes) as f64),
-        13 => first(data, big).map(|bytes| u64::from_le_bytes(bytes) as f64),
-        kind => return Err(format!("numbers of the unknown kind {kind}")),
-    })
-}
-
-fn text(element: &Element<'_>, big: bool) -> Result<String, String> {
-    let data = element.data;
-    Ok(match element.kind {
-        // Bytes, and UTF-8: what MATLAB writes as bytes is ASCII.
-        1 | 2 | 16 => String::from_utf8_lossy(data).into_owned(),
-        4 | 17 => {
-            let units = data.as_chunks::<2>().0.iter().map(|&bytes| {
-                if big {
-                    u16::from_be_bytes(bytes)
-                } else {
-                    u16::from_le_bytes(bytes)
-                }
-            });
-            char::decode_utf16(units)
-                .map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .collect()
-        }
-        18 => data
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| char::from_u32(word(bytes, big)).unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect(),
-        kind => return Err(format!("text of the unknown kind {kind}")),
-    })
 }
 
 #[cfg(test)]

@@ -31,14 +31,15 @@ mod thrift;
 use std::fs::{DirEntry, FileType};
 use std::path::{Component, Path, PathBuf};
 
-use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::data_type::ByteArrayType;
 use rayon::prelude::*;
 
-use self::cache::Cache;
+use self::cache::{Cache, Rows};
 use self::classes::Classes;
 use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
+use super::beside::unless_unreadable;
 use super::listing::{Sample, fingerprint, hold_out, put_in_order};
 use crate::decode::decode_at;
 use crate::{DataError, Dataset, Part, Picture};
@@ -56,6 +57,8 @@ pub(crate) struct Parquet {
     files: Vec<(PathBuf, Column)>,
     samples: Vec<Sample<Place>>,
     fingerprint: u64,
+    /// Bytes of all pages of pictures, packed.
+    packed: u64,
     cache: Cache,
 }
 
@@ -80,7 +83,7 @@ fn is_named(path: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// If a folder cannot be read.
+/// If `folder` cannot be read, or one in it that is named as a part.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     look(folder, DEPTH, &mut files)?;
@@ -107,9 +110,9 @@ fn look(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), DataE
         }
     }
     if folders.len() <= FOLDERS {
-        folders
-            .iter()
-            .try_for_each(|folder| look(folder, depth - 1, files))?;
+        for folder in folders {
+            unless_unreadable(&folder, look(&folder, depth - 1, files))?;
+        }
     }
     Ok(())
 }
@@ -203,12 +206,14 @@ pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet
         (sample.key.as_str(), sample.label, column.packed(page))
     });
     let fingerprint = fingerprint(&classes.names, fields);
+    let packed = columns.iter().map(Column::all_packed).sum();
     let paths = chosen.iter().map(|shard| shard.path.clone());
     Ok(Parquet {
         classes: classes.names,
         files: paths.zip(columns).collect(),
         samples,
         fingerprint,
+        packed,
         cache: Cache::default(),
     })
 }
@@ -283,27 +288,48 @@ pub(crate) fn scan(bytes: &[u8]) -> Option<usize> {
     Some(pages.flatten().map(|(rows, _)| rows.len()).sum())
 }
 
+#[cfg(test)]
 impl Parquet {
-    /// The encoded bytes of picture `i`.
-    fn encoded(&self, i: usize) -> Result<ByteArray, DataError> {
+    /// The same, with another bound for the pages that are kept.
+    pub(crate) fn keeping(self, bytes: usize) -> Self {
+        let cache = Cache::of(bytes);
+        Self { cache, ..self }
+    }
+
+    /// How often a page was read.
+    pub(crate) fn page_reads(&self) -> usize {
+        self.cache.reads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl Parquet {
+    /// The page that picture `i` lies in.
+    fn page(&self, i: usize) -> Result<Rows, DataError> {
         let Place { file, row } = self.samples[i].place;
         let (path, column) = &self.files[file as usize];
-        let (page, place) = column.page_of(row);
-        let failed = |problem| DataError::Parquet {
-            path: path.clone(),
-            problem,
-        };
-        let rows = self.cache.get((file as usize, page), || {
+        let page = column.page_of(row).0;
+        self.cache.get((file as usize, page), || {
             let mut file = shard::file(path)?;
-            column
-                .read::<ByteArrayType>(&mut file, page)
-                .map_err(failed)
-        })?;
-        match &rows[place] {
-            Some(bytes) => Ok(bytes.clone()),
+            let rows = column.read::<ByteArrayType>(&mut file, page);
+            rows.map_err(|problem| DataError::Parquet {
+                path: path.clone(),
+                problem,
+            })
+        })
+    }
+
+    /// Decodes picture `i`, of the page `rows`.
+    fn decode(&self, rows: &Rows, i: usize) -> Result<Picture, DataError> {
+        let Place { file, row } = self.samples[i].place;
+        let (path, column) = &self.files[file as usize];
+        match &rows[column.page_of(row).1] {
+            Some(bytes) => decode_at(bytes.data(), || self.name(i)),
             None => {
                 let row_group = column.row_group(row);
-                Err(failed(ParquetProblem::NoPicture { row_group, row }))
+                Err(DataError::Parquet {
+                    path: path.clone(),
+                    problem: ParquetProblem::NoPicture { row_group, row },
+                })
             }
         }
     }
@@ -323,7 +349,7 @@ impl Dataset for Parquet {
     }
 
     fn picture(&self, i: usize) -> Result<Picture, DataError> {
-        decode_at(self.encoded(i)?.data(), || self.name(i))
+        self.decode(&self.page(i)?, i)
     }
 
     fn name(&self, i: usize) -> String {
@@ -341,5 +367,28 @@ impl Dataset for Parquet {
 
     fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// A page; none where all pages are kept and read once in any order.
+    fn block(&self, i: usize) -> Option<u64> {
+        let Place { file, row } = self.samples[i].place;
+        let page = || u64::from(file) << 32 | self.files[file as usize].1.page_of(row).0 as u64;
+        (!self.cache.keeps(self.packed)).then(page)
+    }
+
+    fn read_block(
+        &self,
+        places: &[usize],
+        each: &mut dyn FnMut(usize, Result<Picture, DataError>),
+    ) {
+        // Held: the pages of other threads may push it out of those that are kept.
+        let page = places.first().and_then(|&i| self.page(i).ok());
+        for &i in places {
+            let picture = match &page {
+                Some(rows) => self.decode(rows, i),
+                None => self.picture(i),
+            };
+            each(i, picture);
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::DataError;
 const LARGEST_TEXT: u64 = 64 << 20;
 
 const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+/// What file systems keep at their root.
+const SYSTEM: [&str; 3] = ["lost+found", "System Volume Information", "$RECYCLE.BIN"];
+
 const ARCHIVES: [&str; 3] = [".tar", ".tgz", ".tar.gz"];
 
 /// Whether a file is named as a picture. By name only: asking the system about each of a million
@@ -81,7 +84,7 @@ impl Folder {
         there.then_some(folder)
     }
 
-    /// The names of the folders in it, sorted, without hidden ones.
+    /// The names of the folders in it, sorted, without hidden ones and the system's own.
     pub(crate) fn folders(&self) -> Result<Vec<String>, DataError> {
         match self {
             Self::Disk(path) => {
@@ -158,7 +161,7 @@ fn on_disk(
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with('.') || !wanted(&text, &entry) {
+        if text.starts_with('.') || SYSTEM.contains(&&*text) || !wanted(&text, &entry) {
             continue;
         }
         let Ok(name) = name.into_string() else {

@@ -147,9 +147,29 @@ pub fn folder_of_pictures(classes: &[&str], each: usize) -> tempfile::TempDir {
     folder
 }
 
+/// A folder with one file in it.
+pub fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), name, bytes);
+    folder
+}
+
+/// What opening says.
+#[track_caller]
+pub fn said(path: &Path, part: Part) -> String {
+    open(path, part).err().expect("an error").to_string()
+}
+
+/// That `text` holds each of `parts`.
+#[track_caller]
+pub fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{text:?} does not say {part:?}");
+    }
+}
+
 /// That an error says all of `words`.
 #[track_caller]
 pub fn refused_words(error: &DataError, words: &[&str]) {
-    let text = error.to_string();
-    assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    assert_says(&error.to_string(), words);
 }

@@ -16,8 +16,21 @@ pub(super) type Rows = Arc<Vec<Option<ByteArray>>>;
 pub(super) type Place = (usize, usize);
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<Kept>);
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// Most bytes kept.
+    limit: usize,
+    kept: Mutex<Kept>,
+    /// How often a page was read.
+    #[cfg(test)]
+    pub(super) reads: std::sync::atomic::AtomicUsize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::of(LARGEST)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -28,6 +41,20 @@ struct Kept {
 }
 
 impl Cache {
+    pub(super) fn of(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: Mutex::default(),
+            #[cfg(test)]
+            reads: 0.into(),
+        }
+    }
+
+    /// Whether pages of so many bytes are all kept once they are read.
+    pub(super) fn keeps(&self, bytes: u64) -> bool {
+        bytes <= self.limit as u64
+    }
+
     /// The rows of the page at `place`, which `read` gives with the bytes they take. Two threads may
     /// read one page at once, and neither waits for the other.
     pub(super) fn get<E>(
@@ -35,23 +62,26 @@ impl Cache {
         place: Place,
         read: impl FnOnce() -> Result<(Vec<Option<ByteArray>>, usize), E>,
     ) -> Result<Rows, E> {
-        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((rows, _)) = kept().pages.get(&place) {
             return Ok(Arc::clone(rows));
         }
+        #[cfg(test)]
+        self.reads
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (rows, bytes) = read()?;
         let rows = Arc::new(rows);
-        kept().put(place, &rows, bytes);
+        kept().put(place, &rows, bytes, self.limit);
         Ok(rows)
     }
 }
 
 impl Kept {
-    fn put(&mut self, place: Place, rows: &Rows, bytes: usize) {
-        if bytes > LARGEST || self.pages.contains_key(&place) {
+    fn put(&mut self, place: Place, rows: &Rows, bytes: usize, limit: usize) {
+        if bytes > limit || self.pages.contains_key(&place) {
             return;
         }
-        while self.bytes + bytes > LARGEST {
+        while self.bytes + bytes > limit {
             let oldest = self.order.pop_front().expect("what is kept has an order");
             self.bytes -= self.pages.remove(&oldest).map_or(0, |(_, bytes)| bytes);
         }
@@ -84,7 +114,7 @@ mod tests {
             (read(3), read(2), read(1)),
             ((3, true), (2, false), (1, true))
         );
-        assert_eq!(cache.0.lock().unwrap().bytes, LARGEST);
+        assert_eq!(cache.kept.lock().unwrap().bytes, LARGEST);
     }
 
     #[test]
@@ -100,6 +130,6 @@ mod tests {
             cache.get((0, 1), read).unwrap();
             assert!(missed);
         }
-        assert_eq!(cache.0.lock().unwrap().bytes, 1);
+        assert_eq!(cache.kept.lock().unwrap().bytes, 1);
     }
 }

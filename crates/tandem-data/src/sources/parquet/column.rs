@@ -170,6 +170,11 @@ impl Column {
         self.pages[page].extent.length
     }
 
+    /// Bytes of all pages in the file.
+    pub(super) fn all_packed(&self) -> u64 {
+        self.pages.iter().map(|page| page.extent.length).sum()
+    }
+
     /// The rows of a page, and the bytes they take.
     pub(super) fn read<T: DataType>(
         &self,

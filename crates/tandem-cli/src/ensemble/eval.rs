@@ -1,0 +1,217 @@
+//! `tandem ensemble eval`: the errors of members and of the mean of their probabilities.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tandem_alexnet::ensemble::{Ensemble, Votes};
+use tandem_alexnet::evaluation::{Evaluation, predict};
+use tandem_alexnet::trained::Trained;
+use tandem_alexnet::weights::Weights;
+use tandem_data::{Part, Pictures, Preprocess};
+
+use crate::args::{EnsembleEval, Global};
+use crate::failure::Failure;
+use crate::hub::located;
+use crate::output::print;
+use crate::pictures::{at_test, check_classes, fit};
+use crate::report::counting::Counting;
+use crate::report::table::{Align, grouped, table};
+use crate::weights;
+
+pub fn run(args: &EnsembleEval, global: &Global) -> Result<()> {
+    let files = args.weights.iter().map(|named| weights::file(named));
+    let files: Vec<PathBuf> = files.collect::<Result<_>>()?;
+    let classes = common_classes(&args.weights, &files)?;
+    let ensemble = measure(&files, &classes, args, global)?;
+    print(&match args.json {
+        true => format!("{}\n", numbers(&args.weights, &ensemble)),
+        false => words(&args.weights, &ensemble),
+    })
+}
+
+/// The classes that all members have learned. Reads every file whole: one that is damaged is found
+/// before anything is computed.
+fn common_classes(named: &[String], files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut first: Option<Vec<String>> = None;
+    for (name, file) in named.iter().zip(files) {
+        let classes = Weights::read(file)?.classes;
+        let Some(first) = &first else {
+            first = Some(classes);
+            continue;
+        };
+        if let Some(difference) = difference(&classes, first) {
+            let what = format!("{name} is no member for {}: {difference}", named[0]);
+            let hint = "members are networks that learned the same classes in the same order";
+            return Err(Failure::failed(what, hint).into());
+        }
+    }
+    first.context("there is no member")
+}
+
+/// How the classes of a member differ from those of the first.
+fn difference(classes: &[String], first: &[String]) -> Option<String> {
+    if classes.len() != first.len() {
+        let (own, others) = (classes.len(), first.len());
+        return Some(format!("it tells {own} classes apart, not {others}"));
+    }
+    let (class, (own, other)) = classes
+        .iter()
+        .zip(first)
+        .enumerate()
+        .find(|(_, (own, other))| own != other)?;
+    Some(format!("its class {class} is `{own}`, not `{other}`"))
+}
+
+/// One network after the other; pictures are prepared anew only where the next wants them otherwise.
+fn measure(
+    files: &[PathBuf],
+    classes: &[String],
+    args: &EnsembleEval,
+    global: &Global,
+) -> Result<Ensemble> {
+    let set = tandem_data::open(&located(&args.data)?, Part::Validation)?;
+    check_classes(classes, &files[0], set.classes(), &args.data)?;
+    let mut prepared: Option<(Preprocess, Arc<Pictures>)> = None;
+    let mut votes: Option<Votes> = None;
+    let progress = Counting::new("asking", files.len() * set.len(), global.quiet);
+    for file in files {
+        let trained = Trained::read(file, &args.devices)?;
+        let pictures = match prepared.take() {
+            Some((preprocess, pictures)) if preprocess == trained.preprocess => pictures,
+            _ => fit(set.clone(), &args.data, trained.network.spec())?,
+        };
+        let mut rows = vec![Vec::new(); pictures.len()];
+        predict(
+            &trained.network,
+            &pictures,
+            &trained.normalise,
+            args.views.into(),
+            at_test(args.batch),
+            |place, row| {
+                rows[place] = row;
+                progress.add(1);
+                Ok::<_, anyhow::Error>(())
+            },
+        )?;
+        match &mut votes {
+            Some(votes) => votes.add(rows),
+            None => votes.insert(Votes::on(&pictures)?).add(rows),
+        }
+        prepared = Some((trained.preprocess, pictures));
+    }
+    progress.finish();
+    votes
+        .and_then(|votes| votes.result())
+        .context("there is no member")
+}
+
+fn words(named: &[String], ensemble: &Ensemble) -> String {
+    let head = [
+        ("member", Align::Left),
+        ("top-1 error", Align::Right),
+        ("top-5 error", Align::Right),
+        ("loss", Align::Right),
+    ];
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let row = |name: &str, of: &Evaluation| {
+        let loss = format!("{:.4}", of.loss);
+        vec![
+            name.to_owned(),
+            percent(of.top1_error),
+            percent(of.top5_error),
+            loss,
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = named
+        .iter()
+        .zip(&ensemble.members)
+        .map(|(name, member)| row(name, member))
+        .collect();
+    rows.push(vec![
+        "mean of members".to_owned(),
+        percent(ensemble.mean_top1_error()),
+        percent(ensemble.mean_top5_error()),
+    ]);
+    rows.push(row("ensemble", &ensemble.together));
+    format!(
+        "{}\nOf {} pictures the members differ in their best guess on {}, and two of them on {}.\n",
+        table(&head, &rows),
+        grouped(ensemble.together.images as u64),
+        percent(ensemble.disagreement),
+        percent(ensemble.pairwise_disagreement),
+    )
+}
+
+fn numbers(named: &[String], ensemble: &Ensemble) -> Value {
+    let members = named.iter().zip(&ensemble.members).map(|(name, member)| {
+        json!({
+            "weights": name,
+            "top1_error": member.top1_error,
+            "top5_error": member.top5_error,
+            "loss": member.loss,
+        })
+    });
+    let members: Vec<Value> = members.collect();
+    let together = &ensemble.together;
+    json!({
+        "images": together.images,
+        "members": members,
+        "mean_top1_error": ensemble.mean_top1_error(),
+        "mean_top5_error": ensemble.mean_top5_error(),
+        "top1_error": together.top1_error,
+        "top5_error": together.top5_error,
+        "loss": together.loss,
+        "disagreement": ensemble.disagreement,
+        "pairwise_disagreement": ensemble.pairwise_disagreement,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(top1_error: f64) -> Evaluation {
+        Evaluation {
+            images: 1000,
+            top1_error,
+            top5_error: 0.004,
+            loss: 0.35,
+        }
+    }
+
+    #[test]
+    fn members_stand_over_their_mean_and_what_they_are_together() {
+        let ensemble = Ensemble {
+            members: vec![evaluation(0.11), evaluation(0.09)],
+            together: evaluation(0.085),
+            disagreement: 0.07,
+            pairwise_disagreement: 0.07,
+        };
+        let named = ["runs/a".to_owned(), "runs/b".to_owned()];
+        assert_eq!(
+            words(&named, &ensemble),
+            "\
+member           top-1 error  top-5 error    loss
+runs/a               11.00 %       0.40 %  0.3500
+runs/b                9.00 %       0.40 %  0.3500
+mean of members      10.00 %       0.40 %
+ensemble              8.50 %       0.40 %  0.3500
+
+Of 1,000 pictures the members differ in their best guess on 7.00 %, and two of them on 7.00 %.
+"
+        );
+    }
+
+    #[test]
+    fn what_classes_differ_in_is_named() {
+        let classes = |list: &[&str]| list.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+        let first = classes(&["Coat", "Dress"]);
+        assert_eq!(difference(&first, &first), None);
+        let other = difference(&classes(&["Coat", "Boot"]), &first).unwrap();
+        assert_eq!(other, "its class 1 is `Boot`, not `Dress`");
+        let fewer = difference(&classes(&["Coat"]), &first).unwrap();
+        assert_eq!(fewer, "it tells 1 classes apart, not 2");
+    }
+}

@@ -1,0 +1,103 @@
+//! What can be wrong with a pack: each error names the file and the fix.
+
+use std::path::PathBuf;
+
+/// An error of making or reading a pack.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The system refused to write a file.
+    #[error("cannot write {path}: {source}{}", space(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// What is to be packed is more than the disk holds.
+    #[error(
+        "{path} needs {} more, and its disk has {} free{}", bytes(*needed), bytes(*free), as_jpeg_instead(*as_jpeg)
+    )]
+    DiskSpace {
+        /// Where it was to go.
+        path: PathBuf,
+        /// Bytes it needs beyond what is there.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes it would take as JPEG of quality 90; 0 if it is JPEG already.
+        as_jpeg: u64,
+    },
+    /// The folder holds the shards of other data or other settings.
+    #[error(
+        "{path} is of other pictures or other settings than those to be packed; give another folder, \
+         or remove that one first"
+    )]
+    OtherPack {
+        /// The file that is there.
+        path: PathBuf,
+    },
+    /// Another process packs there.
+    #[error("another process is packing into {path}; wait for it, or give another folder")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Packing was stopped before it was done.
+    #[error(
+        "{path} is a pack that was not finished; `tandem data pack SOURCE {path}` with the same \
+         settings goes on"
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of a pack is not what was written.
+    #[error(
+        "{path} is damaged: {problem}. `tandem data pack SOURCE FOLDER` again, with the same settings, \
+         makes the damaged files anew"
+    )]
+    Shard {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The description of a pack does not read.
+    #[error("{path} describes no pack that this Tandem reads: {problem}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What to do about a disk that is full.
+fn space(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "; make room and give the same command again: it goes on"
+        }
+        _ => "",
+    }
+}
+
+/// Bytes as people read them.
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn as_jpeg_instead(as_jpeg: u64) -> String {
+    match as_jpeg {
+        0 => String::new(),
+        _ => format!(
+            "; as JPEG of quality 90 (--jpeg 90) it would take about {}",
+            bytes(as_jpeg)
+        ),
+    }
+}
