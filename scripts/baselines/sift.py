@@ -7,7 +7,7 @@ import numpy as np
 
 LENGTH = 128  # 4 x 4 bins of 8 orientations
 # What OpenCV smooths a picture to before it takes gradients, pixels. Its own 1.6 is for finding key points, which
-# a grid does not; on enlarged pictures, smooth already, it costs a point of accuracy.
+# a grid does not; on enlarged pictures, smooth already, it costs more than half a point of accuracy.
 SMOOTHED = 1.0
 
 
