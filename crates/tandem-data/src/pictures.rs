@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::fingerprint::Fingerprint;
+use crate::pack::Statistics;
 use crate::tally::Tally;
 use crate::{ColourBasis, DataError, Dataset, Pack, Preprocess};
 
@@ -30,7 +31,7 @@ pub struct Pictures {
     /// Prepared bytes of the whole data set, bad ones too (as noughts); empty if they are not kept.
     kept: Vec<u8>,
     mean: Vec<f32>,
-    covariance: Vec<f64>,
+    statistics: Statistics,
     basis: ColourBasis,
     fingerprint: u64,
 }
@@ -81,8 +82,8 @@ impl Pictures {
                 bad: pack.left_out().to_vec(),
                 kept: Vec::new(),
                 mean: pack.mean().to_vec(),
-                covariance: pack.covariance(),
-                basis: pack.colour_basis(),
+                basis: pack.statistics().colour_basis(),
+                statistics: pack.statistics().clone(),
                 fingerprint: dataset.fingerprint(),
                 preprocess,
                 dataset,
@@ -153,7 +154,7 @@ impl Pictures {
         print.word(preprocess.channels as u64);
         bad.iter().for_each(|b| print.word(b.0 as u64));
 
-        let covariance = tally.covariance();
+        let statistics = Statistics::of(&tally);
         Ok(Self {
             good,
             bad: bad
@@ -162,8 +163,8 @@ impl Pictures {
                 .collect(),
             kept,
             mean: tally.mean(),
-            basis: ColourBasis::of(&covariance, preprocess.channels),
-            covariance,
+            basis: statistics.colour_basis(),
+            statistics,
             fingerprint: print.finish(),
             preprocess,
             dataset,
@@ -275,10 +276,10 @@ impl Pictures {
         &self.mean
     }
 
-    /// The covariance of the channels over all pixels, C × C row by row, in (0 to 255)².
+    /// Mean, deviation and covariance of the channels over all pixels.
     #[must_use]
-    pub fn covariance(&self) -> &[f64] {
-        &self.covariance
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// Eigenvalues and eigenvectors of the covariance, for the colour shifts of section 4.1.

@@ -162,21 +162,6 @@ impl Tally {
             .map(|at| (sums[at] as f64 / count) as f32)
             .collect()
     }
-
-    /// The covariance of the channels over all pixels, C × C row by row, in (0 to 255)².
-    pub(crate) fn covariance(&self) -> Vec<f64> {
-        let channels = self.channels;
-        let pixels = self.pixels().max(1) as f64;
-        let mean: Vec<f64> = self
-            .channel_sums()
-            .iter()
-            .map(|&sum| sum as f64 / pixels)
-            .collect();
-        (0..channels * channels)
-            .map(|at| (at / channels, at % channels))
-            .map(|(a, b)| self.products[a.min(b)][a.max(b)] as f64 / pixels - mean[a] * mean[b])
-            .collect()
-    }
 }
 
 /// One picture, counted.

@@ -72,7 +72,7 @@ fn a_pack_holds_what_preparing_the_source_gives() {
             assert_eq!(packed.label(i), source.label(at));
         }
         assert_eq!(packed.mean(), source.mean());
-        assert_eq!(packed.covariance(), source.covariance());
+        assert_eq!(packed.statistics(), source.statistics());
         assert_eq!(packed.colour_basis(), source.colour_basis());
         let mut sorted = order;
         sorted.sort_unstable();

@@ -8,11 +8,13 @@ use toml::{Table, Value};
 
 use crate::error::ReproduceError;
 
+const INPUT: &str = "input";
+
 /// What an arm of an experiment changes of the network.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// Which layers, by `name` or by `kind`.
+    /// Which layers, by `name` or by `kind`; `input` is what stands before them all.
     pub layers: Vec<String>,
     /// Leaves them out.
     #[serde(default)]
@@ -39,6 +41,12 @@ impl Change {
         let Value::Table(mut whole) = Value::try_from(spec).expect("a checked spec is TOML") else {
             unreachable!("a spec is a table")
         };
+        if self.layers.iter().any(|layer| layer == INPUT) {
+            let input = whole.get_mut(INPUT).and_then(Value::as_table_mut);
+            input.expect("a spec has an input").extend(self.set.clone());
+            let text = toml::to_string(&whole).expect("a table of TOML's values");
+            return Spec::parse(&text).map_err(refused);
+        }
         let layers = whole.get_mut("layer").and_then(Value::as_array_mut);
         let layers = layers.expect("a spec has layers");
         let mut found = None;
@@ -114,6 +122,12 @@ mod tests {
         });
         let wanted = [(16, "Tanh"), (64, "Relu"), (48, "Tanh"), (64, "Relu")];
         assert!(channels.eq(wanted.map(|(n, word)| (n, word.to_owned()))));
+    }
+
+    #[test]
+    fn the_input_is_changed_as_a_layer_is() {
+        let spec = changed("layers = ['input']\nset = { side = 40 }").unwrap();
+        assert_eq!((spec.input.side, spec.input.crop), (40, 28));
     }
 
     #[test]

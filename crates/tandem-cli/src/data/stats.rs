@@ -23,17 +23,7 @@ pub fn run(args: &Stats) -> Result<()> {
     );
     let pictures = of(source, Pictures::prepare(dataset, preprocess, BAD_SHARE))?;
 
-    let channels = preprocess.channels;
-    let covariance: Vec<&[f64]> = pictures.covariance().chunks(channels).collect();
-    let plane = preprocess.side * preprocess.side;
-    let mean: Vec<f64> = pictures
-        .mean()
-        .chunks(plane)
-        .map(|channel| channel.iter().map(|&x| f64::from(x)).sum::<f64>() / plane as f64)
-        .collect();
-    let deviation: Vec<f64> = (0..channels)
-        .map(|c| covariance[c][c].max(0.0).sqrt())
-        .collect();
+    let statistics = pictures.statistics();
     let basis = pictures.colour_basis();
     let mut counts = vec![0_u64; pictures.classes().len()];
     for label in (0..pictures.len()).filter_map(|i| pictures.label(i)) {
@@ -43,10 +33,10 @@ pub fn run(args: &Stats) -> Result<()> {
         let object = json!({
             "pictures": pictures.len(),
             "side": preprocess.side,
-            "channels": channels,
-            "mean": mean,
-            "standard_deviation": deviation,
-            "covariance": covariance,
+            "channels": preprocess.channels,
+            "mean": statistics.mean,
+            "standard_deviation": statistics.standard_deviation,
+            "covariance": statistics.covariance,
             "eigenvalues": basis.values,
             "eigenvectors": basis.vectors,
             "classes": pictures.classes(),
@@ -55,7 +45,7 @@ pub fn run(args: &Stats) -> Result<()> {
         return print(&format!("{object}\n"));
     }
 
-    let names: &[&str] = if channels == 1 {
+    let names: &[&str] = if preprocess.channels == 1 {
         &["grey"]
     } else {
         &["red", "green", "blue"]
@@ -68,10 +58,10 @@ pub fn run(args: &Stats) -> Result<()> {
             .collect()
     };
     let mut rows = vec![
-        row("mean".into(), &mean),
-        row("standard deviation".into(), &deviation),
+        row("mean".into(), &statistics.mean),
+        row("standard deviation".into(), &statistics.standard_deviation),
     ];
-    for (name, values) in names.iter().zip(&covariance) {
+    for (name, values) in names.iter().zip(&statistics.covariance) {
         rows.push(row(format!("covariance, {name}"), values));
     }
     for (value, vector) in basis.values.iter().zip(&basis.vectors) {
@@ -92,5 +82,6 @@ pub fn run(args: &Stats) -> Result<()> {
             &classes
         ),
         side = preprocess.side,
+        channels = preprocess.channels,
     ))
 }

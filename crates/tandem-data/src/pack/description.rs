@@ -75,33 +75,48 @@ pub struct Statistics {
 
 impl Statistics {
     pub(crate) fn of(tally: &Tally) -> Self {
-        let (sums, products, covariance) =
-            (tally.channel_sums(), tally.products(), tally.covariance());
-        let channels = sums.len();
-        let pixels = tally.pixels() as f64;
-        let basis = ColourBasis::of(&covariance, channels);
+        Self::new(tally.channel_sums(), tally.products(), tally.pixels())
+    }
+
+    /// Of the sums over so many pixels.
+    fn new(sums: Vec<u64>, products: Vec<Vec<u64>>, pixels: u64) -> Self {
+        let pixels = pixels.max(1) as f64;
+        let mean: Vec<f64> = sums.iter().map(|&sum| sum as f64 / pixels).collect();
+        let row = |(a, row): (usize, &Vec<u64>)| -> Vec<f64> {
+            let products = row.iter().zip(&mean);
+            products
+                .map(|(&product, b)| product as f64 / pixels - mean[a] * b)
+                .collect()
+        };
+        let covariance: Vec<Vec<f64>> = products.iter().enumerate().map(row).collect();
+        let deviation = |c: usize| covariance[c][c].max(0.0).sqrt();
+        let basis = ColourBasis::of(&covariance.concat(), mean.len());
         Self {
-            mean: sums.iter().map(|&sum| sum as f64 / pixels).collect(),
-            standard_deviation: (0..channels)
-                .map(|c| covariance[c * channels + c].max(0.0).sqrt())
-                .collect(),
-            covariance: covariance.chunks(channels).map(<[f64]>::to_vec).collect(),
+            standard_deviation: (0..mean.len()).map(deviation).collect(),
+            mean,
+            covariance,
             eigenvalues: basis.values,
             eigenvectors: basis.vectors,
             sums,
             products,
         }
     }
-}
 
-impl Statistics {
-    /// Whether these are numbers of `channels` channels.
-    pub(crate) fn are_of(&self, channels: usize) -> bool {
-        self.covariance.len() == channels
-            && self
-                .covariance
-                .iter()
-                .all(|row| row.len() == channels && row.iter().all(|x| x.is_finite()))
+    /// The same, to the last bit, which JSON does not keep: computed again from the sums, which it does.
+    /// `None` if those are not of `channels` channels.
+    pub(crate) fn exact(&self, channels: usize, pixels: u64) -> Option<Self> {
+        let fit = self.sums.len() == channels
+            && self.products.len() == channels
+            && self.products.iter().all(|row| row.len() == channels);
+        fit.then(|| Self::new(self.sums.clone(), self.products.clone(), pixels))
+    }
+
+    /// Eigenvalues and eigenvectors of the covariance.
+    pub(crate) fn colour_basis(&self) -> ColourBasis {
+        ColourBasis {
+            values: self.eigenvalues.clone(),
+            vectors: self.eigenvectors.clone(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::description::{from_npy, mean_file, shard_file};
 use super::shard::Shard;
 use super::{DESCRIPTION, Description, Encoding, PackError, Statistics};
 use crate::fingerprint::Fingerprint;
-use crate::{ColourBasis, DataError, Dataset, Part, Picture, Preprocess};
+use crate::{DataError, Dataset, Part, Picture, Preprocess};
 
 /// One part of a pack, its shards mapped into memory.
 pub struct Pack {
@@ -95,11 +95,12 @@ impl Pack {
             pictures += header.pictures;
             shards.push(shard);
         }
-        if !described.statistics.are_of(preprocess.channels) {
+        let pixels = (pictures * preprocess.side * preprocess.side) as u64;
+        let Some(statistics) = described.statistics.exact(preprocess.channels, pixels) else {
             let problem = format!("the {} statistics are of other channels", part.name());
             let path = folder.join(DESCRIPTION);
             return Err(PackError::Description { path, problem }.into());
-        }
+        };
         let mean = read_mean(
             &folder.join(mean_file(part.name())),
             preprocess,
@@ -113,7 +114,7 @@ impl Pack {
             ranges,
             left_out: described.left_out.clone(),
             mean,
-            statistics: described.statistics.clone(),
+            statistics,
             fingerprint: print.finish(),
         })
     }
@@ -156,16 +157,10 @@ impl Pack {
         &self.mean
     }
 
-    /// The covariance of the channels over all pixels, C × C row by row, in (0 to 255)².
+    /// Mean, deviation and covariance of the channels over all pixels.
     #[must_use]
-    pub fn covariance(&self) -> Vec<f64> {
-        self.statistics.covariance.concat()
-    }
-
-    /// Eigenvalues and eigenvectors of the covariance.
-    #[must_use]
-    pub fn colour_basis(&self) -> ColourBasis {
-        ColourBasis::of(&self.covariance(), self.preprocess.channels)
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     fn find(&self, i: usize) -> (&Shard, usize) {
