@@ -219,7 +219,7 @@ fn what_is_typed_wrong_is_named_with_what_is_right() {
     refuses(
         2,
         "show activations run --layer conv2",
-        &["no layer `conv2`; did you mean `conv1`?", "conv1/lrn"],
+        &["no layer `conv2`", "conv1/lrn", "did you mean `conv1`?"],
     );
     refuses(
         2,

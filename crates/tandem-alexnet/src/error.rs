@@ -136,7 +136,7 @@ pub enum SpecError {
         wanted: usize,
         given: usize,
     },
-    #[error("the network has no layer `{name}`{hint}; its layers are {known}")]
+    #[error("the network has no layer `{name}`; its layers are {known}{hint}")]
     UnknownLayer {
         name: String,
         hint: String,

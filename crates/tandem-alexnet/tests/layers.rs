@@ -140,11 +140,8 @@ fn a_layer_that_is_not_there_is_answered_with_the_nearest() {
     assert!(matches!(error, SpecError::UnknownLayer { .. }));
     let error = error.to_string();
     assert!(
-        error.contains("no layer `conv9`; did you mean `conv1`?"),
+        error.contains("no layer `conv9`; its layers are conv1,"),
         "{error}"
     );
-    assert!(
-        error.contains("conv1, conv1/lrn, conv1/max-pool"),
-        "{error}"
-    );
+    assert!(error.ends_with("fc6; did you mean `conv1`?"), "{error}");
 }
