@@ -17,6 +17,7 @@ use tandem_reproduce::report;
 use tandem_reproduce::study::Study;
 
 use crate::args::{Global, Reproduce};
+use crate::failure::Failure;
 use crate::hub::{located, pinned};
 use crate::output::{print, typed};
 use crate::report::progress::{clock, write_line};
@@ -33,8 +34,9 @@ pub fn run(args: &Reproduce, global: &Global) -> Result<ExitCode> {
         second: args.second.as_deref().map(pinned).transpose()?,
         quick: args.quick,
         seeds: args.seeds,
+        settings: args.settings.clone(),
     };
-    let plan = Plan::of(&asked)?;
+    let plan = Plan::of(&asked).map_err(Failure::from_typing)?;
     let mut places = vec![(asked.data.clone(), located(&asked.data)?)];
     if let Some(second) = &asked.second {
         places.push((second.clone(), located(second)?));

@@ -27,6 +27,8 @@ pub struct Asked {
     pub quick: bool,
     /// Runs of each arm.
     pub seeds: Option<u64>,
+    /// Settings of every run, over those of the experiments.
+    pub settings: Vec<String>,
 }
 
 /// Everything to do, in order.
@@ -352,6 +354,9 @@ impl<'a> Catalog<'a> {
             let start = arm.start_from.as_ref();
             start_from = start.map(|arm| full_name(experiment.name, arm));
         }
+        for setting in &self.asked.settings {
+            config.set(setting)?;
+        }
         config.check(name)?;
         Ok(Run {
             arm: name.to_owned(),
@@ -382,6 +387,7 @@ mod tests {
             second: None,
             quick: false,
             seeds: None,
+            settings: Vec::new(),
         }
     }
 

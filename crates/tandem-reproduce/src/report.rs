@@ -61,6 +61,10 @@ fn page(about: &About, results: &Results) -> Result<Page, ReproduceError> {
         true => "quick: few pictures, short runs; differences of a point are within the noise",
         false => "full",
     };
+    let size = match about.settings.as_slice() {
+        [] => size.to_owned(),
+        settings => format!("{size}; every run with {}", settings.join(", ")),
+    };
     let fact = |name: &str, value: String| (name.to_owned(), value);
     Ok(Page {
         title: "The paper's results, measured again".to_owned(),
@@ -77,7 +81,7 @@ fn page(about: &About, results: &Results) -> Result<Page, ReproduceError> {
         ],
         facts: vec![
             fact("Data", data),
-            fact("Size", size.to_owned()),
+            fact("Size", size),
             fact("Networks trained", results.networks().to_string()),
             fact("Training took", results.time()),
             fact("Hardware", about.made.hardware.clone()),

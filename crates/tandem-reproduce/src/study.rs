@@ -41,6 +41,9 @@ pub struct About {
     pub second: Option<String>,
     pub quick: bool,
     pub seeds: u64,
+    /// Of every run, over those of the experiments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
     pub made: Made,
 }
 
@@ -80,6 +83,7 @@ impl Study {
                 second: asked.second.clone(),
                 quick: asked.quick,
                 seeds,
+                settings: asked.settings.clone(),
                 made,
             },
             about => about?,
@@ -90,6 +94,11 @@ impl Study {
             ("data", about.data.clone(), asked.data.clone()),
             ("second set", name(&about.second), name(&asked.second)),
             ("size", size(about.quick), size(asked.quick)),
+            (
+                "settings",
+                about.settings.join(", "),
+                asked.settings.join(", "),
+            ),
             (
                 "number of seeds",
                 about.seeds.to_string(),
@@ -204,6 +213,7 @@ mod tests {
             second: None,
             quick: true,
             seeds: None,
+            settings: Vec::new(),
         }
     }
 

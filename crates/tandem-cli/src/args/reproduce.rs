@@ -38,6 +38,10 @@ pub struct Reproduce {
     /// Fewer pictures, epochs and seeds: minutes instead of hours
     #[arg(long)]
     pub quick: bool,
+    /// One setting of every run, over those of the experiments, as in `tandem train`; may be given
+    /// many times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
     /// The folder of the study
     #[arg(long, default_value = "reproduction", value_name = "DIR")]
     pub out: PathBuf,
