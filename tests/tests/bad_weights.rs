@@ -222,7 +222,7 @@ fn weights_without_the_mean_of_their_pictures_are_named() {
     assert_eq!(start + 4 * 256, body.len(), "it is the last");
     body.truncate(start);
     place.write("changed", whole(&header, &body));
-    refused(&place, "changed", &["changed lacks its training mean"]);
+    refused(&place, "changed", &["changed lacks the training mean"]);
 }
 
 #[test]

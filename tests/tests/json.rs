@@ -250,7 +250,16 @@ fn each_layer_s_weights_and_updates_are_told_of_once_an_epoch() {
     );
     for name in ["conv1.weight", "fc2.weight", "fc3.weight"] {
         let layer = &layers[name];
-        assert_eq!(keys(layer), ["mean_abs_update", "mean_abs_weight", "ratio"]);
+        assert_eq!(
+            keys(layer),
+            [
+                "mean_abs_gradient",
+                "mean_abs_update",
+                "mean_abs_weight",
+                "ratio"
+            ]
+        );
+        assert!(number(layer, "mean_abs_gradient") > 0.0, "{name}: {layer}");
         let (update, weight) = (
             number(layer, "mean_abs_update"),
             number(layer, "mean_abs_weight"),

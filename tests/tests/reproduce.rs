@@ -42,7 +42,11 @@ fn is_that_of(place: &Place, study: &str, whole: &str) {
 /// The runs that are done in `study`, and when their logs were last written.
 fn done(place: &Place, study: &str) -> Vec<(&'static str, std::time::SystemTime)> {
     let ended = |run: &&'static str| {
-        let log = place.path(study).join("runs").join(run).join("metrics.jsonl");
+        let log = place
+            .path(study)
+            .join("runs")
+            .join(run)
+            .join("metrics.jsonl");
         let text = fs::read_to_string(&log).unwrap_or_default();
         let whole = text.ends_with('\n') && text.contains("\"ended\"");
         whole.then(|| (*run, fs::metadata(&log).unwrap().modified().unwrap()))
@@ -64,7 +68,10 @@ fn a_killed_study_goes_on_and_trains_nothing_twice() {
         study.wait_until("the moment", || begun.elapsed() >= wait);
         kills += usize::from(study.kill());
         let after = done(&place, "killed");
-        assert!(before.iter().all(|run| after.contains(run)), "{before:?} {after:?}");
+        assert!(
+            before.iter().all(|run| after.contains(run)),
+            "{before:?} {after:?}"
+        );
     }
     assert!(kills > 3, "only {kills} kills came in time");
     place.tandem(lrn("killed")).succeeds();
@@ -101,10 +108,17 @@ fn the_report_is_made_of_the_logs_alone() {
     let [page, twin] = ["index.html", "README.md"].map(|name| place.text(format!("study/{name}")));
     assert!(page.contains("Local response normalisation"));
     // The logs, elsewhere, without the weights.
-    for file in ["study.toml".to_owned()].into_iter().chain(RUNS.iter().flat_map(|run| {
-        ["config.toml", "metrics.jsonl"].map(|name| format!("runs/{run}/{name}"))
-    })) {
-        place.write(Path::new("logs").join(&file), place.read(format!("study/{file}")));
+    for file in
+        ["study.toml".to_owned()]
+            .into_iter()
+            .chain(RUNS.iter().flat_map(|run| {
+                ["config.toml", "metrics.jsonl"].map(|name| format!("runs/{run}/{name}"))
+            }))
+    {
+        place.write(
+            Path::new("logs").join(&file),
+            place.read(format!("study/{file}")),
+        );
     }
     let report = ["reproduce", "lrn", "--report", "--out", "logs"];
     place.tandem(report).succeeds();
@@ -112,7 +126,9 @@ fn the_report_is_made_of_the_logs_alone() {
     assert_eq!(place.text("logs/README.md"), twin);
     // An error in a log that is another is another on the page.
     let log = "logs/runs/lrn/without/0/metrics.jsonl";
-    let other = place.text(log).replace("\"top1_error\":", "\"top1_error\":0.0,\"was\":");
+    let other = place
+        .text(log)
+        .replace("\"top1_error\":", "\"top1_error\":0.0,\"was\":");
     place.write(log, other);
     place.tandem(report).succeeds();
     assert_ne!(place.text("logs/index.html"), page);
@@ -123,7 +139,10 @@ fn a_plan_says_what_it_costs_and_makes_nothing() {
     let place = place!(240);
     let before = place.names(".");
     let plan = place.tandem(lrn("study").chain(["--plan"])).succeeds();
-    assert!(plan.stdout.contains("4 networks") && plan.stdout.contains("lrn/without"), "{plan:?}");
+    assert!(
+        plan.stdout.contains("4 networks") && plan.stdout.contains("lrn/without"),
+        "{plan:?}"
+    );
     assert_eq!(place.names("."), before);
 }
 
@@ -143,6 +162,12 @@ fn what_cannot_be_measured_is_refused_before_anything_is_trained() {
             place.write(format!("three/{part}/{class}/1.png"), picture);
         }
     }
-    refuses("reproduce lrn --data three --set train_pictures=3", &["three", "3 classes", "top-5"]);
-    refuses("reproduce lrn --report --out nothing", &["nothing", "no study"]);
+    refuses(
+        "reproduce lrn --data three --set train_pictures=3",
+        &["three", "3 classes", "top-5"],
+    );
+    refuses(
+        "reproduce lrn --report --out nothing",
+        &["nothing", "no study"],
+    );
 }
