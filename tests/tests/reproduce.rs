@@ -155,7 +155,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_trained() {
     usage("reproduce star --quick", &["--second"]);
     let refuses = |args: &str, says: &[&str]| place.refuses(1, args.split(' '), says);
     refuses("reproduce lrn --data nowhere", &["nowhere"]);
-    refuses("reproduce lrn --data fashion", &["fashion", "240"]);
+    refuses("reproduce lrn --quick --data fashion", &["fashion", "240"]);
     for class in ["a", "b", "c"] {
         for part in ["train", "val"] {
             let picture = tandem_tests::picture(32, [80, 120, 160]);

@@ -277,6 +277,9 @@ pub fn named(name: &str) -> Result<Vec<Experiment>, ReproduceError> {
 
 #[cfg(test)]
 mod tests {
+    use tandem_alexnet::config::TrainConfig;
+    use tandem_alexnet::placement::Placement;
+
     use super::*;
 
     #[test]
@@ -315,5 +318,15 @@ mod tests {
             error.contains("`lrm`") && error.contains("did you mean `lrn`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_full_run_is_the_paper_s() {
+        let text = include_str!("../../../docs/ilsvrc2012.toml");
+        let mut config = TrainConfig::parse(text, "ilsvrc2012.toml").unwrap();
+        assert_eq!(config.devices.to_string(), "cuda:0,cuda:1");
+        config.devices = Placement::cpu();
+        let paper = TrainConfig::for_model(Spec::preset("alexnet").unwrap()).unwrap();
+        assert_eq!(config, paper);
     }
 }
