@@ -158,7 +158,8 @@ pub struct Race {
     pub error: f64,
     /// Arms from the one that should be first.
     pub order: Vec<String>,
-    pub published: String,
+    /// How many times as long the second takes.
+    pub published: f64,
 }
 
 /// Whether an arm learns its training pictures by heart.

@@ -90,7 +90,12 @@ fn summary_rows(section: &Section) -> Markup {
                         td class=[number(index > 0)] { (cell) }
                     }
                     @if row == 0 {
-                        td rowspan=[span] { (badge(summary::judgement(section))) }
+                        td rowspan=[span] {
+                            @match summary::judgement(section) {
+                                Some(judgement) => (badge(judgement)),
+                                None => (summary::NOTHING),
+                            }
+                        }
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! The page as Markdown for a code host: the same words and tables; charts and pictures are files
 //! beside it.
 
-use super::model::{Block, Page, Section, Table};
+use super::model::{Block, Judgement, Page, Section, Table};
 use super::{SUMMARY, blocks, summary};
 
 pub(super) fn render(page: &Page) -> String {
@@ -31,7 +31,9 @@ fn summarise(page: &Page, parts: &mut Vec<String>) {
             let mut row = vec![String::new(); 6];
             if index == 0 {
                 row[0] = format!("[{}](#{})", line(&section.title), section.id);
-                row[5] = summary::judgement(section).words().to_owned();
+                row[5] = summary::judgement(section)
+                    .map_or(summary::NOTHING, Judgement::words)
+                    .to_owned();
             }
             for (place, cell) in row[1..5].iter_mut().zip(cells) {
                 *place = line(cell);

@@ -4,10 +4,11 @@ use super::model::{Axis, Chart, Effect, ForestRow, Judgement, Page, Plot, Scale,
 use super::words;
 
 /// Stands where there is nothing to say.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 /// Of the table.
-pub(super) const CAPTION: &str = "Each experiment, as published and as measured";
+pub(super) const CAPTION: &str =
+    "Each experiment, as published and as measured: errors in percentage points";
 
 /// The columns between an experiment's name and its judgement.
 pub(super) fn columns(page: &Page) -> [&str; 4] {
@@ -25,11 +26,7 @@ pub(super) fn rows(section: &Section) -> Vec<[String; 4]> {
 fn row(effect: &Effect) -> [String; 4] {
     let number = |value: f64| match effect.unit {
         Unit::Points => words::difference(value, 2),
-        Unit::Times => words::number(value, 2),
-    };
-    let unit = match effect.unit {
-        Unit::Points => "points",
-        Unit::Times => "times",
+        Unit::Times => format!("{}\u{a0}×", words::number(value, 2)),
     };
     let published = effect.published.as_ref();
     let measured = effect
@@ -38,17 +35,16 @@ fn row(effect: &Effect) -> [String; 4] {
     let interval = measured.and_then(|measured| measured.interval);
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     [
-        format!("{}, {unit}", effect.name),
+        effect.name.clone(),
         or_nothing(published.map(|published| published.words.clone())),
         or_nothing(measured.map(|measured| number(measured.value))),
         or_nothing(interval.map(|(low, high)| format!("{} to {}", number(low), number(high)))),
     ]
 }
 
-/// What is said of a section's claim, in two or three words.
-pub(super) fn judgement(section: &Section) -> Judgement {
-    let verdict = section.verdict.as_ref();
-    verdict.map_or(Judgement::NotMeasured, |verdict| verdict.judgement)
+/// What is said of a section's claim; nothing of one that claims nothing.
+pub(super) fn judgement(section: &Section) -> Option<Judgement> {
+    section.verdict.as_ref().map(|verdict| verdict.judgement)
 }
 
 /// How often each judgement is given, as a sentence.
@@ -57,7 +53,7 @@ pub(super) fn tally(page: &Page) -> String {
         let given = page
             .sections
             .iter()
-            .filter(|s| self::judgement(s) == judgement);
+            .filter(|s| self::judgement(s) == Some(judgement));
         (given.count(), judgement)
     });
     let counts = counts.iter().filter(|(count, _)| *count > 0);

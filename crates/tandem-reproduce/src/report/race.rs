@@ -12,6 +12,9 @@ use crate::page::{
 };
 use crate::plan::full_name;
 
+/// From here on "several times" is said.
+const SEVERAL: f64 = 2.0;
+
 /// Epochs until a network first has that training error, in part: between two ends of epochs the error
 /// is taken to fall in a straight line.
 fn epochs_to(log: &Log, error: f64) -> Option<f64> {
@@ -70,8 +73,8 @@ pub fn judge(
             name: format!("epochs of {second} over {first}"),
             unit: Unit::Times,
             published: Some(Published {
-                words: race.published.clone(),
-                value: 6.0,
+                words: format!("{}\u{a0}×", words::number(race.published, 0)),
+                value: race.published,
             }),
             measured: Some((b.value / a.value).into()),
         });
@@ -90,7 +93,12 @@ pub fn judge(
             .iter()
             .all(|(_, _, other)| value(first) < value(other))
     });
-    let judgement = match (ordered, first) {
+    // The claim is of several times, not of a little.
+    let times = match reached.as_slice() {
+        [(_, _, a), (_, _, b), ..] => value(b) / value(a),
+        _ => 0.0,
+    };
+    let judgement = match (ordered && times >= SEVERAL, first) {
         (true, _) => Judgement::Confirmed,
         (false, true) => Judgement::Partly,
         (false, false) => Judgement::NotOnThisData,

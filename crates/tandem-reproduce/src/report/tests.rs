@@ -171,3 +171,42 @@ fn baselines_stand_in_the_tables() {
     assert!(cells.contains(&"7.09\u{a0}%".to_owned()), "{cells:?}");
     assert!(cells.contains(&"not measured".to_owned()), "{cells:?}");
 }
+
+/// Training errors by epoch of one network, per cent.
+fn race(arms: &[(&str, &[f64])]) -> Verdict {
+    let (_folder, study) = study("activations", &[]);
+    for (arm, errors) in arms {
+        let line = |(epoch, error): (usize, &f64)| {
+            format!(
+                "{{\"step\":9,\"epoch\":{},\"top1_error\":0.5,\"training_top1_error\":{}}}",
+                epoch + 1,
+                error / 100.0
+            )
+        };
+        let mut lines: Vec<String> = errors.iter().enumerate().map(line).collect();
+        lines.push("{\"step\":9,\"ended\":\"done\",\"seconds\":1.0}".to_owned());
+        log(&study, &format!("runs/activations/{arm}/0"), &lines);
+    }
+    section_of(&study, "activations").verdict.unwrap()
+}
+
+#[test]
+fn a_race_is_won_only_by_several_times() {
+    let slow: (&str, &[f64]) = ("sigmoid", &[90.0; 6]);
+    let relu: (&str, &[f64]) = ("relu", &[30.0, 10.0]);
+    let tanh: (&str, &[f64]) = ("tanh", &[40.0, 30.0, 20.0, 18.0, 14.0]);
+    let found = race(&[relu, tanh, slow]);
+    assert_eq!(found.judgement, Judgement::Confirmed);
+    assert!(
+        found.words.contains("sigmoid not within its run"),
+        "{}",
+        found.words
+    );
+    let close: (&str, &[f64]) = ("tanh", &[30.0, 20.0, 10.0]);
+    assert_eq!(race(&[relu, close, slow]).judgement, Judgement::Partly);
+    let ahead: (&str, &[f64]) = ("tanh", &[10.0]);
+    assert_eq!(
+        race(&[relu, ahead, slow]).judgement,
+        Judgement::NotOnThisData
+    );
+}

@@ -140,11 +140,11 @@ fn page_and_twin_say_the_same() {
         assert!(html.contains(words) && markdown.contains(words), "{words}");
     }
     // The row of an effect: published, measured, interval; the judgement is of the whole section.
-    let row = "| [Local response normalisation](#lrn) | top-1 error, points | −1.4 | +0.35 | +0.11 to +0.59 | not on this data |\n\
-               |  | top-5 error, points | −1.2 | +0.02 | −0.06 to +0.10 |  |\n";
+    let row = "| [Local response normalisation](#lrn) | top-1 error | −1.4 | +0.35 | +0.11 to +0.59 | not on this data |\n\
+               |  | top-5 error | −1.2 | +0.02 | −0.06 to +0.10 |  |\n";
     assert!(markdown.contains(row), "{markdown}");
     let row = "<th scope=\"rowgroup\" rowspan=\"2\"><a href=\"#lrn\">Local response normalisation</a></th>\
-               <td>top-1 error, points</td><td class=\"number\">−1.4</td><td class=\"number\">+0.35</td>\
+               <td>top-1 error</td><td class=\"number\">−1.4</td><td class=\"number\">+0.35</td>\
                <td class=\"number\">+0.11 to +0.59</td>\
                <td rowspan=\"2\"><strong class=\"badge bad\">not on this data</strong></td>";
     let start = html.find("<th scope=\"rowgroup\" rowspan=\"2\">").unwrap();
