@@ -40,8 +40,8 @@ pub struct Trainer {
     normalise: Normalise,
     feed: Feed,
     mean: Option<Tensor>,
-    /// Of the last update of an epoch: mean |gradient| of each parameter.
-    gradients: Vec<f64>,
+    /// Of the last update of an epoch, until its end: to read them within the step would hold it up.
+    gradients: Option<Gradients>,
 }
 
 impl Trainer {
@@ -125,7 +125,7 @@ impl Trainer {
             normalise,
             feed,
             mean,
-            gradients: Vec::new(),
+            gradients: None,
         })
     }
 
@@ -266,9 +266,6 @@ impl Trainer {
                 layer: self.first_not_finite(&gradients)?,
             });
         }
-        if self.position.batch + parts == loader.batches() as u64 {
-            self.gradients = self.network.gradient_magnitudes(&gradients)?;
-        }
         let sgd = &self.config.sgd;
         let rule = match sgd.rule {
             ConfiguredRule::Paper => SgdRule::Paper,
@@ -278,6 +275,9 @@ impl Trainer {
             &gradients,
             Sgd::new(rule, rate, sgd.momentum, sgd.weight_decay)?,
         )?;
+        if self.position.batch + parts == loader.batches() as u64 {
+            self.gradients = Some(gradients);
+        }
         self.position.step += 1;
         self.position.batch += parts;
         self.position.loss_sum += loss;
@@ -300,6 +300,9 @@ impl Trainer {
         watch: &mut dyn FnMut(Event<'_>) -> Flow,
     ) -> Result<(Verdict, Flow), TrainError> {
         let rate = self.schedule.rate(self.position.step.saturating_sub(1));
+        let gradients = self.gradients.take();
+        let gradients = gradients.map(|gradients| self.network.gradient_magnitudes(&gradients));
+        let gradients = gradients.transpose()?.unwrap_or_default();
         let Evaluation {
             top1_error,
             top5_error,
@@ -311,12 +314,8 @@ impl Trainer {
             .map(|pictures| self.measure(pictures))
             .transpose()?;
         let verdict = self.schedule.end_epoch(top1_error);
-        let magnitudes = self
-            .network
-            .magnitudes()?
-            .into_iter()
-            .zip(&self.gradients)
-            .map(|((name, weight, velocity), &gradient)| {
+        let magnitudes = self.network.magnitudes()?.into_iter().zip(gradients).map(
+            |((name, weight, velocity), gradient)| {
                 let update = match self.config.sgd.rule {
                     ConfiguredRule::Paper => velocity,
                     ConfiguredRule::Pytorch => velocity * rate,
@@ -328,7 +327,8 @@ impl Trainer {
                     ratio: if weight > 0.0 { update / weight } else { 0.0 },
                 };
                 (name, magnitude)
-            });
+            },
+        );
         let report = EpochReport {
             step: self.position.step,
             epoch: self.position.epoch + 1,
