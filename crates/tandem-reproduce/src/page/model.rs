@@ -144,6 +144,19 @@ pub struct Column {
     pub numeric: bool,
 }
 
+impl Column {
+    /// Columns of words first and numbers after.
+    pub fn words_then_numbers(names: &[&str]) -> Vec<Self> {
+        let columns = names.iter().enumerate();
+        columns
+            .map(|(place, name)| Self {
+                name: (*name).to_owned(),
+                numeric: place > 0,
+            })
+            .collect()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     pub png: Vec<u8>,

@@ -81,17 +81,9 @@ pub fn blocks(gain: &Gain, experiment: &Experiment, results: &Results) -> Vec<Bl
         percent(line.top1_error),
         line.top5_error.map_or_else(String::new, percent),
     ]);
-    let column = |name: &str, numeric| Column {
-        name: name.to_owned(),
-        numeric,
-    };
     vec![Block::Table(Table {
         caption: "Members and together".to_owned(),
-        columns: vec![
-            column("Network", false),
-            column("top-1 error", true),
-            column("top-5 error", true),
-        ],
+        columns: Column::words_then_numbers(&["Network", "top-1 error", "top-5 error"]),
         emphasis: Some(rows.len() - 1),
         rows,
         note: line.disagreement.map(|share| {

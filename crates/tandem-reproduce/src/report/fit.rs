@@ -57,17 +57,9 @@ pub fn blocks(experiment: &Experiment, results: &Results) -> Vec<Block> {
             share(results.errors(&name, Top::One)),
         ]
     });
-    let column = |name: &str, numeric| Column {
-        name: name.to_owned(),
-        numeric,
-    };
     let table = Table {
         caption: "After the last epoch".to_owned(),
-        columns: vec![
-            column("Data", false),
-            column("training error", true),
-            column("test error", true),
-        ],
+        columns: Column::words_then_numbers(&["Data", "training error", "test error"]),
         rows: rows.collect(),
         emphasis: None,
         note: None,

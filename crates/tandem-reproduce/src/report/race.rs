@@ -150,14 +150,7 @@ pub fn blocks(race: &Race, experiment: &Experiment, results: &Results) -> Vec<Bl
     });
     let table = Table {
         caption: format!("Epochs to a training error of {}", percent(race.error)),
-        columns: columns
-            .iter()
-            .enumerate()
-            .map(|(place, name)| Column {
-                name: (*name).to_owned(),
-                numeric: place > 0,
-            })
-            .collect(),
+        columns: Column::words_then_numbers(&columns),
         rows: rows.collect(),
         emphasis: None,
         note: None,

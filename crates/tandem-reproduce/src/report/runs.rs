@@ -78,14 +78,7 @@ pub fn blocks(experiment: &Experiment, results: &Results) -> Vec<Block> {
     ];
     let table = Table {
         caption: "Errors after the last epoch, mean over seeds".to_owned(),
-        columns: names
-            .iter()
-            .enumerate()
-            .map(|(place, name)| Column {
-                name: (*name).to_owned(),
-                numeric: place > 0,
-            })
-            .collect(),
+        columns: Column::words_then_numbers(&names),
         rows: rows.collect(),
         emphasis: None,
         note: None,
