@@ -3,11 +3,17 @@
 //! Members are asked one after the other, so that one network is in memory at a time; what is kept is
 //! the sum of their probabilities, four bytes a picture and class, and their best guesses.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::Serialize;
-use tandem_data::Pictures;
+use tandem_data::{Dataset, LoaderOptions, Pictures, Preprocess, Views};
 
 use crate::error::NetworkError;
-use crate::evaluation::{Evaluation, Score, label};
+use crate::evaluation::{Evaluation, Score, label, likeliest, predict};
+use crate::placement::Placement;
+use crate::trained::{Trained, TrainedError};
+use crate::training_data::prepare;
 
 /// What members get wrong one by one and together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +41,55 @@ impl Ensemble {
     fn mean(&self, of: impl Fn(&Evaluation) -> f64) -> f64 {
         self.members.iter().map(of).sum::<f64>() / self.members.len() as f64
     }
+}
+
+/// Asks the network in each of `files` about the pictures of `set`, one network after the other;
+/// pictures are prepared anew only where the next wants them otherwise. `told` is called for each picture
+/// of each member. None without a member.
+///
+/// # Errors
+///
+/// When a file is not a network's, or a picture has no label.
+pub fn ask(
+    files: &[impl AsRef<Path>],
+    set: &Arc<dyn Dataset>,
+    placement: &Placement,
+    views: Views,
+    options: LoaderOptions,
+    mut told: impl FnMut(),
+) -> Result<Option<Ensemble>, TrainedError> {
+    let mut prepared: Option<(Preprocess, Arc<Pictures>)> = None;
+    let mut votes: Option<Votes> = None;
+    for file in files {
+        let trained = Trained::read(file.as_ref(), placement)?;
+        let pictures = match prepared.take() {
+            Some((preprocess, pictures)) if preprocess == trained.preprocess => pictures,
+            _ => prepare(set.clone(), trained.network.spec()).map_err(NetworkError::from)?,
+        };
+        let votes = match &mut votes {
+            Some(votes) => votes,
+            None => votes.insert(Votes::on(&pictures)?),
+        };
+        let mut rows = vec![Vec::new(); pictures.len()];
+        let Trained {
+            network, normalise, ..
+        } = &trained;
+        predict(
+            network,
+            &pictures,
+            normalise,
+            views,
+            options,
+            |place, row| {
+                rows[place] = row;
+                told();
+                Ok::<_, NetworkError>(())
+            },
+        )?;
+        votes.add(rows);
+        prepared = Some((trained.preprocess, pictures));
+    }
+    Ok(votes.and_then(|votes| votes.result()))
 }
 
 /// The predictions of members for the same pictures, as they come.
@@ -77,8 +132,8 @@ impl Votes {
             score.add(row, label);
         }
         self.members.push(score.evaluation());
-        self.guesses
-            .push(rows.iter().map(|row| best(row)).collect());
+        let guesses = rows.iter().map(|row| likeliest(row) as u32);
+        self.guesses.push(guesses.collect());
         if self.sums.is_empty() {
             self.sums = rows;
             return;
@@ -120,17 +175,6 @@ impl Votes {
             pairwise_disagreement: pairs.iter().sum::<f64>() / pairs.len().max(1) as f64,
         })
     }
-}
-
-/// The likeliest class; of equal ones the first.
-fn best(row: &[f32]) -> u32 {
-    let mut best = 0;
-    for (class, p) in row.iter().enumerate() {
-        if *p > row[best] {
-            best = class;
-        }
-    }
-    best as u32
 }
 
 #[cfg(test)]

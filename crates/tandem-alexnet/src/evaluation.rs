@@ -56,6 +56,17 @@ pub(crate) fn label(pictures: &Pictures, index: usize) -> Result<u32, NetworkErr
         })
 }
 
+/// The likeliest class; of equal ones the first.
+pub fn likeliest(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, p) in row.iter().enumerate() {
+        if *p > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
 /// Counts what predictions get wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Score {

@@ -37,23 +37,21 @@ impl TrainingData {
             Some(count) => Subset::spread(train, count, 0),
             None => train,
         };
-        let randomised = |set, part| -> Result<Arc<dyn Dataset>, DataError> {
-            if config.randomise == Randomise::default() {
-                return Ok(set);
-            }
-            let how = config.randomise.of(part, config.seed);
-            Ok(Arc::new(Randomised::new(set, part, how)?))
+        let train = randomised(train, Part::Train, config)?;
+        let prepared = prepare(train.clone(), &config.model)?;
+        let measured = match config.measure_training {
+            // All of them: those that are there.
+            Some(count) if count >= train.len() => Some(prepared.clone()),
+            Some(count) => Some(prepare(Subset::spread(train, count, 0), &config.model)?),
+            None => None,
         };
-        let train = randomised(train, Part::Train)?;
-        let validation = randomised(validation, Part::Validation)?;
-        let measured = config.measure_training.map(|count| {
-            let some = Subset::spread(train.clone(), count, 0);
-            prepare(some, &config.model)
-        });
         Ok(Self {
-            measured: measured.transpose()?,
-            train: prepare(train, &config.model)?,
-            validation: prepare(validation, &config.model)?,
+            train: prepared,
+            validation: prepare(
+                randomised(validation, Part::Validation, config)?,
+                &config.model,
+            )?,
+            measured,
             name: config.data.clone(),
         })
     }
@@ -70,6 +68,29 @@ impl TrainingData {
             fingerprint: train ^ validation.rotate_left(1),
         }
     }
+}
+
+/// The pictures at `place` that a run told `config` is measured on, before they are prepared.
+///
+/// # Errors
+///
+/// When there are none, or they cannot be randomised as asked.
+pub fn validation(config: &TrainConfig, place: &str) -> Result<Arc<dyn Dataset>, DataError> {
+    let set = tandem_data::open(place, Part::Validation)?;
+    randomised(set, Part::Validation, config)
+}
+
+/// `set`, which is `part`, as `config` wants it randomised.
+fn randomised(
+    set: Arc<dyn Dataset>,
+    part: Part,
+    config: &TrainConfig,
+) -> Result<Arc<dyn Dataset>, DataError> {
+    if config.randomise == Randomise::default() {
+        return Ok(set);
+    }
+    let how = config.randomise.of(part, config.seed);
+    Ok(Arc::new(Randomised::new(set, part, how)?))
 }
 
 /// Brings the pictures of `dataset` to what `spec` takes.

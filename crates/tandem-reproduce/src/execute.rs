@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::{RunError, TrainError};
 use tandem_alexnet::placement::Placement;
 use tandem_alexnet::trainer::{self, EpochReport, Flow, Trainer};
-use tandem_alexnet::training_data::TrainingData;
+use tandem_alexnet::training_data::{self, TrainingData};
+use tandem_data::{DataError, Dataset};
 
 use crate::error::ReproduceError;
 use crate::log::{End, Ended, Log, conclude};
@@ -281,10 +282,27 @@ impl Work<'_> {
 }
 
 /// The pictures that `config` names.
-pub(crate) fn read(config: &TrainConfig, places: &Places) -> Result<TrainingData, ReproduceError> {
+fn read(config: &TrainConfig, places: &Places) -> Result<TrainingData, ReproduceError> {
+    at(config, places, TrainingData::read)
+}
+
+/// Those of them that it is measured on.
+pub(crate) fn validation(
+    config: &TrainConfig,
+    places: &Places,
+) -> Result<Arc<dyn Dataset>, ReproduceError> {
+    at(config, places, training_data::validation)
+}
+
+/// What `open` finds where the data of `config` lies.
+fn at<T>(
+    config: &TrainConfig,
+    places: &Places,
+    open: fn(&TrainConfig, &str) -> Result<T, DataError>,
+) -> Result<T, ReproduceError> {
     let place = places.iter().find(|(name, _)| *name == config.data);
     let place = place.map_or(&config.data, |(_, place)| place);
-    TrainingData::read(config, place).map_err(|source| ReproduceError::Data {
+    open(config, place).map_err(|source| ReproduceError::Data {
         data: config.data.clone(),
         source: Box::new(source),
     })

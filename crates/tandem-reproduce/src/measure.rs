@@ -1,17 +1,17 @@
 //! Trained networks measured on the validation pictures: with ten views, or several as one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tandem_alexnet::checkpoint::LAST;
-use tandem_alexnet::ensemble::Votes;
-use tandem_alexnet::evaluation::{Evaluation, predict};
+use tandem_alexnet::ensemble::ask;
+use tandem_alexnet::evaluation::Evaluation;
 use tandem_alexnet::metrics::METRICS;
-use tandem_alexnet::trained::Trained;
 use tandem_data::{Form, LoaderOptions, Share, Views};
 
 use crate::error::ReproduceError;
-use crate::execute::{Means, read};
+use crate::execute::{Means, validation};
+use crate::log::Log;
 use crate::plan::{Measurement, Plan, folder};
 use crate::study::Study;
 
@@ -39,66 +39,42 @@ pub(crate) fn measure(
     study: &Study,
     means: &Means,
 ) -> Result<(), ReproduceError> {
-    let mut votes: Option<Votes> = None;
-    let mut step = None;
-    for (arm, seed) in &measurement.members {
-        let run = plan
-            .runs
-            .iter()
-            .find(|run| run.arm == *arm && run.seed == *seed);
-        let run = run.expect("a plan trains what it measures");
-        let weights = study.path().join(folder(arm, *seed)).join(LAST);
-        if !weights.exists() {
-            // It diverged: a measurement with a part of its members would be another.
-            return Ok(());
-        }
-        let trained = Trained::read(&weights, &means.devices)?;
-        let mut config = run.config.clone();
-        // Only the validation pictures are looked at.
-        config.train_pictures = Some(1);
-        config.measure_training = None;
-        let pictures = read(&config, &means.places)?.validation;
-        let votes = match &mut votes {
-            Some(votes) => votes,
-            None => votes.insert(Votes::on(&pictures)?),
-        };
-        step.get_or_insert(trained.step);
-        let mut rows = vec![Vec::new(); pictures.len()];
-        let options = LoaderOptions {
-            batch: config.batch,
-            threads: 1,
-            prefetch: 2,
-            seed: 0,
-            form: Form::Values,
-            share: Share::WHOLE,
-        };
-        let views = match measurement.views {
-            1 => Views::Centre,
-            _ => Views::Ten,
-        };
-        let Trained {
-            network, normalise, ..
-        } = &trained;
-        predict(
-            network,
-            &pictures,
-            normalise,
-            views,
-            options,
-            |index, row| {
-                rows[index] = row;
-                Ok::<_, ReproduceError>(())
-            },
-        )?;
-        votes.add(rows);
+    let folders = measurement.members.iter();
+    let weights = folders.map(|(arm, seed)| study.path().join(folder(arm, *seed)).join(LAST));
+    let weights: Vec<PathBuf> = weights.collect();
+    if !weights.iter().all(|file| file.exists()) {
+        // One diverged: a measurement with a part of its members would be another.
+        return Ok(());
     }
-    let Some(ensemble) = votes.and_then(|votes| votes.result()) else {
+    let (arm, seed) = &measurement.members[0];
+    let first = plan
+        .runs
+        .iter()
+        .find(|run| run.arm == *arm && run.seed == *seed);
+    let run = first.expect("a plan trains what it measures");
+    let set = validation(&run.config, &means.places)?;
+    let options = LoaderOptions {
+        batch: run.config.batch,
+        threads: 1,
+        prefetch: 2,
+        seed: 0,
+        form: Form::Values,
+        share: Share::WHOLE,
+    };
+    let views = match measurement.views {
+        1 => Views::Centre,
+        _ => Views::Ten,
+    };
+    let asked = ask(&weights, &set, &means.devices, views, options, || ())?;
+    let Some(ensemble) = asked else {
         return Ok(());
     };
     let member = |(arm, seed): &(String, u64)| format!("{arm}/{seed}");
     let errors = |of: fn(&Evaluation) -> f64| ensemble.members.iter().map(of).collect();
     let line = Line {
-        step: step.unwrap_or(0),
+        step: Log::read(&study.path().join(run.folder()))?
+            .end
+            .map_or(0, |end| end.step),
         views: measurement.views,
         together: ensemble.together,
         members: measurement.members.iter().map(member).collect(),

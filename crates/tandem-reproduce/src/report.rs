@@ -107,7 +107,9 @@ fn section(experiment: &Experiment, results: &Results) -> Section {
         verdicts.extend(verdict);
     }
     if let Some(race) = &experiment.race {
-        verdicts.push(race::judge(race, experiment, results, &mut effects));
+        let (shown, verdict) = race::judge(race, experiment, results);
+        effects.extend(shown);
+        verdicts.push(verdict);
         blocks.extend(race::blocks(race, experiment, results));
     }
     if let Some(fit) = &experiment.fit {

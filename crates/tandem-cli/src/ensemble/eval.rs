@@ -1,21 +1,21 @@
 //! `tandem ensemble eval`: the errors of members and of the mean of their probabilities.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tandem_alexnet::ensemble::{Ensemble, Votes};
-use tandem_alexnet::evaluation::{Evaluation, predict};
-use tandem_alexnet::trained::Trained;
+use tandem_alexnet::ensemble::{Ensemble, ask};
+use tandem_alexnet::error::NetworkError;
+use tandem_alexnet::evaluation::Evaluation;
+use tandem_alexnet::trained::TrainedError;
 use tandem_alexnet::weights::Weights;
-use tandem_data::{Part, Pictures, Preprocess};
+use tandem_data::Part;
 
 use crate::args::{EnsembleEval, Global};
 use crate::failure::Failure;
 use crate::hub::located;
 use crate::output::print;
-use crate::pictures::{at_test, check_classes, fit};
+use crate::pictures::{at_test, check_classes};
 use crate::report::counting::Counting;
 use crate::report::table::{Align, grouped, table};
 use crate::weights;
@@ -64,7 +64,6 @@ fn difference(classes: &[String], first: &[String]) -> Option<String> {
     Some(format!("its class {class} is `{own}`, not `{other}`"))
 }
 
-/// One network after the other; pictures are prepared anew only where the next wants them otherwise.
 fn measure(
     files: &[PathBuf],
     classes: &[String],
@@ -73,38 +72,19 @@ fn measure(
 ) -> Result<Ensemble> {
     let set = tandem_data::open(&located(&args.data)?, Part::Validation)?;
     check_classes(classes, &files[0], set.classes(), &args.data)?;
-    let mut prepared: Option<(Preprocess, Arc<Pictures>)> = None;
-    let mut votes: Option<Votes> = None;
     let progress = Counting::new("asking", files.len() * set.len(), global.quiet);
-    for file in files {
-        let trained = Trained::read(file, &args.devices)?;
-        let pictures = match prepared.take() {
-            Some((preprocess, pictures)) if preprocess == trained.preprocess => pictures,
-            _ => fit(set.clone(), &args.data, trained.network.spec())?,
-        };
-        let mut rows = vec![Vec::new(); pictures.len()];
-        predict(
-            &trained.network,
-            &pictures,
-            &trained.normalise,
-            args.views.into(),
-            at_test(args.batch),
-            |place, row| {
-                rows[place] = row;
-                progress.add(1);
-                Ok::<_, anyhow::Error>(())
-            },
-        )?;
-        match &mut votes {
-            Some(votes) => votes.add(rows),
-            None => votes.insert(Votes::on(&pictures)?).add(rows),
-        }
-        prepared = Some((trained.preprocess, pictures));
-    }
+    let (views, options) = (args.views.into(), at_test(args.batch));
+    let asked = ask(files, &set, &args.devices, views, options, || {
+        progress.add(1)
+    });
     progress.finish();
-    votes
-        .and_then(|votes| votes.result())
-        .context("there is no member")
+    let asked = asked.map_err(|error| match error {
+        TrainedError::Network(NetworkError::Data(_)) => {
+            anyhow::Error::new(error).context(format!("--data {}", args.data))
+        }
+        error => error.into(),
+    });
+    asked?.context("there is no member")
 }
 
 fn words(named: &[String], ensemble: &Ensemble) -> String {

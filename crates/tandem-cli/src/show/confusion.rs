@@ -3,14 +3,13 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use tandem_alexnet::confusion::Confusion;
-use tandem_alexnet::evaluation::predict;
+use tandem_alexnet::evaluation::{likeliest, predict};
 use tandem_data::Views;
 
 use super::top5::BATCH;
 use super::{Subject, caption, tell};
 use crate::args::{self, Global};
 use crate::pictures::at_test;
-use crate::predict::likeliest;
 use crate::report::confusion::draw;
 use crate::report::counting::Counting;
 use crate::report::table::grouped;
@@ -31,9 +30,7 @@ pub fn run(args: &args::Confusion, global: &Global) -> Result<()> {
         at_test(BATCH),
         |place, row| {
             progress.add(1);
-            for best in likeliest(&row, classes, 1) {
-                confusion.add(subject.label(&pictures, place)?, best.class);
-            }
+            confusion.add(subject.label(&pictures, place)?, likeliest(&row));
             Ok::<_, anyhow::Error>(())
         },
     );

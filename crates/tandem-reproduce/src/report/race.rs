@@ -50,12 +50,7 @@ fn usual(arm: &str, race: &Race, experiment: &Experiment, results: &Results) -> 
     mean(&all?)
 }
 
-pub fn judge(
-    race: &Race,
-    experiment: &Experiment,
-    results: &Results,
-    effects: &mut Vec<Effect>,
-) -> Verdict {
+pub fn judge(race: &Race, experiment: &Experiment, results: &Results) -> (Vec<Effect>, Verdict) {
     let title = |arm: &str| {
         let found = experiment.arms.iter().find(|there| there.name == *arm);
         found.map_or_else(|| arm.to_owned(), |arm| arm.title.clone())
@@ -68,6 +63,7 @@ pub fn judge(
             (title(arm), networks, usual(arm, race, experiment, results))
         })
         .collect();
+    let mut effects = Vec::new();
     if let [(first, _, Some(a)), (second, _, Some(b)), ..] = reached.as_slice() {
         effects.push(Effect {
             name: format!("epochs of {second} over {first}"),
@@ -80,10 +76,11 @@ pub fn judge(
         });
     }
     if reached.iter().any(|(_, networks, _)| *networks == 0) {
-        return Verdict {
+        let nothing = Verdict {
             judgement: Judgement::NotMeasured,
             words: "Not every kind of unit was measured.".to_owned(),
         };
+        return (effects, nothing);
     }
     // An arm that never got there is the slowest.
     let value = |of: &Option<Estimate>| of.map_or(f64::INFINITY, |estimate| estimate.value);
@@ -108,14 +105,15 @@ pub fn judge(
         None => format!("{title} not within its run"),
     });
     let told: Vec<String> = told.collect();
-    Verdict {
+    let verdict = Verdict {
         judgement,
         words: format!(
             "A training error of {} is reached by {}.",
             percent(race.error),
             told.join(", ")
         ),
-    }
+    };
+    (effects, verdict)
 }
 
 pub fn blocks(race: &Race, experiment: &Experiment, results: &Results) -> Vec<Block> {
