@@ -24,7 +24,9 @@ fn log(place: &Place, study: &str, run: &str) -> Vec<Value> {
     text.lines()
         .map(|line| {
             let mut line: Value = serde_json::from_str(line).unwrap();
-            line.as_object_mut().unwrap().remove("seconds");
+            for taken in ["seconds", "since"] {
+                line.as_object_mut().unwrap().remove(taken);
+            }
             line
         })
         .collect()
@@ -132,6 +134,25 @@ fn the_report_is_made_of_the_logs_alone() {
     place.write(log, other);
     place.tandem(report).succeeds();
     assert_ne!(place.text("logs/index.html"), page);
+}
+
+#[test]
+fn a_network_that_diverged_is_measured_with_no_other() {
+    let place = place!(240);
+    let views = LRN.replace("lrn", "views");
+    let views = || views.split(' ').chain(["views"]);
+    place.tandem(views()).succeeds();
+    let measured = |seed| format!("views/measured/views/ten/{seed}/metrics.jsonl");
+    for seed in [0, 1] {
+        assert!(place.text(measured(seed)).contains("\"views\":10"));
+        fs::remove_file(place.path(measured(seed))).unwrap();
+    }
+    let log = "views/runs/base/0/metrics.jsonl";
+    let diverged = place.text(log).replace("\"done\"", "\"diverged\"");
+    place.write(log, diverged);
+    place.tandem(views()).succeeds();
+    assert!(!place.path(measured(0)).exists());
+    assert!(place.path(measured(1)).exists());
 }
 
 #[test]

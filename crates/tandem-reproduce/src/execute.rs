@@ -214,6 +214,7 @@ impl Work<'_> {
         let begun = Instant::now();
         let data = self.data(&config)?;
         let mut trainer = Trainer::new(config, data, directory, checkpoint)?;
+        let since = trainer.step();
         let trained = trainer.train(&mut |event| {
             let flow = match event {
                 trainer::Event::Epoch(report, _) => (self.watch)(Event::Epoch(run, report)),
@@ -240,6 +241,7 @@ impl Work<'_> {
             step: trainer.step(),
             ended,
             seconds: (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            since,
         };
         conclude(&path, end)?;
         // Its lock goes only now, with the trainer.

@@ -52,6 +52,19 @@ pub struct End {
     pub ended: Ended,
     /// On the clock, since it was begun or last gone on with.
     pub seconds: f64,
+    /// Updates that it had had by then.
+    #[serde(default)]
+    pub since: u64,
+}
+
+impl End {
+    /// Seconds of the whole run: those of its last part, and as many an update before it.
+    pub fn whole_seconds(&self) -> f64 {
+        match self.step.saturating_sub(self.since) {
+            0 => self.seconds,
+            made => self.seconds * self.step as f64 / made as f64,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +152,9 @@ mod tests {
             step: 2,
             ended: Ended::Done,
             seconds: 1.5,
+            since: 1,
         };
+        assert_eq!(end.whole_seconds(), 3.0);
         conclude(folder.path(), end).unwrap();
         let log = Log::read(folder.path()).unwrap();
         assert_eq!((log.measured.len(), log.end), (1, Some(end)));

@@ -1,6 +1,6 @@
 //! Trained networks measured on the validation pictures: with ten views, or several as one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use tandem_alexnet::checkpoint::LAST;
@@ -11,7 +11,7 @@ use tandem_data::{Form, LoaderOptions, Share, Views};
 
 use crate::error::ReproduceError;
 use crate::execute::{Means, validation};
-use crate::log::Log;
+use crate::log::{Ended, Log};
 use crate::plan::{Measurement, Plan, folder};
 use crate::study::Study;
 
@@ -31,8 +31,8 @@ struct Line {
     pairwise_disagreement: f64,
 }
 
-/// Measures and writes the line. Every member's weights are its last: the best were chosen by these
-/// very pictures.
+/// Measures and writes the line, unless a member diverged. Every member's weights are its last: the best
+/// were chosen by these very pictures.
 pub(crate) fn measure(
     measurement: &Measurement,
     plan: &Plan,
@@ -40,11 +40,16 @@ pub(crate) fn measure(
     means: &Means,
 ) -> Result<(), ReproduceError> {
     let folders = measurement.members.iter();
-    let weights = folders.map(|(arm, seed)| study.path().join(folder(arm, *seed)).join(LAST));
-    let weights: Vec<PathBuf> = weights.collect();
-    if !weights.iter().all(|file| file.exists()) {
-        // One diverged: a measurement with a part of its members would be another.
-        return Ok(());
+    let folders = folders.map(|(arm, seed)| study.path().join(folder(arm, *seed)));
+    let mut steps = Vec::new();
+    let mut weights = Vec::new();
+    for folder in folders {
+        match Log::read(&folder)?.end {
+            Some(end) if end.ended == Ended::Done => steps.push(end.step),
+            // A measurement with a part of its members would be another.
+            _ => return Ok(()),
+        }
+        weights.push(folder.join(LAST));
     }
     let (arm, seed) = &measurement.members[0];
     let first = plan
@@ -72,9 +77,7 @@ pub(crate) fn measure(
     let member = |(arm, seed): &(String, u64)| format!("{arm}/{seed}");
     let errors = |of: fn(&Evaluation) -> f64| ensemble.members.iter().map(of).collect();
     let line = Line {
-        step: Log::read(&study.path().join(run.folder()))?
-            .end
-            .map_or(0, |end| end.step),
+        step: steps[0],
         views: measurement.views,
         together: ensemble.together,
         members: measurement.members.iter().map(member).collect(),

@@ -42,7 +42,7 @@ impl Results {
         let all = results.logs.values().flatten();
         let ends = all.filter_map(|log| log.end);
         results.networks = ends.clone().count();
-        results.seconds = ends.map(|end| end.seconds).sum();
+        results.seconds = ends.map(|end| end.whole_seconds()).sum();
         Ok(results)
     }
 
