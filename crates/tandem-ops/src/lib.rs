@@ -25,6 +25,7 @@ mod product;
 pub mod random;
 pub mod readback;
 mod real;
+mod scratch;
 pub mod sgd;
 pub mod softmax_nll;
 mod storage;

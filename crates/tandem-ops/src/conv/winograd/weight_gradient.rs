@@ -12,6 +12,7 @@ use crate::conv::{Geometry, masked, part};
 use crate::planes::Planes;
 use crate::product::{Finish, MAX_ROWS, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
+use crate::scratch::Scratch;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -29,7 +30,7 @@ pub fn weight_gradient<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Ve
     let (left_len, right_len) = (g.o * cells, panels.padded() * cells);
     let ordered_len = POINTS * (left_len + right_len);
     let chunk = CHUNK.min(g.n.max(1)) * g.groups;
-    let mut ordered = vec![T::ZERO; chunk * ordered_len];
+    let mut ordered = Scratch::new(chunk * ordered_len);
     let mut biases = vec![T::ZERO; g.n * g.groups * g.o];
     // [group][point][output][channel]
     let pitch = panels.padded();
@@ -41,7 +42,7 @@ pub fn weight_gradient<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Ve
             .zip(biases.par_chunks_mut(g.o))
             .enumerate()
             .for_each_init(
-                || (Vec::new(), Scratch::new(&layout)),
+                || (Vec::new(), Buffers::new(&layout)),
                 |(mask, scratch), (i, (ordered, db))| {
                     let i = first + i;
                     let y = part(y, i, g.out_len());
@@ -145,7 +146,7 @@ impl Layout {
 
     /// The pixels of both operands side by side: the output gradient's as `[tile][pixel][output]`,
     /// the picture's as `[vector of channels][pixel][channel]`.
-    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], scratch: &mut Scratch<T>) {
+    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], scratch: &mut Buffers<T>) {
         let planes = &mut scratch.gradient_planes;
         self.gradient.fill(dy, g.out, (0, 0), planes);
         let area = self.gradient.area();
@@ -165,14 +166,14 @@ impl Layout {
 }
 
 /// One thread's buffers, kept from picture to picture.
-struct Scratch<T> {
+struct Buffers<T> {
     gradient_planes: Vec<T>,
     picture_planes: Vec<T>,
     gradient: Vec<T>,
     picture: Vec<T>,
 }
 
-impl<T: Real> Scratch<T> {
+impl<T: Real> Buffers<T> {
     fn new(layout: &Layout) -> Self {
         Self {
             gradient_planes: vec![T::ZERO; layout.gradient.len()],
@@ -186,7 +187,7 @@ impl<T: Real> Scratch<T> {
 /// `Bᵀ d B` of every patch of a picture, piece by piece.
 struct TransformPicture<'a, T> {
     layout: &'a Layout,
-    scratch: &'a Scratch<T>,
+    scratch: &'a Buffers<T>,
     right: &'a mut [T],
 }
 
@@ -247,7 +248,7 @@ impl<T: Real> WithSimd for TransformPicture<'_, T> {
 /// `A dy Aᵀ` of every cell of an output gradient.
 struct TransformGradient<'a, T> {
     layout: &'a Layout,
-    scratch: &'a Scratch<T>,
+    scratch: &'a Buffers<T>,
     left: &'a mut [T],
 }
 
