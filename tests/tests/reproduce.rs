@@ -10,12 +10,18 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::Value;
 use tandem_tests::{Place, place};
 
-/// Four networks of two kinds, each of a second or so.
-const LRN: &str = "reproduce lrn --quick --data fashion --threads 1 --set epochs=3 --set train_pictures=120 --set measure_training=40 --out";
+/// What makes a network of a second or so.
+const SMALL: &str = "--quick --data fashion --threads 1 --set epochs=3 --set train_pictures=120 --set measure_training=40 --out";
+/// What `reproduce lrn` trains.
 const RUNS: [&str; 4] = ["base/0", "base/1", "lrn/without/0", "lrn/without/1"];
 
+fn small<'a>(experiment: &'a str, out: &'a str) -> impl Iterator<Item = &'a str> {
+    let command = ["reproduce", experiment].into_iter();
+    command.chain(SMALL.split(' ')).chain([out])
+}
+
 fn lrn(out: &str) -> impl Iterator<Item = &str> {
-    LRN.split(' ').chain([out])
+    small("lrn", out)
 }
 
 /// The log of a run, but for what it took.
@@ -139,8 +145,7 @@ fn the_report_is_made_of_the_logs_alone() {
 #[test]
 fn a_network_that_diverged_is_measured_with_no_other() {
     let place = place!(240);
-    let views = LRN.replace("lrn", "views");
-    let views = || views.split(' ').chain(["views"]);
+    let views = || small("views", "views");
     place.tandem(views()).succeeds();
     let measured = |seed| format!("views/measured/views/ten/{seed}/metrics.jsonl");
     for seed in [0, 1] {

@@ -1,7 +1,7 @@
 //! Memory that an operation needs only while it computes, kept for the next one.
 //!
-//! New memory is cleared before it is handed out. Where every value is written anyway that is a pass for
-//! nothing, a quarter of a small network's training step.
+//! New memory is cleared before it is handed out, also where the allocator had it already. Where every value
+//! is written anyway that is a pass for nothing.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};

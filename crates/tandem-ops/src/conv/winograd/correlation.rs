@@ -106,8 +106,6 @@ impl Correlation {
         let n = x.len() / (in_len * groups);
         let pictures = (CELLS / self.cells_a_picture()).clamp(1, n.max(1));
         let mut phases = vec![T::ZERO; pictures * groups * self.phases.len() + T::lanes()];
-        let strips = |here| Strips::new::<T>(outputs, here * self.cells_a_picture());
-        let mut products = Scratch::new(groups * strips(pictures.min(n)).len());
         let mut out = vec![T::ZERO; n * groups * outputs * pixels];
         let chunk_len = pictures * groups * outputs * pixels;
         for (chunk, out) in out.chunks_mut(chunk_len).enumerate() {
@@ -122,8 +120,8 @@ impl Correlation {
                     let x = masked(y, part(x, first + i, in_len), scratch);
                     self.phases.fill(x, self.size, self.corner, phases);
                 });
-            let strips = strips(here / groups);
-            let products = &mut products[..groups * strips.len()];
+            let strips = Strips::new::<T>(outputs, here / groups * self.cells_a_picture());
+            let mut products = Scratch::new(groups * strips.len());
             let phases = &phases;
             products
                 .par_chunks_mut(strips.len())

@@ -43,22 +43,22 @@ pub fn weight_gradient<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Ve
             .enumerate()
             .for_each_init(
                 || (Vec::new(), Buffers::new(&layout)),
-                |(mask, scratch), (i, (ordered, db))| {
+                |(mask, buffers), (i, (ordered, db))| {
                     let i = first + i;
                     let y = part(y, i, g.out_len());
                     let dy = masked(y, part(dy, i, g.out_len()), mask);
                     sum_rows(dy, db);
-                    layout.order(g, part(x, i, g.in_len()), dy, scratch);
+                    layout.order(g, part(x, i, g.in_len()), dy, buffers);
                     let (left, right) = ordered.split_at_mut(POINTS * left_len);
                     let layout = &layout;
                     Arch::new().dispatch(TransformPicture {
                         layout,
-                        scratch,
+                        buffers,
                         right,
                     });
                     Arch::new().dispatch(TransformGradient {
                         layout,
-                        scratch,
+                        buffers,
                         left,
                     });
                 },
@@ -146,19 +146,19 @@ impl Layout {
 
     /// The pixels of both operands side by side: the output gradient's as `[tile][pixel][output]`,
     /// the picture's as `[vector of channels][pixel][channel]`.
-    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], scratch: &mut Buffers<T>) {
-        let planes = &mut scratch.gradient_planes;
+    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], buffers: &mut Buffers<T>) {
+        let planes = &mut buffers.gradient_planes;
         self.gradient.fill(dy, g.out, (0, 0), planes);
         let area = self.gradient.area();
         let at = |o: usize, p: usize| planes[o * area + p];
-        pack_tiles(self.tiles, area, at, &mut scratch.gradient);
+        pack_tiles(self.tiles, area, at, &mut buffers.gradient);
         let corner = (g.padding.0 as isize, g.padding.1 as isize);
-        let planes = &mut scratch.picture_planes;
+        let planes = &mut buffers.picture_planes;
         self.picture.fill(x, g.size, corner, planes);
         let area = self.picture.area();
         for (planes, vector) in planes
             .chunks(self.lanes * area)
-            .zip(scratch.picture.chunks_exact_mut(self.lanes * area))
+            .zip(buffers.picture.chunks_exact_mut(self.lanes * area))
         {
             interleave(planes, area, self.lanes, vector);
         }
@@ -187,7 +187,7 @@ impl<T: Real> Buffers<T> {
 /// `Bᵀ d B` of every patch of a picture, piece by piece.
 struct TransformPicture<'a, T> {
     layout: &'a Layout,
-    scratch: &'a Buffers<T>,
+    buffers: &'a Buffers<T>,
     right: &'a mut [T],
 }
 
@@ -215,7 +215,7 @@ impl<T: Real> WithSimd for TransformPicture<'_, T> {
         let vectors = channels / lanes;
         for vector in 0..pieces.count() * vectors {
             let (piece, from) = (vector / vectors, vector % vectors);
-            let from = &self.scratch.picture[from * picture.area() * lanes..];
+            let from = &self.buffers.picture[from * picture.area() * lanes..];
             let (top, left) = pieces.corner(piece);
             // Two vectors to a panel, the last perhaps alone.
             let (first, width, _) = panels.span(vector / 2);
@@ -248,7 +248,7 @@ impl<T: Real> WithSimd for TransformPicture<'_, T> {
 /// `A dy Aᵀ` of every cell of an output gradient.
 struct TransformGradient<'a, T> {
     layout: &'a Layout,
-    scratch: &'a Buffers<T>,
+    buffers: &'a Buffers<T>,
     left: &'a mut [T],
 }
 
@@ -267,7 +267,7 @@ impl<T: Real> WithSimd for TransformGradient<'_, T> {
         let left_len = self.left.len() / POINTS;
         for t in 0..tiles.count() {
             let (first, rows) = tiles.span(t);
-            let tile = &self.scratch.gradient[first * gradient.area()..];
+            let tile = &self.buffers.gradient[first * gradient.area()..];
             for cell in 0..cells {
                 let (y, x) = (cell / cells_across * 2, cell % cells_across * 2);
                 let at = (y * gradient.width + x) * rows;
