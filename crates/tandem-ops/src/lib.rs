@@ -25,7 +25,6 @@ mod product;
 pub mod random;
 pub mod readback;
 mod real;
-mod scratch;
 pub mod sgd;
 pub mod softmax_nll;
 mod storage;

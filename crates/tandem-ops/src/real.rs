@@ -3,17 +3,12 @@
 use candle_core::{CpuStorage, Result, WithDType};
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::scratch::Pool;
-
 /// An element type of the CPU kernels together with its SIMD vector for each instruction set.
 pub trait Real: WithDType + Copy + Send + Sync + PartialOrd + 'static {
     /// A register of these elements under instruction set `S`.
     type Vector<S: Simd>: Copy + Send + Sync;
 
     const ZERO: Self;
-
-    /// Where [`Scratch`](crate::scratch::Scratch) of these elements is kept.
-    fn pool() -> &'static Pool<Self>;
 
     fn sqrt(self) -> Self;
     fn powf(self, exponent: Self) -> Self;
@@ -72,11 +67,6 @@ macro_rules! real {
             type Vector<S: Simd> = S::$vector;
 
             const ZERO: Self = 0.0;
-
-            fn pool() -> &'static Pool<Self> {
-                static POOL: Pool<$type> = Pool::new();
-                &POOL
-            }
 
             #[inline(always)]
             fn sqrt(self) -> Self {

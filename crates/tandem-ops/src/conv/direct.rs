@@ -148,15 +148,15 @@ impl<T: Real> WithSimd for PackPixels<'_, T> {
     }
 }
 
-/// One thread's buffers, kept from picture to picture.
-struct Buffers<T> {
+/// Scratch memory of one thread, kept from picture to picture.
+struct Scratch<T> {
     planes: Vec<T>,
     panels: Vec<T>,
     masked: Vec<T>,
     image: Vec<T>,
 }
 
-impl<T: Real> Buffers<T> {
+impl<T: Real> Scratch<T> {
     fn new(planes: usize) -> Self {
         Self {
             planes: vec![T::ZERO; planes],
@@ -197,13 +197,13 @@ pub(super) fn forward<T: Real>(g: &Geometry, finish: Finish, x: &[T], w: &[T], b
             shares.map(move |(share, y)| (i, share * rows, y))
         })
         .for_each_init(
-            || Buffers::new(planes.len() + T::lanes()),
-            |buffers, (i, row, y)| {
+            || Scratch::new(planes.len() + T::lanes()),
+            |scratch, (i, row, y)| {
                 let group = i % g.groups;
                 let picture = &x[i * g.in_len()..][..g.in_len()];
-                planes.fill(picture, g.size, (top, left), &mut buffers.planes);
+                planes.fill(picture, g.size, (top, left), &mut scratch.planes);
                 let bias = &b[group * g.o + row..][..y.len() / g.out_pixels()];
-                let Buffers { planes, panels, .. } = buffers;
+                let Scratch { planes, panels, .. } = scratch;
                 let weights = (&weights[group], row);
                 correlation.run(planes, weights, Some(bias), finish, panels, y);
             },
@@ -252,18 +252,18 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, w: &[T], y: &[T], dy: &[T]) 
     );
     let mut dx = vec![T::ZERO; g.n * g.groups * g.in_len()];
     dx.par_chunks_mut(g.in_len()).enumerate().for_each_init(
-        || Buffers::new(planes.len() + T::lanes()),
-        |buffers, (i, dx)| {
+        || Scratch::new(planes.len() + T::lanes()),
+        |scratch, (i, dx)| {
             let y = part(y, i, g.out_len());
-            let dy = masked(y, part(dy, i, g.out_len()), &mut buffers.masked);
-            planes.fill(dy, g.out, offset, &mut buffers.planes);
+            let dy = masked(y, part(dy, i, g.out_len()), &mut scratch.masked);
+            planes.fill(dy, g.out, offset, &mut scratch.planes);
             let weights = (&weights[i % g.groups], 0);
-            let Buffers {
+            let Scratch {
                 planes,
                 panels,
                 image,
                 ..
-            } = buffers;
+            } = scratch;
             if g.stride == (1, 1) {
                 correlation.run(planes, weights, None, Finish::Nothing, panels, dx);
                 return;

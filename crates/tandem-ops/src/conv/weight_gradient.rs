@@ -12,15 +12,14 @@ use super::{Geometry, masked, part};
 use crate::planes::Planes;
 use crate::product::{Finish, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
-use crate::scratch::Scratch;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// The pictures unfolded, `(n, c · kh · kw, h', w')`: a 1×1 convolution of them is this convolution.
 ///
 /// For pictures of so few channels that most of a vector of channels would be padding.
-fn unfold<T: Real>(g: &Geometry, x: &[T]) -> Scratch<T> {
-    let mut unfolded = Scratch::new(g.n * g.groups * g.taps() * g.out_pixels());
+fn unfold<T: Real>(g: &Geometry, x: &[T]) -> Vec<T> {
+    let mut unfolded = vec![T::ZERO; g.n * g.groups * g.taps() * g.out_pixels()];
     unfolded
         .par_chunks_mut(g.out_pixels())
         .enumerate()
@@ -34,7 +33,6 @@ fn unfold<T: Real>(g: &Geometry, x: &[T]) -> Scratch<T> {
                     .checked_sub(g.padding.0)
                     .filter(|y| *y < g.size.0)
                 else {
-                    unfolded.fill(T::ZERO);
                     continue;
                 };
                 let picture = &picture[y * g.size.1..][..g.size.1];
@@ -69,7 +67,7 @@ pub(super) fn weight_gradient<T: Real>(
     let (tiles, blocks) = (Tiles::new::<T>(g.o), Panels::new::<T>(planes.count()));
     let (left_len, right_len) = (g.out_len(), blocks.padded() * planes.area());
     let chunk = CHUNK.min(g.n.max(1)) * g.groups;
-    let mut ordered = Scratch::new(chunk * (left_len + right_len));
+    let mut ordered = vec![T::ZERO; chunk * (left_len + right_len)];
     let mut biases = vec![T::ZERO; g.n * g.groups * g.o];
     // [group][tile of outputs][tap][output of the tile][channel]
     let row = kernel.0 * kernel.1 * blocks.padded();

@@ -9,7 +9,6 @@ use crate::conv::{Geometry, masked, part};
 use crate::planes::Planes;
 use crate::product::{Finish, Panels, Runs, Start, Store, tile};
 use crate::real::Real;
-use crate::scratch::Scratch;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -106,6 +105,7 @@ impl Correlation {
         let n = x.len() / (in_len * groups);
         let pictures = (CELLS / self.cells_a_picture()).clamp(1, n.max(1));
         let mut phases = vec![T::ZERO; pictures * groups * self.phases.len() + T::lanes()];
+        let mut products = Vec::new();
         let mut out = vec![T::ZERO; n * groups * outputs * pixels];
         let chunk_len = pictures * groups * outputs * pixels;
         for (chunk, out) in out.chunks_mut(chunk_len).enumerate() {
@@ -121,7 +121,7 @@ impl Correlation {
                     self.phases.fill(x, self.size, self.corner, phases);
                 });
             let strips = Strips::new::<T>(outputs, here / groups * self.cells_a_picture());
-            let mut products = Scratch::new(groups * strips.len());
+            products.resize(groups * strips.len(), T::ZERO);
             let phases = &phases;
             products
                 .par_chunks_mut(strips.len())
@@ -133,7 +133,7 @@ impl Correlation {
                         rows.map(move |(row, products)| (group, strip, row, products))
                     })
                 })
-                .for_each(|(group, strip, row, products)| {
+                .for_each_init(Vec::new, |patches, (group, strip, row, products)| {
                     Arch::new().dispatch(PointsOfARow {
                         correlation: self,
                         kernels: &kernels[group],
@@ -141,6 +141,7 @@ impl Correlation {
                         group,
                         cells: strips.span(strip),
                         row,
+                        patches,
                         products,
                     });
                 });
@@ -215,20 +216,22 @@ struct PointsOfARow<'a, T> {
     group: usize,
     cells: std::ops::Range<usize>,
     row: usize,
+    patches: &'a mut Vec<T>,
     products: &'a mut [T],
 }
 
 impl<T: Real> PointsOfARow<'_, T> {
-    /// `Bᵀ d B` of this row in panels, `[point][panel][k][cell]`, and how far apart points are.
+    /// Writes `Bᵀ d B` of this row into panels, `[point][panel][k][cell]`, and says how far apart
+    /// points are.
     #[inline(always)]
-    fn transform<S: Simd>(&self, simd: S, panels: Panels) -> (Scratch<T>, usize) {
+    fn transform<S: Simd>(&mut self, simd: S, panels: Panels) -> usize {
         let planes = self.correlation.phases;
         let depth = self.kernels.depth;
         let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
         // Runs are written in whole vectors; what is written past a run's end is written again by
         // the run that comes there. The last has a vector of slack.
         let pitch = panels.padded() * depth + lanes;
-        let mut patches = Scratch::new(4 * pitch);
+        self.patches.resize(4 * pitch, T::ZERO);
         let (plus, other, sign) = INPUT[self.row];
         let row_sign = T::splat(simd, T::from_f64(sign));
         let mut signs = [row_sign; 4];
@@ -259,7 +262,7 @@ impl<T: Real> PointsOfARow<'_, T> {
                         }
                         let to = column * depth + k * width + at;
                         for (j, (plus, other, _)) in INPUT.into_iter().enumerate() {
-                            let to = &mut patches[j * pitch + to..][..lanes];
+                            let to = &mut self.patches[j * pitch + to..][..lanes];
                             let value = T::mul_add(simd, signs[j], row[other], row[plus]);
                             T::as_mut_simd::<S>(to).0[0] = value;
                         }
@@ -267,7 +270,7 @@ impl<T: Real> PointsOfARow<'_, T> {
                 }
             }
         }
-        (patches, pitch)
+        pitch
     }
 
     /// Cells `columns` of the strip as runs along their rows, at most a vector each: the column in
@@ -299,15 +302,15 @@ impl<T: Real> WithSimd for PointsOfARow<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         let panels = Panels::new::<T>(self.cells.len());
-        let (patches, pitch) = self.transform(simd, panels);
+        let pitch = self.transform(simd, panels);
         let Kernels { tiles, depth, .. } = *self.kernels;
         let products = self.products.chunks_exact_mut(tiles.rows * panels.padded());
         for (j, products) in products.enumerate() {
             for p in 0..panels.count() {
                 let (column, width, _) = panels.span(p);
-                let right = &patches[j * pitch + column * depth..][..width * depth];
+                let right = &self.patches[j * pitch + column * depth..][..width * depth];
                 for t in 0..tiles.count() {
                     let (first, rows, left) = self.kernels.tile(t, 4 * self.row + j);
                     let at = first * panels.padded() + column;

@@ -12,7 +12,6 @@ use crate::conv::{Geometry, masked, part};
 use crate::planes::Planes;
 use crate::product::{Finish, MAX_ROWS, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
-use crate::scratch::Scratch;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -30,7 +29,7 @@ pub fn weight_gradient<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Ve
     let (left_len, right_len) = (g.o * cells, panels.padded() * cells);
     let ordered_len = POINTS * (left_len + right_len);
     let chunk = CHUNK.min(g.n.max(1)) * g.groups;
-    let mut ordered = Scratch::new(chunk * ordered_len);
+    let mut ordered = vec![T::ZERO; chunk * ordered_len];
     let mut biases = vec![T::ZERO; g.n * g.groups * g.o];
     // [group][point][output][channel]
     let pitch = panels.padded();
@@ -42,23 +41,23 @@ pub fn weight_gradient<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Ve
             .zip(biases.par_chunks_mut(g.o))
             .enumerate()
             .for_each_init(
-                || (Vec::new(), Buffers::new(&layout)),
-                |(mask, buffers), (i, (ordered, db))| {
+                || (Vec::new(), Scratch::new(&layout)),
+                |(mask, scratch), (i, (ordered, db))| {
                     let i = first + i;
                     let y = part(y, i, g.out_len());
                     let dy = masked(y, part(dy, i, g.out_len()), mask);
                     sum_rows(dy, db);
-                    layout.order(g, part(x, i, g.in_len()), dy, buffers);
+                    layout.order(g, part(x, i, g.in_len()), dy, scratch);
                     let (left, right) = ordered.split_at_mut(POINTS * left_len);
                     let layout = &layout;
                     Arch::new().dispatch(TransformPicture {
                         layout,
-                        buffers,
+                        scratch,
                         right,
                     });
                     Arch::new().dispatch(TransformGradient {
                         layout,
-                        buffers,
+                        scratch,
                         left,
                     });
                 },
@@ -146,19 +145,19 @@ impl Layout {
 
     /// The pixels of both operands side by side: the output gradient's as `[tile][pixel][output]`,
     /// the picture's as `[vector of channels][pixel][channel]`.
-    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], buffers: &mut Buffers<T>) {
-        let planes = &mut buffers.gradient_planes;
+    fn order<T: Real>(&self, g: &Geometry, x: &[T], dy: &[T], scratch: &mut Scratch<T>) {
+        let planes = &mut scratch.gradient_planes;
         self.gradient.fill(dy, g.out, (0, 0), planes);
         let area = self.gradient.area();
         let at = |o: usize, p: usize| planes[o * area + p];
-        pack_tiles(self.tiles, area, at, &mut buffers.gradient);
+        pack_tiles(self.tiles, area, at, &mut scratch.gradient);
         let corner = (g.padding.0 as isize, g.padding.1 as isize);
-        let planes = &mut buffers.picture_planes;
+        let planes = &mut scratch.picture_planes;
         self.picture.fill(x, g.size, corner, planes);
         let area = self.picture.area();
         for (planes, vector) in planes
             .chunks(self.lanes * area)
-            .zip(buffers.picture.chunks_exact_mut(self.lanes * area))
+            .zip(scratch.picture.chunks_exact_mut(self.lanes * area))
         {
             interleave(planes, area, self.lanes, vector);
         }
@@ -166,14 +165,14 @@ impl Layout {
 }
 
 /// One thread's buffers, kept from picture to picture.
-struct Buffers<T> {
+struct Scratch<T> {
     gradient_planes: Vec<T>,
     picture_planes: Vec<T>,
     gradient: Vec<T>,
     picture: Vec<T>,
 }
 
-impl<T: Real> Buffers<T> {
+impl<T: Real> Scratch<T> {
     fn new(layout: &Layout) -> Self {
         Self {
             gradient_planes: vec![T::ZERO; layout.gradient.len()],
@@ -187,7 +186,7 @@ impl<T: Real> Buffers<T> {
 /// `Bᵀ d B` of every patch of a picture, piece by piece.
 struct TransformPicture<'a, T> {
     layout: &'a Layout,
-    buffers: &'a Buffers<T>,
+    scratch: &'a Scratch<T>,
     right: &'a mut [T],
 }
 
@@ -215,7 +214,7 @@ impl<T: Real> WithSimd for TransformPicture<'_, T> {
         let vectors = channels / lanes;
         for vector in 0..pieces.count() * vectors {
             let (piece, from) = (vector / vectors, vector % vectors);
-            let from = &self.buffers.picture[from * picture.area() * lanes..];
+            let from = &self.scratch.picture[from * picture.area() * lanes..];
             let (top, left) = pieces.corner(piece);
             // Two vectors to a panel, the last perhaps alone.
             let (first, width, _) = panels.span(vector / 2);
@@ -248,7 +247,7 @@ impl<T: Real> WithSimd for TransformPicture<'_, T> {
 /// `A dy Aᵀ` of every cell of an output gradient.
 struct TransformGradient<'a, T> {
     layout: &'a Layout,
-    buffers: &'a Buffers<T>,
+    scratch: &'a Scratch<T>,
     left: &'a mut [T],
 }
 
@@ -267,7 +266,7 @@ impl<T: Real> WithSimd for TransformGradient<'_, T> {
         let left_len = self.left.len() / POINTS;
         for t in 0..tiles.count() {
             let (first, rows) = tiles.span(t);
-            let tile = &self.buffers.gradient[first * gradient.area()..];
+            let tile = &self.scratch.gradient[first * gradient.area()..];
             for cell in 0..cells {
                 let (y, x) = (cell / cells_across * 2, cell % cells_across * 2);
                 let at = (y * gradient.width + x) * rows;
