@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::{DataError, Picture};
 
@@ -143,22 +144,33 @@ fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
         channels,
         ref pixels,
     } = *picture;
-    let pixel = match channels {
-        1 => PixelType::U8,
-        3 => PixelType::U8x3,
-        other => panic!("a picture of {other} channels"),
-    };
-    let source = ImageRef::new(width as u32, height as u32, pixels, pixel)
-        .expect("the caller checked the number of bytes");
-    let mut square = Image::new(side as u32, side as u32, pixel);
     let shorter = width.min(height);
     let (left, across) = Axis::new(width, shorter, side).in_picture(width, side);
     let (top, down) = Axis::new(height, shorter, side).in_picture(height, side);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(left, top, across, down);
+    let mut square = vec![0; side * side * channels];
+    let (from, to) = ((width, height, &pixels[..]), (side, side, &mut square[..]));
+    match channels {
+        1 => scale::<U8>(from, to, &options),
+        3 => scale::<U8x3>(from, to, &options),
+        other => panic!("a picture of {other} channels"),
+    }
+    square
+}
+
+/// From and to pictures of width, height and bytes. Named by its pixel: `Resizer::resize` would be
+/// compiled for every kind of pixel there is, which took most of this crate's build.
+fn scale<P: PixelTrait>(
+    (width, height, pixels): (usize, usize, &[u8]),
+    (across, down, square): (usize, usize, &mut [u8]),
+    options: &ResizeOptions,
+) {
+    let whole = "the caller has as many bytes as pixels, and bytes are always aligned";
+    let source = TypedImageRef::<P>::from_buffer(width as u32, height as u32, pixels).expect(whole);
+    let mut target = TypedImage::from_buffer(across as u32, down as u32, square).expect(whole);
     RESIZER
-        .with_borrow_mut(|resizer| resizer.resize(&source, &mut square, &options))
-        .expect("both are of one kind, and the cut lies inside the source");
-    square.into_vec()
+        .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, options))
+        .expect("the cut lies inside the source");
 }
