@@ -12,13 +12,9 @@ use crate::failure::Failure;
 /// The weights file `named` on the command line: a file itself, or the best of a run directory, the
 /// last where no epoch was measured yet.
 pub fn file(named: &str) -> Result<PathBuf> {
-    if let Some(repository) = named.strip_prefix("hf:") {
-        let what = format!("hf:{repository}: downloading from the hub is not there yet");
-        return Err(Failure::failed(what, "download the safetensors file and name it").into());
-    }
-    let path = Path::new(named);
+    let path = local(named)?;
     if path.is_file() {
-        return Ok(path.to_owned());
+        return Ok(path);
     }
     if !path.is_dir() {
         let what = format!("{named}: there is no such file or run directory");
@@ -37,6 +33,15 @@ pub fn file(named: &str) -> Result<PathBuf> {
         let hint = format!("if the run was stopped before its first checkpoint, go on with: tandem train --resume {named}");
         Failure::failed(what, hint).into()
     })
+}
+
+/// The path on this machine of what is `named` on the command line, whether it is there or not.
+pub fn local(named: &str) -> Result<PathBuf> {
+    if let Some(repository) = named.strip_prefix("hf:") {
+        let what = format!("hf:{repository}: downloading from the hub is not there yet");
+        return Err(Failure::failed(what, "download the safetensors file and name it").into());
+    }
+    Ok(PathBuf::from(named))
 }
 
 /// The data that the run `named` learned from; a weights file does not say.

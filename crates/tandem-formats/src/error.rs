@@ -1,0 +1,68 @@
+//! What can be wrong with another framework's file.
+
+use std::io;
+use std::path::PathBuf;
+
+use tandem_alexnet::error::SpecError;
+use tandem_alexnet::weights::Misfit;
+
+use crate::MAX_FILE;
+use crate::fit::Suggestion;
+
+/// A file that is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct FormatError {
+    pub path: PathBuf,
+    pub problem: Problem,
+}
+
+/// Why a file is refused. The message is written to stand after the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("cannot be read: {0}")]
+    Read(io::Error),
+    #[error("is {length} bytes long, and no more than {MAX_FILE} are read")]
+    TooLong { length: u64 },
+    #[error("is no weights file that Tandem knows: it reads safetensors")]
+    Unrecognised,
+    #[error("is not a whole safetensors file: {0}; was it cut short when it was copied?")]
+    Safetensors(::safetensors::SafeTensorError),
+    #[error("its metadata's `{key}` makes no sense: {cause}")]
+    Metadata { key: &'static str, cause: String },
+    /// One tensor of the file contradicts itself.
+    #[error("{name}: {what}")]
+    Tensor { name: String, what: String },
+    #[error("is not of a network that Tandem knows: its tensors are {found}{suggestion}")]
+    UnknownNames {
+        found: String,
+        suggestion: Suggestion,
+    },
+    #[error("does not fit `{network}`:{}{suggestion}", lines(misfits))]
+    DoesNotFit {
+        network: String,
+        misfits: Vec<Misfit>,
+        suggestion: Suggestion,
+    },
+    #[error("names {names} classes and its network has {classes}")]
+    Classes { names: usize, classes: usize },
+    #[error("{labels} labels were given and the network in the file has {classes} classes")]
+    Labels { labels: usize, classes: usize },
+    #[error("its network is refused: {0}")]
+    Spec(#[from] SpecError),
+}
+
+/// Misfits that are listed; of many it is enough to know how many.
+const LISTED: usize = 20;
+
+fn lines(misfits: &[Misfit]) -> String {
+    let mut text: String = misfits
+        .iter()
+        .take(LISTED)
+        .map(|misfit| format!("\n  {misfit}"))
+        .collect();
+    if misfits.len() > LISTED {
+        text.push_str(&format!("\n  and {} more", misfits.len() - LISTED));
+    }
+    text
+}

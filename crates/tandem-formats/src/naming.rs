@@ -1,0 +1,95 @@
+//! Which network tensors under names are of: by the names, and by what the file says itself.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tandem_alexnet::spec::Spec;
+use tandem_alexnet::weights::Weights;
+
+use crate::error::Problem;
+use crate::fit::{Suggestion, fit};
+use crate::format::Format;
+use crate::stored::Stored;
+use crate::{Imported, Options, labels, torchvision};
+
+/// The training set's mean picture beside the parameters, as Tandem's own files have it.
+const MEAN: &str = "input.mean";
+
+/// The tensors of a file by the file's names, and what it says beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Named<'a> {
+    pub tensors: BTreeMap<String, Stored<'a>>,
+    /// `spec`, `classes`, `step`, `epoch`, `origin` and `licence`, if Tandem wrote the file.
+    pub said: HashMap<String, String>,
+}
+
+/// The network of `named`, if its names are torchvision's or Tandem's own.
+pub(crate) fn import(
+    mut named: Named,
+    format: Format,
+    options: &Options,
+) -> Result<Imported, Problem> {
+    let mut notes = Vec::new();
+    let said = named.said.get("spec").map(|spec| Spec::parse(spec));
+    let said = options.model.clone().map(Ok).or(said).transpose()?;
+    let mean = named.tensors.remove(MEAN);
+    let spec = match said {
+        Some(spec) => {
+            torchvision::rename(&mut named.tensors, &spec);
+            spec
+        }
+        None => {
+            let Some(spec) = torchvision::spec_of(&named.tensors)? else {
+                return Err(unknown(&named.tensors));
+            };
+            torchvision::rename(&mut named.tensors, &spec);
+            spec
+        }
+    };
+    let parameters = fit(&spec, &named.tensors)?;
+    let said_classes = match named.said.get("classes") {
+        Some(list) => Some(serde_json::from_str(list).map_err(metadata("classes"))?),
+        None => None,
+    };
+    let number = |key| match named.said.get(key) {
+        Some(number) => number.parse().map_err(metadata(key)),
+        None => Ok(0),
+    };
+    let weights = Weights {
+        classes: labels::of(&spec, options, said_classes, &mut notes)?,
+        step: number("step")?,
+        epoch: number("epoch")?,
+        origin: named.said.get("origin").cloned(),
+        licence: named.said.get("licence").cloned(),
+        mean: mean.map(|mean| mean.to_tensor()).transpose()?,
+        parameters,
+        spec,
+    };
+    Ok(Imported {
+        weights,
+        format,
+        notes,
+    })
+}
+
+fn metadata<E: std::fmt::Display>(key: &'static str) -> impl Fn(E) -> Problem {
+    move |cause| Problem::Metadata {
+        key,
+        cause: cause.to_string(),
+    }
+}
+
+fn unknown(tensors: &BTreeMap<String, Stored>) -> Problem {
+    const SHOWN: usize = 4;
+    let names: Vec<&str> = tensors.keys().map(String::as_str).take(SHOWN).collect();
+    let mut found = match names.as_slice() {
+        [] => "none at all".to_owned(),
+        names => names.join(", "),
+    };
+    if tensors.len() > SHOWN {
+        found.push_str(&format!(" and {} more", tensors.len() - SHOWN));
+    }
+    Problem::UnknownNames {
+        found,
+        suggestion: Suggestion::of(tensors.values()),
+    }
+}
