@@ -20,7 +20,7 @@ pub use bench::{Bench, BenchMode};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
-pub use import::Import;
+pub use import::{Import, NormaliseName};
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;

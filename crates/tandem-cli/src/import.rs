@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tandem_alexnet::parameters;
-use tandem_alexnet::spec::Spec;
-use tandem_formats::{Imported, Options};
+use tandem_alexnet::spec::{Normalise, Spec};
+use tandem_formats::{ChannelOrder, Imported, Options};
 
-use crate::args::Import;
+use crate::args::{Import, NormaliseName};
 use crate::failure::Failure;
 use crate::output::{print, typed};
 use crate::weights;
@@ -31,6 +31,12 @@ pub fn run(args: &Import) -> Result<()> {
     let options = Options {
         model: args.model.as_deref().map(Spec::named).transpose()?,
         labels: args.labels.as_deref().map(labels).transpose()?,
+        mean: args.mean.clone(),
+        normalise: args.normalise.map(|how| match how {
+            NormaliseName::Mean => Normalise::Mean,
+            NormaliseName::Torchvision => Normalise::Torchvision,
+        }),
+        order: args.bgr.then_some(ChannelOrder::Bgr),
     };
     let imported = tandem_formats::import(&weights::local(&args.file)?, &options)?;
     let (directory, file) = write(&imported, args.out.as_deref())?;

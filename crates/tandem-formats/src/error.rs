@@ -24,12 +24,33 @@ pub enum Problem {
     Read(io::Error),
     #[error("is {length} bytes long, and no more than {MAX_FILE} are read")]
     TooLong { length: u64 },
-    #[error("is no weights file that Tandem knows: it reads safetensors")]
+    #[error(
+        "is no weights file that Tandem knows: it reads safetensors, Caffe's .caffemodel and ONNX"
+    )]
     Unrecognised,
     #[error("is not a whole safetensors file: {0}; was it cut short when it was copied?")]
     Safetensors(::safetensors::SafeTensorError),
     #[error("its metadata's `{key}` makes no sense: {cause}")]
     Metadata { key: &'static str, cause: String },
+    /// Bytes that are not protobuf, or not of the message they should be.
+    #[error("is not a whole {format} file: {cause}; was it cut short when it was copied?")]
+    Protobuf { format: &'static str, cause: String },
+    /// A layer that Tandem's networks do not have.
+    #[error("{layer} {what}")]
+    Layer { layer: String, what: String },
+    /// What the file leaves open, and nobody may guess.
+    #[error("does not say {what}; {hint}")]
+    Unsaid { what: String, hint: &'static str },
+    /// A mean that was given, or lies beside the file.
+    #[error("the mean in {}: {what}", path.display())]
+    Mean { path: PathBuf, what: String },
+    /// Values in another file, where they are not read.
+    #[error("the values of `{name}` are said to be in `{location}`: {what}")]
+    External {
+        name: String,
+        location: String,
+        what: String,
+    },
     /// One tensor of the file contradicts itself.
     #[error("{name}: {what}")]
     Tensor { name: String, what: String },
@@ -49,6 +70,24 @@ pub enum Problem {
     #[error("{labels} labels were given and the network in the file has {classes} classes")]
     Labels { labels: usize, classes: usize },
     #[error("its network is refused: {0}")]
+    Spec(#[from] SpecError),
+}
+
+/// A network that cannot be written for another framework.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("{layer} has no like in the format")]
+    NoOperator { layer: String },
+    #[error("its weights take {bytes} bytes, and a model of ONNX holds up to 2 GiB")]
+    TooLarge { bytes: usize },
+    #[error("{name} holds {value}, which is too large for half precision")]
+    NoHalf { name: String, value: f32 },
+    #[error("{name}: {source}")]
+    Tensor {
+        name: String,
+        source: Box<candle_core::Error>,
+    },
+    #[error("{0}")]
     Spec(#[from] SpecError),
 }
 

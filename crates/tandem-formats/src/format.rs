@@ -2,11 +2,17 @@
 
 use std::fmt;
 
+use crate::{caffe, onnx};
+
 /// A kind of weights file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A length, a JSON header, tensors: Hugging Face's, and Tandem's own.
     Safetensors,
+    /// A `NetParameter` with its weights: Caffe's `.caffemodel`.
+    Caffe,
+    /// A `ModelProto`.
+    Onnx,
 }
 
 impl Format {
@@ -14,6 +20,12 @@ impl Format {
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if is_safetensors(bytes) {
             return Some(Self::Safetensors);
+        }
+        if caffe::is_model(bytes) {
+            return Some(Self::Caffe);
+        }
+        if onnx::is_model(bytes) {
+            return Some(Self::Onnx);
         }
         None
     }
@@ -29,6 +41,8 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
+            Self::Caffe => "Caffe",
+            Self::Onnx => "ONNX",
         })
     }
 }

@@ -9,24 +9,31 @@
 //! them with that network and is the only place that copies values, so that a file of another
 //! network is refused at no cost.
 
+mod caffe;
+mod chain;
+mod decimal;
 mod directory;
 mod error;
 mod fit;
 mod format;
 mod labels;
+mod mean;
 mod naming;
+mod npy;
+pub mod onnx;
 mod safetensors;
 mod stored;
 mod torchvision;
+mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tandem_alexnet::spec::Spec;
+use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::Weights;
 
 pub use directory::DirectoryError;
-pub use error::{FormatError, Problem};
+pub use error::{ExportError, FormatError, Problem};
 pub use format::Format;
 pub use stored::{Element, Stored};
 
@@ -41,6 +48,20 @@ pub struct Options {
     pub model: Option<Spec>,
     /// Names of the classes in the order of the scores.
     pub labels: Option<Vec<String>>,
+    /// The mean that is subtracted from pictures: a file of Caffe's or NumPy's.
+    pub mean: Option<PathBuf>,
+    /// How pictures are made for a model that does not say.
+    pub normalise: Option<Normalise>,
+    pub order: Option<ChannelOrder>,
+}
+
+/// How a network reads the three channels of a picture. Tandem's pictures are RGB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelOrder {
+    #[default]
+    Rgb,
+    /// Blue first, as OpenCV decodes them: Caffe's.
+    Bgr,
 }
 
 /// A network from elsewhere.
@@ -64,7 +85,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Imported, FormatError> {
         problem,
     };
     let bytes = read(path).map_err(failed)?;
-    let mut imported = import_bytes(&bytes, options).map_err(failed)?;
+    let mut imported = import_from(&bytes, path.parent(), options).map_err(failed)?;
     if imported.weights.origin.is_none() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         imported.weights.origin = Some(format!(
@@ -82,9 +103,20 @@ pub fn import(path: &Path, options: &Options) -> Result<Imported, FormatError> {
 ///
 /// As [`import`].
 pub fn import_bytes(bytes: &[u8], options: &Options) -> Result<Imported, Problem> {
+    import_from(bytes, None, options)
+}
+
+/// The same of a file that lies in `folder`, where other files that belong to it may be.
+fn import_from(
+    bytes: &[u8],
+    folder: Option<&Path>,
+    options: &Options,
+) -> Result<Imported, Problem> {
     let format = Format::of(bytes).ok_or(Problem::Unrecognised)?;
     match format {
         Format::Safetensors => naming::import(safetensors::read(bytes)?, format, options),
+        Format::Caffe => caffe::import(bytes, folder, options),
+        Format::Onnx => onnx::import(bytes, folder, options),
     }
 }
 

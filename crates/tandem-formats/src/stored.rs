@@ -32,6 +32,15 @@ impl Element {
     }
 }
 
+/// Strides of values that lie one after another, the last dimension fastest.
+fn in_order(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1usize; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i].saturating_mul(shape[i]);
+    }
+    strides
+}
+
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -79,17 +88,39 @@ impl<'a> Stored<'a> {
                 what: format!("{} bytes cannot be {element} of {shape:?}", bytes.len()),
             });
         }
-        let mut strides = vec![1; shape.len()];
-        for i in (1..shape.len()).rev() {
-            strides[i - 1] = strides[i].saturating_mul(shape[i]);
-        }
         Ok(Self {
             name: name.to_owned(),
+            strides: in_order(&shape),
             shape,
             element,
-            strides,
             bytes,
         })
+    }
+
+    /// The matrix with rows and columns exchanged, its values where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Tensor`] if it is no matrix.
+    pub fn transposed(mut self) -> Result<Self, Problem> {
+        if self.shape.len() != 2 {
+            return Err(self.problem(format!("{:?} is no matrix", self.shape)));
+        }
+        self.shape.reverse();
+        self.strides.reverse();
+        Ok(self)
+    }
+
+    /// The same values, one after another, in another shape.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Tensor`] if it has another number of them, or they lie otherwise.
+    pub fn reshaped(self, shape: Vec<usize>) -> Result<Self, Problem> {
+        if self.strides != in_order(&self.shape) {
+            return Err(self.problem("its values do not lie in the order of its shape".to_owned()));
+        }
+        Self::contiguous(&self.name, shape, self.element, self.bytes)
     }
 
     /// The values as f32 on the CPU.

@@ -1,12 +1,16 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Turn weights of another framework into Tandem's
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What a file is shows in what it holds. Read are
   safetensors   torchvision's `alexnet`, of any number of channels and classes; Tandem's own
+  Caffe         a .caffemodel of one layer after another, as bvlc_alexnet and CaffeNet; groups become
+                towers, and the mean is that of a .binaryproto beside it
+  ONNX          a graph of one layer after another; --normalise, --bgr and --mean say how pictures are
+                made if it does not
 
 The folder that comes out holds best.safetensors (the weights, and in its metadata all that
 predicting goes by) and config.toml (the same for people: network, preprocessing, labels, origin).
@@ -16,6 +20,8 @@ Examples:
   tandem import alexnet.safetensors
   tandem import alexnet.safetensors --out models/torchvision
   tandem import birds.safetensors --labels birds.txt
+  tandem import bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto
+  tandem import net.onnx --normalise mean --bgr
   tandem predict --weights runs/torchvision-1 picture.jpg")]
 pub struct Import {
     /// The weights file
@@ -31,7 +37,26 @@ pub struct Import {
     /// The network that the file is of, a preset or a TOML file, where the file leaves that open
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
+    /// The mean picture or the means of channels that a Caffe or ONNX network subtracts: a .binaryproto or
+    /// .npy
+    #[arg(long, value_name = "FILE")]
+    pub mean: Option<PathBuf>,
+    /// How an ONNX network's pictures are made, if the file does not say
+    #[arg(long, value_name = "HOW")]
+    pub normalise: Option<NormaliseName>,
+    /// An ONNX network's pictures have blue first
+    #[arg(long)]
+    pub bgr: bool,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is done to the pixels of a picture.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum NormaliseName {
+    /// 0..255, a mean subtracted
+    Mean,
+    /// 0..1, minus and over ImageNet's mean and standard deviation for each channel
+    Torchvision,
 }
