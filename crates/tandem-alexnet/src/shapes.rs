@@ -11,7 +11,7 @@ use std::fmt;
 pub use holdings::{Crossing, Holding};
 
 use crate::error::SpecError;
-use crate::spec::{Layer, MAX_PARAMETERS, Sees, Spec};
+use crate::spec::{Layer, Lrn, MAX_PARAMETERS, Sees, Spec};
 
 /// (C, H, W) over all towers. A linear layer gives (features, 1, 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +179,27 @@ fn crossings(
             from_tower,
             to_tower,
             values,
+        })
+        .collect()
+}
+
+/// The channels that the windows of `layer` reach in other towers.
+fn crossings_beside(layer: &Lrn, input: Shape, towers: usize) -> Vec<Crossing> {
+    let width = input.channels / towers;
+    let positions = input.height * input.width;
+    let pairs = (0..towers).flat_map(|to| (0..towers).map(move |from| (from, to)));
+    pairs
+        .filter(|(from, to)| from != to)
+        .filter_map(|(from_tower, to_tower)| {
+            let reach = layer.reach(to_tower, towers, input.channels);
+            let first = reach.start.max(from_tower * width);
+            let end = reach.end.min((from_tower + 1) * width);
+            let channels = end.checked_sub(first).filter(|&channels| channels > 0)?;
+            Some(Crossing {
+                from_tower,
+                to_tower,
+                values: (channels * positions) as u64,
+            })
         })
         .collect()
 }

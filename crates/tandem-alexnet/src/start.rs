@@ -78,6 +78,8 @@ mod tests {
             classes: names(spec, "class"),
             step: 1,
             epoch: 1,
+            origin: None,
+            licence: None,
             mean: None,
             parameters: values(spec, &[], seed, None).unwrap(),
         }

@@ -21,6 +21,12 @@ pub(crate) enum Operation {
     Convolution(Conv2d),
     Linear(Linear),
     Lrn(Lrn),
+    /// Over a tower's channels and those beside it, giving the tower's: so many from the first.
+    LrnBeside {
+        lrn: Lrn,
+        first: usize,
+        channels: usize,
+    },
     MaxPool(MaxPool2dOp),
     AveragePool(AvgPool2d),
     /// One mask a tower, side by side along the features.
@@ -91,7 +97,20 @@ impl Operation {
                     spec::AlphaConvention::DividedBySize => AlphaConvention::DividedBySize,
                 };
                 let lrn = Lrn::new(layer.size, layer.k, layer.alpha, layer.beta, convention)?;
-                vec![Self::Lrn(lrn.with_groups(together)?)]
+                vec![match layer.sees {
+                    Sees::Own => Self::Lrn(lrn.with_groups(together)?),
+                    Sees::Both if shares == 1 => Self::Lrn(lrn),
+                    Sees::Both => {
+                        let channels = shape.input.channels / shares;
+                        let reach = layer.reach(share, shares, shape.input.channels);
+                        let first = share * channels - reach.start;
+                        Self::LrnBeside {
+                            lrn,
+                            first,
+                            channels,
+                        }
+                    }
+                }]
             }
             Layer::MaxPool(pool) => {
                 let (kernel, stride, padding) = sizes(pool);
@@ -151,6 +170,14 @@ impl Operation {
                 candle_core::bail!("a weighted layer came without its weight")
             }
             (Self::Lrn(op), _) => x.apply_op1_no_bwd(op)?,
+            (
+                Self::LrnBeside {
+                    lrn,
+                    first,
+                    channels,
+                },
+                _,
+            ) => channels::part(&x.apply_op1_no_bwd(lrn)?, *first, *channels)?,
             (Self::MaxPool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::AveragePool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::Dropout(masks), _) => by_tower(masks, &x, |mask, x| x.apply_op1_no_bwd(mask))?,
@@ -199,6 +226,19 @@ impl Applied {
                 candle_core::bail!("a weighted layer came without its weight")
             }
             (Operation::Lrn(op), _) => only(op.bwd(x, y, dy)?),
+            (
+                Operation::LrnBeside {
+                    lrn,
+                    first,
+                    channels,
+                },
+                _,
+            ) => {
+                // Of what was computed beside the tower nothing was used.
+                let after = x.dim(1)? - first - channels;
+                let dy = dy.pad_with_zeros(1, *first, after)?;
+                only(lrn.bwd(x, &dy, &dy)?)
+            }
             (Operation::MaxPool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::AveragePool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::Dropout(masks), _) => only(Some(by_tower(masks, dy, |mask, dy| {

@@ -4,6 +4,7 @@
 //! A run is a pure function of its configuration and its pictures. Stopped at any moment and
 //! resumed, it ends in the same bytes.
 
+mod origin;
 mod report;
 
 use std::sync::Arc;
@@ -379,6 +380,12 @@ impl Trainer {
             classes: self.data.train.classes().to_vec(),
             step: self.position.step,
             epoch: self.position.epoch,
+            origin: Some(origin::origin(
+                &self.config,
+                self.data.train.len(),
+                &self.position,
+            )),
+            licence: None,
             mean: self.mean.clone(),
             parameters: self.network.weights()?,
         };

@@ -2,8 +2,8 @@
 //! predict with them.
 //!
 //! safetensors, with `format`, `step`, `epoch`, `spec` (TOML) and `classes` (a JSON list) in its
-//! metadata and the training mean beside the parameters as `input.mean`. Nothing in it depends on
-//! the placement that wrote it.
+//! metadata, `origin` and `licence` where they are known, and the training mean beside the
+//! parameters as `input.mean`. Nothing in it depends on the placement that wrote it.
 
 mod read;
 #[cfg(test)]
@@ -18,15 +18,17 @@ use candle_core::Tensor;
 
 pub(crate) use read::Archive;
 pub use read::Misfit;
-pub(crate) use write::write_safetensors;
+pub use write::write_safetensors;
 
-use crate::error::WeightsError;
+use crate::error::{RunError, WeightsError};
 use crate::parameters;
+use crate::replacement::replace_by;
 use crate::spec::Spec;
 
 /// The tensor that holds the training set's mean picture: (C, side, side), on 0..255.
-const MEAN: &str = "input.mean";
-const FORMAT: &str = "tandem";
+pub const MEAN: &str = "input.mean";
+/// The `format` in the metadata of a file that is Tandem's own.
+pub const FORMAT: &str = "tandem";
 
 /// A trained network.
 #[derive(Clone, Debug)]
@@ -38,6 +40,10 @@ pub struct Weights {
     pub step: u64,
     /// Whole epochs done.
     pub epoch: u64,
+    /// How it was trained, or what it was imported from: a sentence for people.
+    pub origin: Option<String>,
+    /// The terms these weights are under, as their author put them.
+    pub licence: Option<String>,
     /// (C, side, side), where the spec subtracts the training mean.
     pub mean: Option<Tensor>,
     /// f32 on the CPU by canonical name, shaped as [`parameters::of`] says.
@@ -66,6 +72,8 @@ impl Weights {
         }
         let (parameters, mean) = fitting(&archive, &spec)?;
         Ok(Self {
+            origin: archive.optional("origin"),
+            licence: archive.optional("licence"),
             spec,
             classes,
             step,
@@ -75,16 +83,35 @@ impl Weights {
         })
     }
 
-    pub(crate) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+    /// What is said of the network beside its tensors: `spec`, `classes`, `step` and `epoch`, and
+    /// `origin` and `licence` where they are known.
+    pub fn metadata(&self) -> BTreeMap<&'static str, String> {
         let classes =
             serde_json::to_string(&self.classes).expect("a list of strings is always JSON");
-        let metadata = BTreeMap::from([
-            ("format", FORMAT.to_owned()),
+        let known = [("origin", &self.origin), ("licence", &self.licence)];
+        let known = known
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.clone()?)));
+        BTreeMap::from_iter(known.chain([
             ("step", self.step.to_string()),
             ("epoch", self.epoch.to_string()),
             ("spec", self.spec.to_toml()),
             ("classes", classes),
-        ]);
+        ]))
+    }
+
+    /// Makes `path` a file of these weights: the whole of it, or what it was before.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; `path` is then as it was.
+    pub fn replace(&self, path: &Path) -> Result<(), RunError> {
+        replace_by(path, |out| self.write(out))
+    }
+
+    pub(crate) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let mut metadata = self.metadata();
+        metadata.insert("format", FORMAT.to_owned());
         let tensors = self
             .parameters
             .iter()
@@ -97,7 +124,7 @@ impl Weights {
 }
 
 /// Whether every value of an f32 tensor on the CPU is a finite number.
-pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+pub fn is_finite(tensor: &Tensor) -> bool {
     let values = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
     values.is_ok_and(|values| values.iter().all(|value| value.is_finite()))
 }

@@ -49,6 +49,11 @@ fn the_table_of_mini_has_two_towers_for_small_pictures() {
 }
 
 #[test]
+fn the_table_of_bvlc_alexnet_has_towers_for_caffes_groups() {
+    insta::assert_snapshot!(table(&shapes("bvlc-alexnet")));
+}
+
+#[test]
 fn every_preset_has_the_parameters_it_is_known_by() {
     for (name, parameters) in [
         ("alexnet", 60_965_224),
@@ -107,6 +112,22 @@ fn towers_of_alexnet_exchange_at_conv3_and_in_the_fully_connected_layers_only() 
     let halves = 2 * 128 * 13 * 13 + 2 * 128 * 6 * 6 + 2 * 2048 + 2048;
     assert_eq!(shapes.crossing(&"cuda:0,cuda:1".parse().unwrap()), halves);
     assert_eq!(shapes.crossing(&"cuda:0".parse().unwrap()), 0);
+}
+
+#[test]
+fn towers_of_caffes_networks_hand_each_other_two_channels_for_lrn() {
+    for (name, conv1, conv2) in [("bvlc-alexnet", 55, 27), ("caffenet", 27, 13)] {
+        let shapes = shapes(name);
+        let handed = |layer: &str| -> Vec<u64> {
+            let layer = shapes.layers.iter().find(|l| l.name == layer).unwrap();
+            layer.crossings.iter().map(|c| c.values).collect()
+        };
+        assert_eq!(handed("conv1/lrn"), [2 * conv1 * conv1; 2], "{name}");
+        assert_eq!(handed("conv2/lrn"), [2 * conv2 * conv2; 2], "{name}");
+        assert_eq!(handed("conv2"), [0; 0], "{name}");
+        assert_eq!(handed("conv3"), [128 * 13 * 13; 2], "{name}");
+        assert_eq!(shapes.crossing(&"cuda:0".parse().unwrap()), 0);
+    }
 }
 
 #[test]

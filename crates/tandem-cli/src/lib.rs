@@ -18,9 +18,11 @@ mod data;
 mod doctor;
 mod ensemble;
 mod eval;
+mod export;
 mod failure;
 mod gpu;
 mod hub;
+mod import;
 mod info;
 mod memory;
 mod output;
@@ -88,6 +90,8 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
             return reproduce::run(args, &cli.global)
                 .map_err(|error| gpu::explain(error, &args.devices));
         }
+        Command::Import(args) => import::run(args)?,
+        Command::Export(args) => export::run(args)?,
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

@@ -75,6 +75,8 @@ pub use pictures::Pictures;
 pub use preprocess::Preprocess;
 pub use randomised::{PixelOrder, Randomisation, Randomised};
 pub use recipe::{Batch, Form, Images, Views};
-pub use sources::{Opened, ParquetProblem, ilsvrc_ids, open, open_all, open_for_training};
+pub use sources::{
+    Opened, ParquetProblem, ilsvrc_classes, ilsvrc_ids, open, open_all, open_for_training,
+};
 pub use subset::Subset;
 pub use view::{View, ten_views, view};

@@ -33,6 +33,7 @@ pub use self::devkit::ilsvrc_ids;
 use self::holds::Holds;
 pub use self::parquet::ParquetProblem;
 use self::tree::{File, Folder, is_archive};
+pub use self::wnid::ilsvrc_classes;
 use crate::{DataError, Dataset, Pack, Part, pack};
 
 const LOOKED_FOR: &str = "a pack (pack.json), IDX files (train-images-idx3-ubyte[.gz] …), \

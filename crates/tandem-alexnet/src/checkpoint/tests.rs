@@ -47,6 +47,8 @@ fn weights(step: u64) -> Weights {
         classes: vec!["cat".to_owned(), "\"dog\"\n".to_owned()],
         step,
         epoch: step / 10,
+        origin: None,
+        licence: None,
         mean: Some(Tensor::full(0.1f32, (1, 4, 4), &Device::Cpu).unwrap()),
         parameters: tensors(step),
     }

@@ -1,5 +1,7 @@
 //! The way through the layers and back.
 
+use std::ops::Range;
+
 use candle_core::{DType, Result, Tensor};
 
 use super::{Direction, Gradients, LayerDone, Network, Pass};
@@ -18,8 +20,18 @@ pub(super) struct Trace {
     share: usize,
     /// Shares it read.
     sources: usize,
-    /// Whether it read them all joined, rather than its own.
-    joins: bool,
+    reads: Reads,
+}
+
+/// What a share of a layer reads of the layer before.
+#[derive(Clone, Copy)]
+enum Reads {
+    /// The share at its own place.
+    Own,
+    /// All shares, joined.
+    All,
+    /// Its own and the channels beside it that LRN's windows reach.
+    Beside,
 }
 
 impl Network {
@@ -48,13 +60,20 @@ impl Network {
                 Layer::Linear(layer) => layer.sees,
                 _ => Sees::Own,
             };
-            let joins = index > 0 && weighted && (sees == Sees::Both || values.len() != shares);
-            let sources = if joins { values.len() } else { 1 };
+            let reads = match layer {
+                Layer::Lrn(layer) if layer.sees == Sees::Both && shares > 1 => Reads::Beside,
+                _ if index > 0 && weighted && (sees == Sees::Both || values.len() != shares) => {
+                    Reads::All
+                }
+                _ => Reads::Own,
+            };
+            let sources = values.len();
             // What crosses does so before any tower computes: a tower waits for the others' input,
             // never for their output.
-            let inputs = match joins {
-                true => self.gather_all(&values, shares)?,
-                false => values,
+            let inputs = match reads {
+                Reads::Own => values,
+                Reads::All => self.gather_all(&values, shares)?,
+                Reads::Beside => self.gather_reaches(&values, &self.reaches(index))?,
             };
             let mut outputs = Vec::with_capacity(shares);
             for (share, x) in inputs.into_iter().enumerate() {
@@ -80,7 +99,7 @@ impl Network {
                     parameter: weighted.then_some(parameter),
                     share,
                     sources,
-                    joins,
+                    reads,
                 });
             }
             values = outputs;
@@ -90,6 +109,18 @@ impl Network {
             done(&shape.name, Direction::Forward);
         }
         self.gather(&values, 0)?.to_dtype(DType::F32)
+    }
+
+    /// The channels that each tower of LRN layer `index` reads, counted over all towers; of another
+    /// layer none.
+    fn reaches(&self, index: usize) -> Vec<Range<usize>> {
+        let LayerShape { input, towers, .. } = self.shapes.layers[index];
+        match &self.spec.layers[index] {
+            Layer::Lrn(layer) => (0..towers)
+                .map(|tower| layer.reach(tower, towers, input.channels))
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// From the gradient of the logits those of the parameters.
@@ -110,7 +141,7 @@ impl Network {
             let first = tape.len() == shares;
             let layer: Vec<Trace> = tape.drain(tape.len() - shares..).collect();
             let index = layer[0].layer;
-            let (joins, sources) = (layer[0].joins, layer[0].sources);
+            let (reads, sources) = (layer[0].reads, layer[0].sources);
             let mut outgoing = Vec::with_capacity(shares);
             for (trace, mut gradient) in layer.into_iter().zip(incoming) {
                 let Trace {
@@ -137,9 +168,10 @@ impl Network {
                 }
                 outgoing.extend(input);
             }
-            incoming = match joins {
-                true => self.scatter_all(&outgoing, sources)?,
-                false => outgoing,
+            incoming = match reads {
+                Reads::Own => outgoing,
+                Reads::All => self.scatter_all(&outgoing, sources)?,
+                Reads::Beside => self.scatter_reaches(&outgoing, &self.reaches(index))?,
             };
             done(&self.shapes.layers[index].name, Direction::Backward);
         }

@@ -1,6 +1,6 @@
 //! One picture's values on their way through the layers.
 
-use super::{LayerShape, Shape, crossings};
+use super::{LayerShape, Shape, crossings, crossings_beside};
 use crate::error::SpecError;
 use crate::spec::{Layer, MAX_PARAMETERS, MAX_VALUES, Pool, Rounding, Sees, Spec};
 
@@ -113,9 +113,12 @@ impl Flow {
                     layer.towers,
                 )?
             }
-            Layer::Lrn(_) => {
+            Layer::Lrn(layer) => {
                 self.needs_maps(&label, kind)?;
-                before
+                LayerShape {
+                    crossings: crossings_beside(layer, self.shape, self.towers),
+                    ..before
+                }
             }
             Layer::MaxPool(Pool {
                 kernel,

@@ -29,6 +29,8 @@ pub struct Holding {
     pub activations: u64,
     /// Values that arrive from other places for one picture, forward.
     pub received: u64,
+    /// Values of the layers' inputs that were joined of what was here and what arrived.
+    pub joined: u64,
     /// Values of the largest layer's input and output together for one picture: gradients on their
     /// way.
     pub passing: u64,
@@ -43,11 +45,11 @@ pub struct Holding {
 impl Holding {
     /// Memory that a training step of `batch` pictures needs here: weights and velocities in f32, in
     /// bf16 a copy of the weights; gradients; the pictures, as values, and as bytes with two batches
-    /// on their way; every layer's output, kept for the way back, with what arrived from other places
-    /// twice, as it came and joined; the gradients in flight; what a convolution works in, which has a
-    /// bound. The device's own share (its context, cuBLAS) comes on top.
+    /// on their way; every layer's output, kept for the way back, and every input that was joined of
+    /// what was here and what arrived; the gradients in flight; what a convolution works in, which has
+    /// a bound. The device's own share (its context, cuBLAS) comes on top.
     pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
-        let kept = self.input + self.activations + 2 * self.received + self.passing;
+        let kept = self.input + self.activations + self.joined + self.passing;
         let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
         let part = part.clamp(1, batch.max(1));
         // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
@@ -114,10 +116,16 @@ impl Shapes {
                 holding.multiply_adds += layer.multiply_adds / towers;
                 holding.activations += layer.activations() / towers;
             }
-            for crossing in &layer.crossings {
-                let to = placement.place_of(crossing.to_tower);
-                if to != placement.place_of(crossing.from_tower) {
-                    holdings[to].received += crossing.values;
+            let own = layer.input.values() as u64 / layer.input_towers as u64;
+            for (place, holding) in holdings.iter_mut().enumerate() {
+                let arrives = layer.crossings.iter().filter(|crossing| {
+                    placement.place_of(crossing.to_tower) == place
+                        && placement.place_of(crossing.from_tower) != place
+                });
+                let received: u64 = arrives.map(|crossing| crossing.values).sum();
+                if received > 0 {
+                    holding.received += received;
+                    holding.joined += own + received;
                 }
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! Channels are counted over all towers; tower `t` of `T` holds the `t`-th share of them.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// One `[[layer]]` of a spec. `kind` tells which.
@@ -55,8 +57,8 @@ pub struct Convolution {
     pub padding: usize,
     #[serde(default = "one")]
     pub towers: usize,
-    /// Groups within a tower. Caffe's networks run on one device (its LRN spans all channels) and
-    /// group conv2, conv4 and conv5, which towers cannot say.
+    /// Groups within a tower, for groups that are not towers: each reads its own share of what the
+    /// tower reads.
     #[serde(default = "one")]
     pub groups: usize,
     #[serde(default)]
@@ -89,8 +91,7 @@ pub struct Linear {
     pub bias: f64,
 }
 
-/// Local response normalisation across the channels of a tower (Section 3.3): b = a / (k + alpha Σ
-/// a²)^beta.
+/// Local response normalisation across channels (Section 3.3): b = a / (k + alpha Σ a²)^beta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lrn {
@@ -101,6 +102,24 @@ pub struct Lrn {
     pub beta: f64,
     /// Never a silent choice: it must be written.
     pub convention: AlphaConvention,
+    /// Whether a window ends at the edge of its tower, as in the paper, or goes on into the next, as
+    /// in Caffe's networks, which ran on one device.
+    #[serde(default)]
+    pub sees: Sees,
+}
+
+impl Lrn {
+    /// Channels, of `channels` over all towers, that tower `tower` of `towers` reads: its own and,
+    /// where it sees both, those beside them that its windows reach.
+    pub fn reach(&self, tower: usize, towers: usize, channels: usize) -> Range<usize> {
+        let width = channels / towers;
+        let own = tower * width..(tower + 1) * width;
+        let beside = self.size / 2;
+        match self.sees {
+            Sees::Own => own,
+            Sees::Both => own.start.saturating_sub(beside)..channels.min(own.end + beside),
+        }
+    }
 }
 
 /// Whether alpha multiplies the sum of squares as it stands or their mean.

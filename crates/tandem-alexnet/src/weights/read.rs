@@ -109,6 +109,11 @@ impl Archive {
             .ok_or_else(|| WeightsError::NoMetadata { path: path(), key })
     }
 
+    /// An entry of the metadata that need not be there.
+    pub(crate) fn optional(&self, key: &str) -> Option<String> {
+        self.metadata.get(key).cloned()
+    }
+
     /// An entry of the metadata as `parse` understands it.
     pub(crate) fn expect<T>(
         &self,

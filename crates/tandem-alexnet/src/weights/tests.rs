@@ -33,6 +33,8 @@ fn weights() -> Weights {
         classes: vec!["cat".to_owned(), "dog".to_owned()],
         step: 3,
         epoch: 1,
+        origin: None,
+        licence: None,
         mean: None,
         parameters,
     }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
 use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
-use tandem_alexnet::spec::{self, Layer, Spec};
+use tandem_alexnet::spec::{self, Layer, Sees, Spec};
 use tandem_ops::Activation;
 use tandem_ops::avg_pool::AvgPool2d;
 use tandem_ops::conv::Conv2d;
@@ -269,14 +269,17 @@ fn passes<T, U>(
     ]
 }
 
-/// Inside each tower, as the paper has it, though both lie in one tensor.
+/// Inside each tower where it sees its own, as the paper has it, though both lie in one tensor.
 fn lrn(layer: &spec::Lrn, towers: usize) -> Result<Lrn> {
     let convention = match layer.convention {
         spec::AlphaConvention::Paper => AlphaConvention::Paper,
         spec::AlphaConvention::DividedBySize => AlphaConvention::DividedBySize,
     };
     let lrn = Lrn::new(layer.size, layer.k, layer.alpha, layer.beta, convention)?;
-    Ok(lrn.with_groups(towers)?)
+    Ok(match layer.sees {
+        Sees::Own => lrn.with_groups(towers)?,
+        Sees::Both => lrn,
+    })
 }
 
 fn max_pool(pool: &spec::Pool) -> Result<MaxPool2d> {

@@ -30,6 +30,13 @@ pub(crate) fn of_ilsvrc() -> impl Iterator<Item = &'static str> {
     ILSVRC.keys().copied()
 }
 
+/// The classes of ILSVRC 2012 in the order of their labels, sorted by WNID: `n01440764 tench, Tinca
+/// tinca` is 0.
+#[must_use]
+pub fn ilsvrc_classes() -> Vec<String> {
+    ILSVRC.values().map(|&class| class.to_owned()).collect()
+}
+
 /// The class of a WNID: `n01751748 sea snake`. The words are the shipped list's, so that they are the
 /// same in every form of ILSVRC, or else the source's. Of what is no WNID: itself.
 pub(crate) fn class(wnid: &str, words: Option<&str>) -> String {

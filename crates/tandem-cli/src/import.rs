@@ -1,0 +1,129 @@
+//! `tandem import`: weights of another framework into a folder of ours.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tandem_alexnet::parameters;
+use tandem_alexnet::spec::{Normalise, Spec};
+use tandem_formats::{ChannelOrder, FormatError, Imported, Options, Problem, Suggestion};
+
+use crate::args::{Import, NormaliseName};
+use crate::failure::Failure;
+use crate::output::{print, typed};
+use crate::weights;
+
+/// What was made, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    directory: &'a Path,
+    weights: &'a Path,
+    format: String,
+    model: &'a str,
+    parameters: usize,
+    classes: usize,
+    origin: Option<&'a str>,
+    licence: Option<&'a str>,
+    notes: &'a [String],
+}
+
+pub fn run(args: &Import) -> Result<()> {
+    let options = Options {
+        model: args.model.as_deref().map(Spec::named).transpose()?,
+        labels: args.labels.as_deref().map(labels).transpose()?,
+        mean: args.mean.clone(),
+        normalise: args.normalise.map(|how| match how {
+            NormaliseName::Mean => Normalise::Mean,
+            NormaliseName::Torchvision => Normalise::Torchvision,
+        }),
+        order: args.bgr.then_some(ChannelOrder::Bgr),
+    };
+    let imported = tandem_formats::import(&weights::local(&args.file)?, &options);
+    let imported = imported.map_err(hinted)?;
+    let (directory, file) = write(&imported, args.out.as_deref())?;
+    let weights = &imported.weights;
+    let made = Made {
+        directory: &directory,
+        weights: &file,
+        format: imported.format.to_string(),
+        model: &weights.spec.name,
+        parameters: parameters::of(&weights.spec)?.iter().map(|p| p.len()).sum(),
+        classes: weights.classes.len(),
+        origin: weights.origin.as_deref(),
+        licence: weights.licence.as_deref(),
+        notes: &imported.notes,
+    };
+    print(&if args.json {
+        serde_json::to_string(&made)? + "\n"
+    } else {
+        made.words()
+    })
+}
+
+fn hinted(error: FormatError) -> anyhow::Error {
+    let file = typed(&error.path).into_owned();
+    let hint = match &error.problem {
+        Problem::Read(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
+            "it is a folder: name the weights file in it".to_owned()
+        }
+        Problem::Refused { .. } => format!(
+            "PyTorch itself can take the tensors out: python3 -c \"import torch; torch.save(torch.load('{file}', \
+             weights_only=True), 'weights.pth')\""
+        ),
+        Problem::UnknownNames {
+            suggestion: Suggestion::Exact(_),
+            ..
+        } => "tensors must be called conv1.weight to fc8.bias, or as torchvision calls them"
+            .to_owned(),
+        Problem::NoMean => "weights that Tandem wrote have it".to_owned(),
+        _ => return error.into(),
+    };
+    Failure::failed(error.to_string(), hint).into()
+}
+
+fn write(imported: &Imported, out: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
+    let directory = match out {
+        Some(out) => out.to_owned(),
+        None => (1..)
+            .map(|n| PathBuf::from(format!("runs/{}-{n}", imported.weights.spec.name)))
+            .find(|path| path.symlink_metadata().is_err())
+            .context("every number is taken")?,
+    };
+    let file = imported
+        .write(&directory)
+        .map_err(|error| Failure::failed(error.to_string(), "choose another --out"))?;
+    Ok((directory, file))
+}
+
+/// The lines of the file at `path`, without empty ones at its end.
+fn labels(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the labels {}", path.display()))?;
+    Ok(text
+        .trim_end()
+        .lines()
+        .map(|l| l.trim().to_owned())
+        .collect())
+}
+
+impl Made<'_> {
+    fn words(&self) -> String {
+        let mut text = format!(
+            "{}: `{}`, {} parameters, {} classes, from {}\n",
+            self.weights.display(),
+            self.model,
+            self.parameters,
+            self.classes,
+            self.format,
+        );
+        for note in self.notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        text.push_str(&format!(
+            "now: tandem predict --weights {} PICTURE\n",
+            typed(self.directory)
+        ));
+        text
+    }
+}
