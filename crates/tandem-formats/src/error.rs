@@ -73,24 +73,6 @@ pub enum Problem {
     Spec(#[from] SpecError),
 }
 
-/// A network that cannot be written for another framework.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error("{layer} has no like in the format")]
-    NoOperator { layer: String },
-    #[error("its weights take {bytes} bytes, and a model of ONNX holds up to 2 GiB")]
-    TooLarge { bytes: usize },
-    #[error("{name} holds {value}, which is too large for half precision")]
-    NoHalf { name: String, value: f32 },
-    #[error("{name}: {source}")]
-    Tensor {
-        name: String,
-        source: Box<candle_core::Error>,
-    },
-    #[error("{0}")]
-    Spec(#[from] SpecError),
-}
-
 /// Misfits that are listed; of many it is enough to know how many.
 const LISTED: usize = 20;
 

@@ -9,6 +9,7 @@
 //! them with that network and is the only place that copies values, so that a file of another
 //! network is refused at no cost.
 
+mod array;
 mod caffe;
 mod chain;
 mod decimal;
@@ -19,7 +20,6 @@ mod format;
 mod labels;
 mod mean;
 mod naming;
-mod npy;
 pub mod onnx;
 mod safetensors;
 mod stored;
@@ -33,7 +33,7 @@ use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::Weights;
 
 pub use directory::DirectoryError;
-pub use error::{ExportError, FormatError, Problem};
+pub use error::{FormatError, Problem};
 pub use format::Format;
 pub use stored::{Element, Stored};
 
