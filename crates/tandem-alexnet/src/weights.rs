@@ -26,7 +26,8 @@ use crate::spec::Spec;
 
 /// The tensor that holds the training set's mean picture: (C, side, side), on 0..255.
 const MEAN: &str = "input.mean";
-const FORMAT: &str = "tandem";
+/// What `format` says in the metadata of a file that Tandem wrote.
+pub const FORMAT: &str = "tandem";
 
 /// A trained network.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod ensemble;
 mod eval;
+mod hub;
 mod info;
 mod predict;
 mod reproduce;
@@ -19,6 +20,7 @@ pub use bench::{Bench, BenchMode};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
+pub use hub::{Hub, HubCommand, Pull, Push};
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;
@@ -34,6 +36,7 @@ Examples:
   tandem ensemble train --members 5          five networks as one: their probabilities averaged
   tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
+  tandem hub push runs/mini-1 OWNER/NAME     a run as a model of the Hugging Face hub
   tandem reproduce all --quick               the paper's experiments in small, and a report
   tandem info --model alexnet                layers, parameters, and what crosses between towers
   tandem bench --model alexnet --batch 64    time a training step
@@ -73,6 +76,7 @@ pub enum Command {
     Predict(Predict),
     Show(Show),
     Data(Data),
+    Hub(Hub),
     Reproduce(Reproduce),
     Bench(Bench),
     Info(Info),
