@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use hf_hub::repository::HFRepository;
-use hf_hub::{HFError, RepoTypeAny};
+use hf_hub::{HFError, RepoType};
 
 use crate::checksum::Hasher;
 use crate::explain::{REPETITIONS, Request, Trouble, file, pause};
@@ -73,8 +73,8 @@ pub(crate) fn missing(request: &Request, commit: &str, listed: &Listed) -> u64 {
 ///
 /// If the hub refuses, the connection is cut [`REPETITIONS`] times without a byte between, length or
 /// checksum are wrong, or the disk does not take it.
-pub(crate) async fn fetch(
-    hub: &HFRepository<RepoTypeAny>,
+pub(crate) async fn fetch<T: RepoType>(
+    hub: &HFRepository<T>,
     request: &Request<'_>,
     commit: &str,
     listed: &Listed,
@@ -180,9 +180,9 @@ impl<'a, 'm> Part<'a, 'm> {
     }
 
     /// Appends what is missing, asking again from where a connection was cut, and verifies the whole.
-    async fn complete(
+    async fn complete<T: RepoType>(
         &mut self,
-        hub: &HFRepository<RepoTypeAny>,
+        hub: &HFRepository<T>,
         request: &Request<'_>,
         commit: &str,
     ) -> Result<(), HubError> {
@@ -217,9 +217,9 @@ impl<'a, 'm> Part<'a, 'm> {
     }
 
     /// Appends one answer of the hub, as much of it as comes.
-    async fn append(
+    async fn append<T: RepoType>(
         &mut self,
-        hub: &HFRepository<RepoTypeAny>,
+        hub: &HFRepository<T>,
         request: &Request<'_>,
         commit: &str,
     ) -> Result<(), Trouble> {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use hf_hub::RepoTypeAny;
-
 /// A data set or a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -37,14 +35,5 @@ impl fmt::Display for Kind {
             Self::DataSet => "data set",
             Self::Model => "model",
         })
-    }
-}
-
-impl From<Kind> for RepoTypeAny {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::DataSet => Self::Dataset,
-            Kind::Model => Self::Model,
-        }
     }
 }

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_models_come_before_the_best_before_the_only_one() {
-        let mut paths = vec!["README.md", "onnx/other.safetensors", "mine.safetensors"];
+        let mut paths = vec!["README.md", "onnx/other.safetensors"];
         for expected in ["mine.safetensors", "best.safetensors", "model.safetensors"] {
             paths.push(expected);
             for wanted in [Wanted::Weights, Wanted::AnyForm] {

@@ -1,7 +1,8 @@
 //! The chosen files of one commit, in the cache.
 
 use futures_util::{TryStreamExt, stream};
-use hf_hub::split_id;
+use hf_hub::repository::HFRepository;
+use hf_hub::{RepoType, split_id};
 
 use crate::cache::{Repository, is_commit};
 use crate::choice::missing_shard;
@@ -101,11 +102,6 @@ impl Hub {
         choose: &mut Choose<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(String, Vec<String>), HubError> {
-        let repository = request.repository;
-        let (owner, last) = split_id(repository.name());
-        let hub = self
-            .client
-            .repository(repository.kind().into(), owner, last);
         let commit = match is_commit(request.revision) {
             true => request.revision.into(),
             false => self.commit(request).await?,
@@ -127,15 +123,18 @@ impl Hub {
                 .sum(),
         )?;
         let meter = Meter::new(listed.iter().map(|file| file.size).sum(), progress);
-        stream::iter(listed.iter().map(Ok))
-            .try_for_each_concurrent(AT_A_TIME, async |file| {
-                let request = Request {
-                    file: Some(&file.path),
-                    ..*request
-                };
-                fetch(&hub, &request, &commit, file, &meter).await
-            })
-            .await?;
+        let (owner, name) = split_id(request.repository.name());
+        // Not with `RepoTypeAny`: hf-hub 1.0.0 takes a model's address for it, whatever it is.
+        match request.repository.kind() {
+            Kind::DataSet => {
+                let hub = self.client.dataset(owner, name);
+                fetch_all(&hub, request, &commit, &listed, &meter).await?;
+            }
+            Kind::Model => {
+                let hub = self.client.model(owner, name);
+                fetch_all(&hub, request, &commit, &listed, &meter).await?;
+            }
+        }
         for file in &listed {
             if !is_whole(&request.repository.snapshot(&commit).join(&file.path), file) {
                 request
@@ -199,6 +198,24 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+async fn fetch_all<T: RepoType>(
+    hub: &HFRepository<T>,
+    request: &Request<'_>,
+    commit: &str,
+    files: &[Listed],
+    meter: &Meter<'_>,
+) -> Result<(), HubError> {
+    stream::iter(files.iter().map(Ok))
+        .try_for_each_concurrent(AT_A_TIME, async |file| {
+            let request = Request {
+                file: Some(&file.path),
+                ..*request
+            };
+            fetch(hub, &request, commit, file, meter).await
+        })
+        .await
 }
 
 /// The files that `choose` takes: their paths, and as they are listed.
