@@ -1,8 +1,9 @@
-//! `--data hf:OWNER/NAME`, against a hub on the loopback interface.
+//! `hf:OWNER/NAME` as data and as weights, against a hub on the loopback interface.
 
 use std::ffi::OsStr;
+use std::fs;
 
-use hub_emulator::{Access, Hub};
+use hub_emulator::{Access, Fault, Hub, Right};
 use tandem_tests::{Done, Place, place};
 
 /// Twenty pictures of Fashion-MNIST, two of each class, as Hugging Face's library writes them.
@@ -30,6 +31,16 @@ fn tandem(
     endpoint: &str,
     args: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Done {
+    tandem_as(None, place, endpoint, args)
+}
+
+/// The command with a token.
+fn tandem_as(
+    token: Option<&str>,
+    place: &Place,
+    endpoint: &str,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Done {
     let mut command = place.command(args);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().into_owned();
@@ -39,7 +50,8 @@ fn tandem(
     }
     command
         .env("HF_ENDPOINT", endpoint)
-        .env("HF_HOME", place.path("hf"));
+        .env("HF_HOME", place.path("hf"))
+        .envs(token.map(|token| ("HF_TOKEN", token)));
     Done::of(&mut command)
 }
 
@@ -80,4 +92,255 @@ fn what_the_hub_refuses_is_said_with_what_to_do() {
     info("hf:a/b/c").refused(2, &["hf:OWNER/NAME"]);
     hub.protect("owner/fashion", Access::Gated("secret".into()));
     info("hf:owner/fashion").refused(1, &["owner/fashion", "datasets/owner/fashion", "HF_TOKEN"]);
+}
+
+#[test]
+fn weights_of_the_hub_predict_what_the_run_predicts() {
+    let place = place!(16);
+    let hub = Hub::start();
+    let endpoint = hub.endpoint();
+    let train = "train --model tiny.toml --data fashion --epochs 1 --batch 8 --out run";
+    place.tandem(train.split(' ')).succeeds();
+    let read = |file: &str| fs::read(place.path("run").join(file)).unwrap();
+    let (best, config) = (read("best.safetensors"), read("config.toml"));
+    let files: [(&str, &[u8]); 3] = [
+        ("README.md", b"Tiny"),
+        ("config.toml", &config),
+        ("model.safetensors", &best),
+    ];
+    let commit = hub.push_model("owner/tiny", "main", &files);
+
+    fs::write(place.path("a.png"), tandem_tests::picture(16, [9, 80, 200])).unwrap();
+    let predict = |endpoint: &str, weights: &str| {
+        let args = ["predict", "--weights", weights, "a.png", "--json"];
+        tandem(&place, endpoint, args).succeeds().stdout
+    };
+    let of_the_run = predict(endpoint, "run");
+    assert_eq!(predict(endpoint, "hf:owner/tiny"), of_the_run);
+
+    // The commit is in the cache, so the hub may be gone; another one there is of no matter.
+    hub.push_model("owner/tiny", "main", &[("model.safetensors", b"other")]);
+    let pinned = format!("hf:owner/tiny@{commit}");
+    assert_eq!(predict("http://127.0.0.1:9", &pinned), of_the_run);
+
+    // The other commands that take weights, with the run's own data where none is named.
+    let data = "eval --data fashion --json --weights";
+    let eval = |weights: &str| {
+        let args = data.split(' ').chain([weights]);
+        tandem(&place, endpoint, args).succeeds().stdout
+    };
+    assert_eq!(eval(&pinned), eval("run"));
+    tandem(&place, endpoint, ["show", "filters", &pinned]).succeeds();
+    tandem(&place, endpoint, ["show", "confusion", &pinned, "--json"]).succeeds();
+    let ensemble = ["ensemble", "eval", "run", &pinned, "--data", "fashion"];
+    tandem(&place, endpoint, ensemble).succeeds();
+}
+
+#[test]
+fn weights_of_another_program_are_told_how_to_import() {
+    let place = place!();
+    let hub = Hub::start();
+    let header = br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let foreign = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
+    let files: [(&str, &[u8]); 2] = [("model.safetensors", &foreign), ("alexnet.pth", b"PK")];
+    hub.push_model("owner/torch", "main", &files);
+    let predict = |weights: &str| {
+        let args = ["predict", "--weights", weights, "a.png"];
+        tandem(&place, hub.endpoint(), args)
+    };
+    for name in ["hf:owner/torch", "hf:owner/torch:alexnet.pth"] {
+        let hint = format!("tandem import {name}");
+        predict(name).refused(1, &[name, "another program", &hint]);
+    }
+    predict("hf:owner/nothing").refused(1, &["no model owner/nothing", "check the name"]);
+    predict("hf:a/b/c").refused(2, &["hf:OWNER/NAME"]);
+    hub.protect("owner/torch", Access::Gated("secret".into()));
+    predict("hf:owner/torch@main").refused(1, &["owner/torch is gated", "HF_TOKEN"]);
+}
+
+const TOKEN: Option<&str> = Some("hf_of_me");
+
+/// A hub where [`TOKEN`] may write what is `me`'s, and a run in `secret-place/run` on pictures in
+/// `secret-place/fashion`.
+fn trained() -> (Place, Hub) {
+    let place = place!(16);
+    let hub = Hub::start();
+    hub.allow("hf_of_me", "me", Right::Write);
+    fs::create_dir(place.path("secret-place")).unwrap();
+    fs::rename(place.path("fashion"), place.path("secret-place/fashion")).unwrap();
+    let train = "train --model tiny.toml --data secret-place/fashion --epochs 2 --batch 8 --out \
+                 secret-place/run";
+    place.tandem(train.split(' ')).succeeds();
+    fs::write(place.path("a.png"), tandem_tests::picture(16, [9, 80, 200])).unwrap();
+    (place, hub)
+}
+
+#[test]
+fn a_run_is_pushed_pulled_elsewhere_and_predicts_the_same() {
+    let (place, hub) = trained();
+    let endpoint = hub.endpoint();
+    let push = "hub push secret-place/run me/tiny --licence MIT --message first";
+    let pushed = tandem_as(TOKEN, &place, endpoint, push.split(' ')).succeeds();
+    for words in [
+        "pushed commit ",
+        &format!("{endpoint}/me/tiny\n"),
+        "hf:me/tiny PICTURE",
+    ] {
+        assert!(pushed.stdout.contains(words), "{}", pushed.stdout);
+    }
+    let files = hub.files("me/tiny", "main").unwrap();
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let expected = [
+        ".gitattributes",
+        "README.md",
+        "config.toml",
+        "curves.png",
+        "filters.png",
+        "labels.txt",
+        "model.safetensors",
+    ];
+    assert_eq!(names, expected);
+    let labels = String::from_utf8_lossy(&files["labels.txt"]);
+    assert_eq!(labels.lines().count(), 10);
+
+    // Again: the same files, so no second commit.
+    let again = tandem_as(TOKEN, &place, endpoint, push.split(' ')).succeeds();
+    assert!(
+        again.stdout.starts_with("nothing to push"),
+        "{}",
+        again.stdout
+    );
+    assert_eq!(hub.commits("me/tiny"), Some(2));
+
+    let predict = |weights: &str| {
+        let args = ["predict", "--weights", weights, "a.png", "--json"];
+        tandem(&place, endpoint, args).succeeds().stdout
+    };
+    let of_the_run = predict("secret-place/run");
+    assert_eq!(predict("hf:me/tiny"), of_the_run);
+    let pull = |args: &str| tandem(&place, endpoint, args.split(' '));
+    let pulled = pull("hub pull me/tiny").succeeds();
+    assert!(
+        pulled.stdout.starts_with("runs/tiny\n"),
+        "{}",
+        pulled.stdout
+    );
+    assert_eq!(predict("runs/tiny"), of_the_run);
+    let eval = [
+        "eval",
+        "--weights",
+        "runs/tiny",
+        "--data",
+        "secret-place/fashion",
+    ];
+    place.tandem(eval).succeeds();
+
+    // Never in place of what is there, and no run to resume.
+    pull("hub pull me/tiny").refused(1, &["runs/tiny", "is there already", "name another folder"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    pull("hub pull me/tiny --out empty").refused(1, &["empty", "is there already"]);
+    place
+        .tandem(["train", "--resume", "runs/tiny"])
+        .refused(1, &["runs/tiny", "state"]);
+    assert_eq!(predict("runs/tiny"), of_the_run);
+    pull("hub pull me/nothing --out x").refused(1, &["no model me/nothing"]);
+    assert!(!place.holds("x"));
+}
+
+#[test]
+fn nothing_of_this_machine_and_no_token_is_published() {
+    let (place, hub) = trained();
+    let push = "hub push secret-place/run me/tiny --licence MIT";
+    let done = tandem_as(TOKEN, &place, hub.endpoint(), push.split(' ')).succeeds();
+    let folder = place.path("").display().to_string();
+    for (name, contents) in hub.files("me/tiny", "main").unwrap() {
+        let text = String::from_utf8_lossy(&contents).into_owned();
+        for secret in ["secret-place", folder.trim_end_matches('/'), "hf_of_me"] {
+            assert!(!text.contains(secret), "{secret} is in {name}: {text}");
+        }
+    }
+    assert!(!(done.stdout + &done.stderr).contains("hf_of_me"));
+    let config = hub
+        .files("me/tiny", "main")
+        .unwrap()
+        .remove("config.toml")
+        .unwrap();
+    assert!(String::from_utf8_lossy(&config).contains("data = \"fashion\""));
+}
+
+#[test]
+fn a_card_has_what_the_hub_reads_and_the_measured_errors() {
+    let (place, hub) = trained();
+    let look = "hub push secret-place/run me/tiny --licence mit --dry-run look";
+    let done = tandem(&place, "http://127.0.0.1:9", look.split(' ')).succeeds();
+    assert!(
+        done.stdout.contains("nothing was uploaded"),
+        "{}",
+        done.stdout
+    );
+    let card = place.text("look/README.md");
+    let eval = ["eval", "--weights", "look/model.safetensors", "--data"];
+    let eval = eval.into_iter().chain(["secret-place/fashion", "--json"]);
+    let measured: serde_json::Value =
+        serde_json::from_str(&place.tandem(eval).succeeds().stdout).unwrap();
+    let error = measured["top1_error"].as_f64().unwrap();
+    for words in [
+        "---\nlicense: mit\n",
+        "pipeline_tag: image-classification\n",
+        "model-index:\n- name: \"tiny\"\n",
+        &format!("name: Top-1 accuracy\n      value: {:.4}\n", 1.0 - error),
+        &format!("| {:.2} % |", 100.0 * error),
+        "tandem predict --weights hf:me/tiny picture.jpg",
+        "](curves.png)",
+        "](filters.png)",
+        "On `fashion`: ",
+    ] {
+        assert!(card.contains(words), "`{words}` is not in:\n{card}");
+    }
+    tandem(&place, "http://127.0.0.1:9", look.split(' ')).refused(1, &["look", "already"]);
+
+    // The same files are then pushed.
+    let push = "hub push secret-place/run me/tiny --licence mit";
+    tandem_as(TOKEN, &place, hub.endpoint(), push.split(' ')).succeeds();
+    let mut files = hub.files("me/tiny", "main").unwrap();
+    files.remove(".gitattributes");
+    for (name, contents) in files {
+        assert_eq!(contents, place.read(format!("look/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn a_push_that_cannot_be_is_told_and_one_that_broke_goes_on() {
+    let (place, hub) = trained();
+    let endpoint = hub.endpoint();
+    let push = |token, line: &str| {
+        let args = ["hub", "push"].into_iter().chain(line.split(' '));
+        tandem_as(token, &place, endpoint, args)
+    };
+    push(None, "secret-place/run me/tiny").refused(1, &["set HF_TOKEN", "/settings/tokens"]);
+    push(TOKEN, "secret-place/run you/tiny").refused(1, &["may not write you/tiny", "HF_TOKEN"]);
+    push(TOKEN, "secret-place/nothing me/tiny").refused(1, &["secret-place/nothing"]);
+    for name in ["tiny", "me/ti--ny", "me/tiny@v1", "me/tiny:x", "a/b/c"] {
+        push(TOKEN, &format!("secret-place/run {name}")).refused(2, &["OWNER/NAME"]);
+    }
+    push(TOKEN, "secret-place/run me/tiny --licence m!t").refused(2, &["spdx.org"]);
+    hub.allow("hf_read", "me", Right::Read);
+    let read = push(Some("hf_read"), "secret-place/run me/tiny");
+    read.refused(1, &["may not write me/tiny", "write access"]);
+    assert_eq!(hub.commits("me/tiny"), None);
+
+    let gone = Fault::Status(400, "X-Error-Message", "Not today");
+    hub.fail_at("POST", "/commit/", gone, 1);
+    push(TOKEN, "secret-place/run me/tiny --private").refused(1, &["400", "Not today"]);
+    assert_eq!(hub.commits("me/tiny"), Some(1));
+    hub.requests();
+    push(TOKEN, "secret-place/run me/tiny --private").succeeds();
+    let asked = hub.requests();
+    assert!(
+        asked.iter().all(|request| request.method != "PUT"),
+        "the storage has them"
+    );
+    assert_eq!(hub.is_private("me/tiny"), Some(true));
+    push(TOKEN, "secret-place/run me/tiny --private --revision v2").succeeds();
+    assert_eq!(hub.files("me/tiny", "v2"), hub.files("me/tiny", "main"));
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::repository::{Commit, Repository};
+use crate::repository::{Commit, Kind, Repository};
+use crate::writing::{right, write};
 use crate::{Access, Request, Shared, State};
 
 pub(crate) struct Answer {
@@ -32,13 +33,13 @@ impl Answer {
         self
     }
 
-    fn json(value: &Value) -> Self {
+    pub(crate) fn json(value: &Value) -> Self {
         Self::new(200)
             .with("Content-Type", "application/json")
             .body(value.to_string().into_bytes())
     }
 
-    fn error(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::new(status)
             .with("X-Error-Code", code)
             .with("X-Error-Message", message)
@@ -70,6 +71,9 @@ impl Answer {
 }
 
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
+    if let "POST" | "PUT" = request.method.as_str() {
+        return write(shared, request);
+    }
     let state = shared.state();
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     if request.to_contents {
@@ -93,25 +97,43 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
             }
         }
     }
-    if let Some(path) = path.strip_prefix("/api/datasets/") {
-        return with_repository(&state, request, path, |repository, rest| {
-            interface(shared, &state, repository, rest, query)
-        });
-    }
-    if let Some(path) = path.strip_prefix("/datasets/") {
-        return with_repository(&state, request, path, |repository, rest| {
-            if matches!(repository.access, Access::Gated(_)) && !may_read(repository, request) {
-                let status = if request.authorization.is_some() {
-                    403
-                } else {
-                    401
-                };
-                return Answer::error(status, "GatedRepo", "Access to this dataset is restricted");
-            }
-            file(shared, repository, rest)
-        });
+    for kind in [Kind::DataSet, Kind::Model] {
+        if let Some(path) = path.strip_prefix(kind.interface()) {
+            return with_repository(&state, request, kind, path, |repository, rest| {
+                interface(shared, &state, repository, rest, query)
+            });
+        }
+        // A model's address has no word for its kind: it is tried last.
+        if let Some(path) = path.strip_prefix(kind.files()) {
+            return with_repository(&state, request, kind, path, |repository, rest| {
+                gated_file(shared, &state, request, repository, rest)
+            });
+        }
     }
     Answer::new(404)
+}
+
+/// A file, for those who may read it.
+fn gated_file(
+    shared: &Shared,
+    state: &State,
+    request: &Request,
+    repository: &Repository,
+    rest: &str,
+) -> Answer {
+    if matches!(repository.access, Access::Gated(_)) && !may_read(state, repository, request) {
+        let status = if request.authorization.is_some() {
+            403
+        } else {
+            401
+        };
+        return Answer::error(
+            status,
+            "GatedRepo",
+            "Access to this repository is restricted",
+        );
+    }
+    file(shared, repository, rest)
 }
 
 fn hide_revision(rest: &str) -> String {
@@ -121,7 +143,12 @@ fn hide_revision(rest: &str) -> String {
     }
 }
 
-fn may_read(repository: &Repository, request: &Request) -> bool {
+/// Whether whoever asks may read; an owner's token may, too.
+fn may_read(state: &State, repository: &Repository, request: &Request) -> bool {
+    let owner = repository.name.split('/').next().unwrap_or_default();
+    if right(state, request, owner).is_some() {
+        return true;
+    }
     match &repository.access {
         Access::Public => true,
         Access::Private(token) | Access::Gated(token) => {
@@ -130,10 +157,11 @@ fn may_read(repository: &Repository, request: &Request) -> bool {
     }
 }
 
-/// Finds the data set that `path` begins with; `then` is given what follows.
+/// Finds the repository that `path` begins with; `then` is given what follows.
 fn with_repository(
     state: &State,
     request: &Request,
+    kind: Kind,
     path: &str,
     then: impl Fn(&Repository, &str) -> Answer,
 ) -> Answer {
@@ -142,12 +170,13 @@ fn with_repository(
     }
     let named = state.repositories.iter().find_map(|repository| {
         let rest = path.strip_prefix(&repository.name)?;
+        (repository.kind == kind).then_some(())?;
         (rest.is_empty() || rest.starts_with('/')).then_some((repository, rest))
     });
     match named {
         Some((repository, rest))
             if !matches!(repository.access, Access::Private(_))
-                || may_read(repository, request) =>
+                || may_read(state, repository, request) =>
         {
             then(repository, rest)
         }
@@ -236,8 +265,9 @@ fn tree(
         return answer;
     }
     let next = format!(
-        "<{}/api/datasets/{}/tree/{commit}?recursive=true&cursor={}>; rel=\"next\"",
+        "<{}{}{}/tree/{commit}?recursive=true&cursor={}>; rel=\"next\"",
         shared.endpoint,
+        repository.kind.interface(),
         repository.name,
         first + page
     );

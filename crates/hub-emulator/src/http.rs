@@ -1,6 +1,6 @@
 //! One request and its answer, and what goes wrong with it.
 
-use std::io::{BufRead, BufReader, Result, Write};
+use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -16,13 +16,24 @@ pub(crate) fn converse(shared: &Shared, connection: TcpStream, to_contents: bool
 }
 
 fn respond(shared: &Shared, mut connection: TcpStream, to_contents: bool) -> Result<()> {
-    let Some(request) = read(&connection, to_contents)? else {
+    let mut lines = BufReader::new(&connection);
+    let Some((mut request, length)) = read(&mut lines, to_contents)? else {
         return Ok(());
     };
     let fault = take_fault(shared, &request);
+    let heard = match fault {
+        Some(Fault::Deaf(bytes)) => bytes.min(length),
+        _ => length,
+    };
+    request.body = vec![0; heard];
+    lines.read_exact(&mut request.body)?;
     shared.state().requests.push(request.clone());
     let mut answer = match fault {
-        Some(Fault::Hangup) => return Ok(()),
+        Some(Fault::Hangup | Fault::Deaf(_)) => return Ok(()),
+        Some(Fault::Mute) => {
+            wait_for_the_end(shared);
+            return Ok(());
+        }
         Some(Fault::Loop) => {
             let server = if to_contents {
                 &shared.contents
@@ -60,14 +71,22 @@ fn respond(shared: &Shared, mut connection: TcpStream, to_contents: bool) -> Res
         return connection.write_all(&answer.body);
     };
     connection.write_all(&answer.body[..bytes.min(answer.body.len())])?;
-    while matches!(fault, Some(Fault::Silence(_))) && !shared.stopped.load(Ordering::Relaxed) {
-        thread::sleep(Duration::from_millis(10));
+    if let Some(Fault::Silence(_)) = fault {
+        wait_for_the_end(shared);
     }
     Ok(())
 }
 
-fn read(connection: &TcpStream, to_contents: bool) -> Result<Option<Request>> {
-    let mut lines = BufReader::new(connection).lines();
+/// Keeps the connection until the hub stops.
+fn wait_for_the_end(shared: &Shared) {
+    while !shared.stopped.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The request without its body, and the body's length.
+fn read(from: &mut impl BufRead, to_contents: bool) -> Result<Option<(Request, usize)>> {
+    let mut lines = from.lines();
     let Some(first) = lines.next().transpose()? else {
         return Ok(None);
     };
@@ -81,7 +100,9 @@ fn read(connection: &TcpStream, to_contents: bool) -> Result<Option<Request>> {
         path: resolve(path),
         range: None,
         authorization: None,
+        body: Vec::new(),
     };
+    let mut length = 0;
     for line in lines {
         let line = line?;
         match line.split_once(": ") {
@@ -89,22 +110,27 @@ fn read(connection: &TcpStream, to_contents: bool) -> Result<Option<Request>> {
             Some((name, value)) if name.eq_ignore_ascii_case("range") => {
                 request.range = Some(value.into())
             }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap_or(0);
+            }
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
                 request.authorization = Some(value.into());
             }
             Some(_) => {}
         }
     }
-    Ok(Some(request))
+    Ok(Some((request, length)))
 }
 
 fn take_fault(shared: &Shared, request: &Request) -> Option<Fault> {
     let mut state = shared.state();
-    let (_, fault, times) = state.faults.iter_mut().find(|(path, _, times)| {
-        *times > 0 && request.method == "GET" && request.path.contains(path.as_str())
+    let fated = state.faults.iter_mut().find(|fated| {
+        fated.times > 0
+            && request.method == fated.method
+            && request.path.contains(fated.path.as_str())
     })?;
-    *times -= 1;
-    Some(fault.clone())
+    fated.times -= 1;
+    Some(fated.fault.clone())
 }
 
 /// `path` with `%2F` and the like resolved.

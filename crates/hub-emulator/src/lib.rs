@@ -1,8 +1,9 @@
-//! The Hugging Face hub on the loopback interface, in as much of its API as reading data sets takes,
-//! with faults on demand. Tests only.
+//! The Hugging Face hub on the loopback interface, in as much of its API as reading data sets
+//! and writing models takes, with faults on demand. Tests only.
 //!
-//! Two servers, as in life: the hub (`/api/datasets/…`, `/datasets/…/resolve/…`) keeps small files and
-//! sends whoever asks for a large one (`.parquet`, `.tar`, pictures) to the other, which has no names
+//! Two servers, as in life: the hub (`/api/datasets/…`, `/datasets/…/resolve/…`; of models
+//! `/api/models/…`, `/…/resolve/…`) keeps small files and sends whoever asks for a large one
+//! (`.parquet`, `.tar`, pictures, weights) to the other, which has no names
 //! but only contents. Headers are those that the hub sends: `ETag`, `X-Repo-Commit`, `X-Linked-ETag`,
 //! `X-Linked-Size`, `X-Error-Code`, `X-Error-Message`, `Link`, `Content-Range`.
 //!
@@ -16,7 +17,9 @@
 mod answer;
 mod http;
 mod repository;
+mod writing;
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +27,7 @@ use std::thread;
 
 pub use repository::{git_id, sha256};
 
-use repository::Repository;
+use repository::{Kind, Repository};
 
 /// The hub, running until it is dropped.
 pub struct Hub {
@@ -42,13 +45,26 @@ pub enum Access {
     Gated(String),
 }
 
-/// What goes wrong with an answer to a GET.
+/// What whoever has a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// See what the owner sees.
+    Read,
+    /// Make and change repositories of the owner, too.
+    Write,
+}
+
+/// What goes wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// This status, with this header.
     Status(u16, &'static str, &'static str),
-    /// The connection ends without an answer.
+    /// The connection ends without an answer, and nothing is done.
     Hangup,
+    /// Nothing comes, and nothing is done.
+    Mute,
+    /// The connection ends after so many bytes of the request's body, and nothing is done.
+    Deaf(usize),
     /// The connection ends after so many bytes of the body.
     Cut(usize),
     /// Nothing more comes after so many bytes of the body.
@@ -72,7 +88,7 @@ pub enum Fault {
 pub struct Request {
     /// Whether it went to the server of contents, rather than to the hub.
     pub to_contents: bool,
-    /// `GET`, `HEAD`.
+    /// `GET`, `HEAD`, `POST`, `PUT`.
     pub method: String,
     /// Path and query, percent signs resolved.
     pub path: String,
@@ -80,6 +96,7 @@ pub struct Request {
     pub range: Option<String>,
     /// The header `Authorization`.
     pub authorization: Option<String>,
+    pub body: Vec<u8>,
 }
 
 struct Shared {
@@ -93,9 +110,29 @@ struct Shared {
 struct State {
     repositories: Vec<Repository>,
     renamed: Vec<(String, String)>,
-    faults: Vec<(String, Fault, usize)>,
+    faults: Vec<Fated>,
     requests: Vec<Request>,
     page: Option<usize>,
+    /// Tokens, whose they are and what they are for.
+    accounts: Vec<(String, String, Right)>,
+    /// Contents of large files, that commits may name.
+    storage: BTreeMap<String, Vec<u8>>,
+}
+
+/// Requests that will go wrong.
+struct Fated {
+    method: &'static str,
+    path: String,
+    fault: Fault,
+    times: usize,
+}
+
+impl State {
+    fn model(&self, name: &str) -> Option<&Repository> {
+        self.repositories
+            .iter()
+            .find(|repository| (repository.kind, repository.name.as_str()) == (Kind::Model, name))
+    }
 }
 
 impl Shared {
@@ -144,30 +181,39 @@ impl Hub {
 
     /// Makes `revision` of the data set a new commit of these files, and gives the commit's id.
     pub fn push(&self, name: &str, revision: &str, files: &[(&str, &[u8])]) -> String {
+        self.push_of(Kind::DataSet, name, revision, files)
+    }
+
+    /// Makes `revision` of the model a new commit of these files, and gives the commit's id.
+    pub fn push_model(&self, name: &str, revision: &str, files: &[(&str, &[u8])]) -> String {
+        self.push_of(Kind::Model, name, revision, files)
+    }
+
+    fn push_of(&self, kind: Kind, name: &str, revision: &str, files: &[(&str, &[u8])]) -> String {
         let mut state = self.shared.state();
         let repositories = &mut state.repositories;
         let at = repositories
             .iter()
-            .position(|repository| repository.name == name);
+            .position(|repository| (repository.kind, repository.name.as_str()) == (kind, name));
         let at = at.unwrap_or_else(|| {
-            repositories.push(Repository::new(name));
+            repositories.push(Repository::new(kind, name));
             repositories.len() - 1
         });
         repositories[at].push(revision, files)
     }
 
-    /// Says who may read a data set's files.
+    /// Says who may read the files of a repository.
     ///
     /// # Panics
     ///
-    /// If there is no such data set.
+    /// If there is no such repository.
     pub fn protect(&self, name: &str, access: Access) {
         let mut state = self.shared.state();
         let repository = state
             .repositories
             .iter_mut()
             .find(|repository| repository.name == name);
-        repository.expect("a data set that was pushed").access = access;
+        repository.expect("a repository that was pushed").access = access;
     }
 
     /// Redirects the data set `old` to `new`.
@@ -182,7 +228,46 @@ impl Hub {
 
     /// Lets the next `times` GETs whose path contains `path` go wrong.
     pub fn fail(&self, path: &str, fault: Fault, times: usize) {
-        self.shared.state().faults.push((path.into(), fault, times));
+        self.fail_at("GET", path, fault, times);
+    }
+
+    /// Lets the next `times` requests of this method whose path contains `path` go wrong.
+    pub fn fail_at(&self, method: &'static str, path: &str, fault: Fault, times: usize) {
+        self.shared.state().faults.push(Fated {
+            method,
+            path: path.into(),
+            fault,
+            times,
+        });
+    }
+
+    /// Lets whoever has `token` do so much with the repositories of `owner`.
+    pub fn allow(&self, token: &str, owner: &str, right: Right) {
+        let mut state = self.shared.state();
+        state.accounts.push((token.into(), owner.into(), right));
+    }
+
+    /// The files of a model's branch, tag or commit; none if there is no such.
+    pub fn files(&self, name: &str, revision: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+        let state = self.shared.state();
+        let (_, commit) = state.model(name)?.commit(revision)?;
+        let files = commit.iter();
+        Some(
+            files
+                .map(|(path, file)| (path.clone(), file.contents.clone()))
+                .collect(),
+        )
+    }
+
+    /// How many commits a model has; none if there is no such.
+    pub fn commits(&self, name: &str) -> Option<usize> {
+        Some(self.shared.state().model(name)?.commits())
+    }
+
+    /// Whether a model is only shown to its owner; none if there is no such.
+    pub fn is_private(&self, name: &str) -> Option<bool> {
+        let state = self.shared.state();
+        Some(matches!(state.model(name)?.access, Access::Private(_)))
     }
 
     /// What has been asked since the last call.

@@ -1,4 +1,4 @@
-//! A data set with its commits and files, and the hashes that name their contents.
+//! A data set or a model with its commits and files, and the hashes that name their contents.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::Access;
 
 pub(crate) struct Repository {
+    pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) access: Access,
     /// Branches and tags, and their commits.
@@ -16,8 +17,34 @@ pub(crate) struct Repository {
     commits: BTreeMap<String, Arc<Commit>>,
 }
 
+/// What a repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    DataSet,
+    Model,
+}
+
+impl Kind {
+    /// What the interface's addresses begin with.
+    pub(crate) fn interface(self) -> &'static str {
+        match self {
+            Self::DataSet => "/api/datasets/",
+            Self::Model => "/api/models/",
+        }
+    }
+
+    /// What the files' addresses begin with.
+    pub(crate) fn files(self) -> &'static str {
+        match self {
+            Self::DataSet => "/datasets/",
+            Self::Model => "/",
+        }
+    }
+}
+
 pub(crate) type Commit = BTreeMap<String, File>;
 
+#[derive(Clone)]
 pub(crate) struct File {
     pub(crate) contents: Vec<u8>,
     /// Git's id: of a large file, that of its pointer.
@@ -26,12 +53,16 @@ pub(crate) struct File {
     pub(crate) large: Option<String>,
 }
 
+/// Whether a file of this name goes into the storage of large files.
+pub(crate) fn is_large(path: &str) -> bool {
+    [".parquet", ".tar", ".jpg", ".png", ".safetensors", ".pth"]
+        .iter()
+        .any(|ending| path.ends_with(ending))
+}
+
 impl File {
-    fn new(path: &str, contents: &[u8]) -> Self {
-        let is_large = [".parquet", ".tar", ".jpg", ".png"]
-            .iter()
-            .any(|ending| path.ends_with(ending));
-        let large = is_large.then(|| sha256(contents));
+    pub(crate) fn new(path: &str, contents: &[u8]) -> Self {
+        let large = is_large(path).then(|| sha256(contents));
         let git = match &large {
             Some(id) => git_id(pointer(id, contents.len()).as_bytes()),
             None => git_id(contents),
@@ -49,8 +80,9 @@ impl File {
 }
 
 impl Repository {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self {
+            kind,
             name: name.into(),
             access: Access::Public,
             revisions: BTreeMap::new(),
@@ -59,10 +91,14 @@ impl Repository {
     }
 
     pub(crate) fn push(&mut self, revision: &str, files: &[(&str, &[u8])]) -> String {
-        let files: Commit = files
+        let files = files
             .iter()
-            .map(|(path, contents)| ((*path).into(), File::new(path, contents)))
-            .collect();
+            .map(|(path, contents)| ((*path).into(), File::new(path, contents)));
+        self.add(revision, files.collect())
+    }
+
+    /// Makes `revision` a new commit of these files.
+    pub(crate) fn add(&mut self, revision: &str, files: Commit) -> String {
         let text: String = files
             .iter()
             .map(|(path, file)| format!("{path} {}\n", file.git))
@@ -80,6 +116,19 @@ impl Repository {
             .get(revision)
             .map_or(revision, String::as_str);
         Some((id.into(), self.commits.get(id)?.clone()))
+    }
+
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// Makes `branch` be `commit`, if it is not there.
+    pub(crate) fn branch(&mut self, branch: &str, commit: String) -> bool {
+        let is_new = !self.revisions.contains_key(branch);
+        if is_new {
+            self.revisions.insert(branch.into(), commit);
+        }
+        is_new
     }
 
     /// The contents of a large file, by their hash.

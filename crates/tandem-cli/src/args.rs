@@ -6,6 +6,7 @@ mod ensemble;
 mod eval;
 mod export;
 mod import;
+mod hub;
 mod info;
 mod predict;
 mod reproduce;
@@ -23,6 +24,7 @@ pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
 pub use export::{Export, ExportFormat};
 pub use import::{Import, NormaliseName};
+pub use hub::{Hub, HubCommand, Pull, Push};
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;
@@ -39,6 +41,7 @@ Examples:
   tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
   tandem import alexnet.pth                  another framework's weights into Tandem's
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
+  tandem hub push runs/mini-1 OWNER/NAME     a run as a model of the Hugging Face hub
   tandem reproduce all --quick               the paper's experiments in small, and a report
   tandem info --model alexnet                layers, parameters, and what crosses between towers
   tandem bench --model alexnet --batch 64    time a training step
@@ -80,6 +83,7 @@ pub enum Command {
     Data(Data),
     Import(Import),
     Export(Export),
+    Hub(Hub),
     Reproduce(Reproduce),
     Bench(Bench),
     Info(Info),

@@ -1,6 +1,30 @@
-//! `hf:OWNER/NAME`: a data set of the hub as a folder on this machine.
+//! The Hugging Face hub: `hf:OWNER/NAME` as a folder or file on this machine, and `tandem hub`.
 
+#[cfg(feature = "hub")]
+mod card;
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod publication;
+#[cfg(feature = "hub")]
+mod pull;
+#[cfg(feature = "hub")]
+mod push;
+
+#[cfg(feature = "hub")]
+use std::fs;
+#[cfg(feature = "hub")]
+use std::path::Path;
+use std::path::PathBuf;
+
+#[cfg(feature = "hub")]
+use anyhow::Context;
 use anyhow::Result;
+
+use crate::args;
+#[cfg(feature = "hub")]
+use crate::args::HubCommand;
+use crate::failure::Failure;
 
 /// What `--data` names, as [`tandem_data::open`] takes it: of the hub the folder in the cache, once it
 /// is there; anything else as it is.
@@ -22,88 +46,101 @@ pub fn pinned(named: &str) -> Result<String> {
     }
 }
 
+/// The weights that `named`, a name of the hub, stands for: a file in the cache, once it is there.
+pub fn weights(named: &str) -> Result<PathBuf> {
+    download::weights(named)
+}
+
+/// The weights that `named` stands for, in the form of whatever framework.
+pub fn weights_of_any_form(named: &str) -> Result<PathBuf> {
+    download::weights_of_any_form(named)
+}
+
+/// The file `beside` the weights that `named`, a name of the hub, stands for; none if there is none.
+pub fn companion(named: &str, beside: &str) -> Result<Option<PathBuf>> {
+    download::companion(named, beside)
+}
+
+/// `tandem hub …`.
 #[cfg(feature = "hub")]
-mod download {
-    use std::io::{self, IsTerminal};
-    use std::time::Instant;
-
-    use anyhow::{Context, Result};
-    use indicatif::{ProgressBar, ProgressStyle};
-    use tandem_hub::{Name, Progress, Snapshot};
-
-    use crate::failure::Failure;
-    use crate::report::progress::{CALM, write_line};
-    use crate::report::table::bytes;
-
-    pub fn folder(named: &str) -> Result<String> {
-        let folder = snapshot(named)?.1.data;
-        let text = folder
-            .to_str()
-            .context("the hub's cache has a name that is no text")?;
-        Ok(text.to_owned())
+pub fn run(args: &args::Hub) -> Result<()> {
+    match &args.command {
+        HubCommand::Push(args) => push::run(args),
+        HubCommand::Pull(args) => pull::run(args),
     }
+}
 
-    pub fn pinned(named: &str) -> Result<String> {
-        let (name, snapshot) = snapshot(named)?;
-        Ok(name.at(&snapshot.commit)?.to_string())
-    }
+/// `tandem hub …`, where there is no way to it.
+#[cfg(not(feature = "hub"))]
+pub fn run(_: &args::Hub) -> Result<()> {
+    let what = "this build cannot reach the hub";
+    Err(Failure::usage(what, "build with --features hub").into())
+}
 
-    fn snapshot(named: &str) -> Result<(Name, Snapshot)> {
-        let name: Name = named.parse().map_err(Failure::from_typing)?;
-        let mut shown = Shown::new();
-        let snapshot = tandem_hub::dataset(named, &mut |progress| shown.show(named, progress));
-        shown.bar.finish_and_clear();
-        Ok((name, snapshot?))
-    }
+/// Makes the folder `out` with what `fill` puts into it: all of it, or nothing.
+#[cfg(feature = "hub")]
+fn fresh<T>(out: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    refuse_if_there(out)?;
+    let unmade = || format!("making {}", out.display());
+    let parent = match out.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).with_context(unmade)?;
+    let unfinished = tempfile::Builder::new()
+        .prefix(".tandem-hub-")
+        .tempdir_in(parent)
+        .with_context(unmade)?;
+    // Inside, since a temporary folder is for its owner alone, and what is made is not.
+    let inside = unfinished.path().join("new");
+    fs::create_dir(&inside).with_context(unmade)?;
+    let filled = fill(&inside)?;
+    refuse_if_there(out)?;
+    fs::rename(&inside, out).with_context(unmade)?;
+    Ok(filled)
+}
 
-    /// A bar on a terminal, a line now and then elsewhere.
-    struct Shown {
-        bar: ProgressBar,
-        last: Instant,
-    }
-
-    impl Shown {
-        fn new() -> Self {
-            let bar = if io::stderr().is_terminal() {
-                let template =
-                    "{prefix} {bar:20.cyan/blue} {bytes}/{total_bytes}  {eta} left  {wide_msg}";
-                let style = ProgressStyle::with_template(template)
-                    .expect("the template is a constant that parses");
-                ProgressBar::new(0)
-                    .with_style(style)
-                    .with_prefix("downloading")
-            } else {
-                ProgressBar::hidden()
-            };
-            Self {
-                bar,
-                last: Instant::now(),
-            }
+#[cfg(feature = "hub")]
+fn refuse_if_there(out: &Path) -> Result<()> {
+    match out.symlink_metadata() {
+        Ok(_) => {
+            let what = format!("{} is there already", out.display());
+            let hint = "name another folder; nothing is written over";
+            Err(Failure::failed(what, hint).into())
         }
-
-        fn show(&mut self, named: &str, progress: Progress) {
-            self.bar.set_length(progress.total);
-            self.bar.set_position(progress.done);
-            self.bar.set_message(progress.file.to_owned());
-            if self.bar.is_hidden() && self.last.elapsed() >= CALM {
-                self.last = Instant::now();
-                let (done, total) = (bytes(progress.done), bytes(progress.total));
-                write_line(&format!("downloading {named}: {done} of {total}"));
-            }
-        }
+        Err(_) => Ok(()),
     }
 }
 
 #[cfg(not(feature = "hub"))]
 mod download {
+    use std::path::PathBuf;
+
     use anyhow::Result;
 
     use crate::failure::Failure;
 
     pub fn folder(named: &str) -> Result<String> {
-        let what = format!("{named}: this build cannot download from the hub");
-        Err(Failure::usage(what, "build with --features hub, or give a folder").into())
+        refused(named, "a folder")
     }
 
-    pub use folder as pinned;
+    pub fn pinned(named: &str) -> Result<String> {
+        refused(named, "a folder")
+    }
+
+    pub fn weights(named: &str) -> Result<PathBuf> {
+        refused(named, "a weights file")
+    }
+
+    pub use weights as weights_of_any_form;
+
+    pub fn companion(named: &str, _: &str) -> Result<Option<PathBuf>> {
+        refused(named, "a run directory")
+    }
+
+    fn refused<T>(named: &str, instead: &str) -> Result<T> {
+        let what = format!("{named}: this build cannot download from the hub");
+        let hint = format!("build with --features hub, or give {instead}");
+        Err(Failure::usage(what, hint).into())
+    }
 }

@@ -39,7 +39,7 @@ pub fn run(args: &Import) -> Result<()> {
         }),
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
-    let imported = tandem_formats::import(&weights::local(&args.file)?, &options);
+    let imported = tandem_formats::import(&weights::of_any_form(&args.file)?, &options);
     let imported = imported.map_err(hinted)?;
     let (directory, file) = write(&imported, args.out.as_deref())?;
     let weights = &imported.weights;

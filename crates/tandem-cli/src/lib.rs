@@ -85,6 +85,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Show(args) => show::run(args, &cli.global)?,
+        Command::Hub(args) => hub::run(args)?,
         Command::Data(args) => return data::run(args, &cli.global),
         Command::Reproduce(args) => {
             return reproduce::run(args, &cli.global)

@@ -8,18 +8,25 @@ use anyhow::Result;
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::ConfigError;
+use tandem_alexnet::weights::FORMAT;
 use tandem_formats::Format;
 
 use crate::failure::Failure;
+use crate::hub;
 use crate::output::typed;
 
 /// Bytes of a file that tell what it is.
 const HEAD: u64 = 1024;
 
 /// The weights file `named` on the command line: a file itself, or the best of a run directory, the
-/// last where no epoch was measured yet.
+/// last where no epoch was measured yet; of a model of the hub the file in the cache.
 pub fn file(named: &str) -> Result<PathBuf> {
-    let path = local(named)?;
+    if named.starts_with("hf:") {
+        let file = hub::weights(named)?;
+        check_is_ours(named, &file)?;
+        return Ok(file);
+    }
+    let path = PathBuf::from(named);
     if path.is_file() {
         refuse_foreign(&path)?;
         return Ok(path);
@@ -64,19 +71,51 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
 }
 
-/// The path on this machine of what is `named` on the command line, whether it is there or not.
-pub fn local(named: &str) -> Result<PathBuf> {
-    if let Some(repository) = named.strip_prefix("hf:") {
-        let what = format!("hf:{repository}: downloading from the hub is not there yet");
-        return Err(Failure::failed(what, "download the safetensors file and name it").into());
+/// The file that `named` on the command line stands for, whatever framework wrote it and whether it is
+/// there or not; of a model of the hub the file in the cache.
+pub fn of_any_form(named: &str) -> Result<PathBuf> {
+    match named.starts_with("hf:") {
+        true => hub::weights_of_any_form(named),
+        false => Ok(PathBuf::from(named)),
     }
-    Ok(PathBuf::from(named))
+}
+
+/// Refuses the file of the model `named`, if another program wrote it.
+pub fn check_is_ours(named: &str, file: &Path) -> Result<()> {
+    if is_ours(file) {
+        return Ok(());
+    }
+    let what = format!(
+        "{named} holds weights of another program ({})",
+        file.display()
+    );
+    let hint = format!("turn them into Tandem's with: tandem import {named}");
+    Err(Failure::failed(what, hint).into())
+}
+
+/// Whether the header of a safetensors file says that Tandem wrote it.
+fn is_ours(file: &Path) -> bool {
+    let header = || -> Option<serde_json::Value> {
+        let mut file = File::open(file).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        // What safetensors takes for a header at most.
+        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= 100_000_000)?;
+        let mut header = Vec::new();
+        file.take(length).read_to_end(&mut header).ok()?;
+        serde_json::from_slice(&header).ok()
+    };
+    header().is_some_and(|header| header["__metadata__"]["format"] == FORMAT)
 }
 
 /// The data that the run `named` learned from; a weights file does not say.
 pub fn data(named: &str) -> Result<String> {
-    let config = Path::new(named).join(CONFIG);
-    let text = fs::read_to_string(&config).map_err(|_| {
+    let config = match named.starts_with("hf:") {
+        true => hub::companion(named, CONFIG)?,
+        false => Some(Path::new(named).join(CONFIG)),
+    };
+    let read = config.and_then(|file| Some((fs::read_to_string(&file).ok()?, file)));
+    let (text, config) = read.ok_or_else(|| {
         let what = format!("{named} does not say what it learned from: there is no {CONFIG} in it");
         Failure::usage(
             what,
@@ -116,11 +155,24 @@ mod tests {
     fn what_is_not_there_is_named() {
         let error = file("no/such/run").unwrap_err();
         assert!(error.to_string().contains("no/such/run"));
-        assert!(
-            file("hf:someone/alexnet")
-                .unwrap_err()
-                .to_string()
-                .contains("hf:someone/alexnet")
-        );
+    }
+
+    #[test]
+    fn only_what_says_so_in_its_header_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let is_ours_with = |header: &str, length: usize| {
+            let bytes = [&length.to_le_bytes()[..], header.as_bytes()].concat();
+            fs::write(&path, bytes).unwrap();
+            is_ours(&path)
+        };
+        let ours = r#"{"__metadata__":{"format":"tandem"}}"#;
+        assert!(is_ours_with(ours, ours.len()));
+        let pt = r#"{"__metadata__":{"format":"pt"}}"#;
+        assert!(!is_ours_with(pt, pt.len()));
+        assert!(!is_ours_with("{}", 2));
+        assert!(!is_ours_with(ours, usize::MAX));
+        assert!(!is_ours_with(ours, ours.len() - 1));
+        assert!(!is_ours(folder.path()));
     }
 }

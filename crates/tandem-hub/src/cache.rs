@@ -1,7 +1,7 @@
 //! A repository in the cache, laid out as Python's `huggingface_hub` does:
 //!
 //! ```text
-//! CACHE/datasets--OWNER--NAME/
+//! CACHE/datasets--OWNER--NAME/          of a model models--OWNER--NAME/
 //!     blobs/ID                  contents; ID is the file's ETag: SHA-256, or git's SHA-1 for small files
 //!     blobs/ID.incomplete       the first part of contents
 //!     refs/REVISION             the commit that a branch or tag was last
@@ -20,13 +20,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::HubError;
 use crate::choice::some_of;
 use crate::explain::file;
+use crate::{HubError, Kind};
 
-/// A data set's folder in the cache.
+/// A repository's folder in the cache.
 #[derive(Debug)]
 pub(crate) struct Repository {
+    kind: Kind,
     name: String,
     folder: PathBuf,
     locks: PathBuf,
@@ -39,13 +40,18 @@ pub(crate) struct Lock {
 
 impl Repository {
     /// `name` is `OWNER/NAME`, or `NAME`; nothing is created.
-    pub(crate) fn new(cache: &Path, name: &str) -> Self {
-        let folder = format!("datasets--{}", name.replace('/', "--"));
+    pub(crate) fn new(cache: &Path, kind: Kind, name: &str) -> Self {
+        let folder = format!("{}--{}", kind.plural(), name.replace('/', "--"));
         Self {
+            kind,
             name: name.into(),
             locks: cache.join(".locks").join(&folder),
             folder: cache.join(folder),
         }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -200,7 +206,7 @@ mod tests {
     #[test]
     fn a_pointer_is_relative_and_replaces_one_to_nothing() {
         let cache = tempfile::tempdir().unwrap();
-        let repository = Repository::new(cache.path(), "owner/name");
+        let repository = Repository::new(cache.path(), Kind::DataSet, "owner/name");
         let pointer = cache.path().join(format!(
             "datasets--owner--name/snapshots/{COMMIT}/data/a.tar"
         ));
@@ -221,7 +227,7 @@ mod tests {
     #[test]
     fn a_revision_with_slashes_and_dots_is_kept_and_what_is_no_commit_is_not_taken() {
         let cache = tempfile::tempdir().unwrap();
-        let repository = Repository::new(cache.path(), "mnist");
+        let repository = Repository::new(cache.path(), Kind::DataSet, "mnist");
         for revision in ["refs/convert/parquet", "v1.0"] {
             assert_eq!(repository.commit(revision), None);
             repository.refer(revision, COMMIT).unwrap();

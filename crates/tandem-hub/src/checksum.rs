@@ -1,6 +1,7 @@
 //! What the hub says the contents of a file are: their name in the cache, and how they are checked.
 
 use std::fmt::Write;
+use std::io::{self, Read};
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -55,6 +56,17 @@ impl Hasher {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
             Self::Git(hash) => hash.update(bytes),
+        }
+    }
+
+    /// The hash of all that `contents` gives.
+    pub(crate) fn of(mut self, mut contents: impl Read) -> io::Result<String> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match contents.read(&mut buffer)? {
+                0 => return Ok(self.finish()),
+                read => self.update(&buffer[..read]),
+            }
         }
     }
 

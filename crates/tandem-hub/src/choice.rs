@@ -17,28 +17,7 @@ use crate::{HubError, Name};
 /// If nothing lies in the part that `name` names, nothing there holds data, or there are several
 /// configurations and none of them is the default.
 pub(crate) fn choose(name: &Name, paths: &[String]) -> Result<Vec<String>, HubError> {
-    let inside: Vec<&str> = match name.part() {
-        None => paths.iter().map(String::as_str).collect(),
-        Some(part) => paths
-            .iter()
-            .map(String::as_str)
-            .filter(|path| {
-                path.strip_prefix(part)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-            .collect(),
-    };
-    if let (Some(part), true) = (name.part(), inside.is_empty()) {
-        let tops: BTreeSet<&str> = paths
-            .iter()
-            .filter_map(|path| path.split('/').next())
-            .collect();
-        return Err(HubError::NoPart {
-            repository: name.repository().into(),
-            part: part.into(),
-            found: some_of(tops),
-        });
-    }
+    let inside = inside(name, paths)?;
     let scope = name
         .part()
         .filter(|part| inside != [*part])
@@ -69,8 +48,34 @@ pub(crate) fn choose(name: &Name, paths: &[String]) -> Result<Vec<String>, HubEr
     Ok(chosen.into_iter().map(Into::into).collect())
 }
 
+/// Those of `paths` that lie in the part that `name` names.
+///
+/// # Errors
+///
+/// If there are none.
+pub(crate) fn inside<'a>(name: &Name, paths: &'a [String]) -> Result<Vec<&'a str>, HubError> {
+    let paths = paths.iter().map(String::as_str);
+    let Some(part) = name.part() else {
+        return Ok(paths.collect());
+    };
+    let is_inside = |path: &&str| {
+        path.strip_prefix(part)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let inside: Vec<&str> = paths.clone().filter(is_inside).collect();
+    if inside.is_empty() {
+        let tops: BTreeSet<&str> = paths.filter_map(|path| path.split('/').next()).collect();
+        return Err(HubError::NoPart {
+            repository: name.repository().into(),
+            part: part.into(),
+            found: some_of(tops),
+        });
+    }
+    Ok(inside)
+}
+
 /// `path` without the folder `scope` that it is in.
-fn below<'a>(scope: &str, path: &'a str) -> &'a str {
+pub(crate) fn below<'a>(scope: &str, path: &'a str) -> &'a str {
     path.strip_prefix(scope)
         .map_or(path, |rest| rest.trim_start_matches('/'))
 }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use hf_hub::repository::HFRepository;
-use hf_hub::{HFError, RepoTypeDataset};
+use hf_hub::{HFError, RepoType};
 
 use crate::checksum::Hasher;
 use crate::explain::{REPETITIONS, Request, Trouble, file, pause};
 use crate::tree::Listed;
 use crate::{HubError, Progress};
 
-/// How far the download of a data set is.
+/// How far a download is.
 pub(crate) struct Meter<'a> {
     done: Cell<u64>,
     total: u64,
@@ -30,7 +30,12 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn add(&self, file: &str, bytes: u64) {
+    /// Begins again, with so many bytes done.
+    pub(crate) fn start_at(&self, done: u64) {
+        self.done.set(done);
+    }
+
+    pub(crate) fn add(&self, file: &str, bytes: u64) {
         self.done.set(self.done.get() + bytes);
         (self.report.borrow_mut())(Progress {
             file,
@@ -39,7 +44,7 @@ impl<'a> Meter<'a> {
         });
     }
 
-    fn take_back(&self, bytes: u64) {
+    pub(crate) fn take_back(&self, bytes: u64) {
         self.done.set(self.done.get() - bytes);
     }
 }
@@ -68,8 +73,8 @@ pub(crate) fn missing(request: &Request, commit: &str, listed: &Listed) -> u64 {
 ///
 /// If the hub refuses, the connection is cut [`REPETITIONS`] times without a byte between, length or
 /// checksum are wrong, or the disk does not take it.
-pub(crate) async fn fetch(
-    hub: &HFRepository<RepoTypeDataset>,
+pub(crate) async fn fetch<T: RepoType>(
+    hub: &HFRepository<T>,
     request: &Request<'_>,
     commit: &str,
     listed: &Listed,
@@ -175,9 +180,9 @@ impl<'a, 'm> Part<'a, 'm> {
     }
 
     /// Appends what is missing, asking again from where a connection was cut, and verifies the whole.
-    async fn complete(
+    async fn complete<T: RepoType>(
         &mut self,
-        hub: &HFRepository<RepoTypeDataset>,
+        hub: &HFRepository<T>,
         request: &Request<'_>,
         commit: &str,
     ) -> Result<(), HubError> {
@@ -212,9 +217,9 @@ impl<'a, 'm> Part<'a, 'm> {
     }
 
     /// Appends one answer of the hub, as much of it as comes.
-    async fn append(
+    async fn append<T: RepoType>(
         &mut self,
-        hub: &HFRepository<RepoTypeDataset>,
+        hub: &HFRepository<T>,
         request: &Request<'_>,
         commit: &str,
     ) -> Result<(), Trouble> {

@@ -1,12 +1,12 @@
-//! What can go wrong with the hub: each error names the data set or file, the place, and the fix.
+//! What can go wrong with the hub: each error names the repository or file, the place, and the fix.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Name;
 use crate::explain::REPETITIONS;
+use crate::{Kind, Name};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ use crate::explain::REPETITIONS;
 pub enum HubError {
     /// Not the name of a repository.
     #[error(
-        "`{name}` names no data set of the hub: {problem}. Write hf:OWNER/NAME[@REVISION][:PART]"
+        "`{name}` names no repository of the hub: {problem}. Write hf:OWNER/NAME[@REVISION][:PART]"
     )]
     Name {
         /// What was given.
@@ -51,10 +51,12 @@ pub enum HubError {
     },
     /// The hub knows no such repository, or does not tell who asks.
     #[error(
-        "no data set {repository} at {endpoint}, or it is private: check the name{}",
+        "no {kind} {repository} at {endpoint}, or it is private: check the name{}",
         private(token)
     )]
     NoRepository {
+        /// What was looked for.
+        kind: Kind,
         /// `OWNER/NAME`.
         repository: String,
         /// The hub.
@@ -64,24 +66,26 @@ pub enum HubError {
     },
     /// The repository has no such revision.
     #[error(
-        "{repository} has no revision `{revision}`; its branches, tags and commits are at {endpoint}/datasets/{repository}/commits/main"
+        "{repository} has no revision `{revision}`; its branches, tags and commits are at {page}/commits/main"
     )]
     NoRevision {
         /// `OWNER/NAME`.
         repository: String,
         /// The branch, tag or commit.
         revision: String,
-        /// The hub.
-        endpoint: String,
+        /// The repository's page.
+        page: String,
     },
-    /// A gated data set, and nobody or one without access asked.
+    /// A gated repository, and nobody or one without access asked.
     #[error(
-        "{repository} is gated: accept its terms at {endpoint}/datasets/{repository}, {}",
+        "{repository} is gated: accept its terms at {page}, {}",
         gated(endpoint, token)
     )]
     Gated {
         /// `OWNER/NAME`.
         repository: String,
+        /// The repository's page.
+        page: String,
         /// The hub.
         endpoint: String,
         /// Where the token is from that it was asked with.
@@ -96,6 +100,74 @@ pub enum HubError {
         endpoint: String,
         /// The variable or file the token is from.
         origin: String,
+    },
+    /// To write takes a token, and there is none.
+    #[error(
+        "{endpoint} must know who writes {repository}: set HF_TOKEN to a token that may write, made at {endpoint}/settings/tokens, or run `hf auth login`"
+    )]
+    NoToken {
+        /// The hub.
+        endpoint: String,
+        /// `OWNER/NAME`.
+        repository: String,
+    },
+    /// The token may only read, or the repository is somebody else's.
+    #[error(
+        "the token of {origin} may not write {repository} ({message}): is the name right, and does the token have write access ({endpoint}/settings/tokens)?"
+    )]
+    MayNotWrite {
+        /// `OWNER/NAME`.
+        repository: String,
+        /// The hub.
+        endpoint: String,
+        /// The variable or file the token is from.
+        origin: String,
+        /// What the hub says.
+        message: String,
+    },
+    /// What should be private would be public.
+    #[error(
+        "{repository} is there and is public: make it private at {page}/settings first, or push under another name"
+    )]
+    NotPrivate {
+        /// `OWNER/NAME`.
+        repository: String,
+        /// The repository's page.
+        page: String,
+    },
+    /// Nothing is written offline.
+    #[error("HF_HUB_OFFLINE is set, and {repository} is at {endpoint}; unset it to push")]
+    OfflinePush {
+        /// `OWNER/NAME`.
+        repository: String,
+        /// The hub.
+        endpoint: String,
+    },
+    /// Somebody else writes the same branch.
+    #[error(
+        "`{revision}` of {repository} changed meanwhile: somebody else writes it; look at {page}/commits/{revision} and push again"
+    )]
+    Moved {
+        /// `OWNER/NAME`.
+        repository: String,
+        /// The branch.
+        revision: String,
+        /// The repository's page.
+        page: String,
+    },
+    /// What the hub has is not what was pushed.
+    #[error(
+        "{file} of {repository} is not at {endpoint} what was pushed: {problem}; push again, and if it stays so, tell who runs the hub"
+    )]
+    PushedOtherwise {
+        /// The file.
+        file: String,
+        /// `OWNER/NAME`.
+        repository: String,
+        /// The hub.
+        endpoint: String,
+        /// In what it differs.
+        problem: String,
     },
     /// The repository has no such folder or file.
     #[error("{repository} has no folder or file `{part}`; it has {found}")]
@@ -123,6 +195,24 @@ pub enum HubError {
         /// What it holds.
         found: String,
     },
+    /// Several weights, and none has a name that is taken first.
+    #[error("{} has several weights ({found}); name one, as in `{example}`", .example.repository())]
+    SeveralWeights {
+        /// Their files.
+        found: String,
+        /// The name of the first.
+        example: Name,
+    },
+    /// No file of the model holds weights that are read here.
+    #[error("{name} holds no safetensors but {found}{}", to_import(import))]
+    NoWeights {
+        /// What was asked for.
+        name: Name,
+        /// What it holds.
+        found: String,
+        /// A file of another framework, which could be imported.
+        import: Option<Name>,
+    },
     /// The hub cannot be reached.
     #[error("no way to {endpoint} for {repository} ({reason}); {cached}")]
     NoNetwork {
@@ -140,7 +230,7 @@ pub enum HubError {
         "HF_HUB_OFFLINE is set, and {missing} of {name} is not in {cache} ({cached}); unset it to download"
     )]
     Offline {
-        /// The data set, as it was asked for.
+        /// What was asked for.
         name: String,
         /// The revision or file that is missing.
         missing: String,
@@ -154,7 +244,7 @@ pub enum HubError {
     Busy {
         /// The hub.
         endpoint: String,
-        /// The file or data set.
+        /// The file or repository.
         what: String,
         /// The HTTP status.
         status: u16,
@@ -168,7 +258,7 @@ pub enum HubError {
     Refused {
         /// The hub.
         endpoint: String,
-        /// The file or data set.
+        /// The file or repository.
         what: String,
         /// The HTTP status.
         status: u16,
@@ -190,14 +280,14 @@ pub enum HubError {
         "{what}: the connection broke again and again ({reason}); run the command again, what has been downloaded is kept"
     )]
     Interrupted {
-        /// The file or data set.
+        /// The file or repository.
         what: String,
         /// The last reason.
         reason: String,
     },
     /// A file that is not as long as the hub's listing says.
     #[error(
-        "{file} of {repository} came with {found} bytes where the hub lists {wanted}; try again, and if it stays so, tell the data set's owner"
+        "{file} of {repository} came with {found} bytes where the hub lists {wanted}; try again, and if it stays so, tell its owner"
     )]
     Length {
         /// The file.
@@ -228,7 +318,7 @@ pub enum HubError {
     Answer {
         /// The hub.
         endpoint: String,
-        /// The file or data set.
+        /// The file or repository.
         what: String,
         /// What is wrong with it.
         problem: String,
@@ -290,6 +380,12 @@ fn gated(endpoint: &str, token: &Option<String>) -> String {
              `hf auth login`"
         ),
     }
+}
+
+fn to_import(file: &Option<Name>) -> String {
+    file.as_ref().map_or(String::new(), |file| {
+        format!("; turn its weights into Tandem's with: tandem import {file}")
+    })
 }
 
 fn after(wait: &Option<Duration>) -> String {

@@ -18,8 +18,16 @@ pub(crate) struct Request<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) repository: &'a Repository,
     pub(crate) revision: &'a str,
-    /// The file; none where it is the data set or its listing.
+    /// The file; none where it is the repository or its listing.
     pub(crate) file: Option<&'a str>,
+    pub(crate) access: Access,
+}
+
+/// What a request is to do at the hub.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Reading,
+    Writing,
 }
 
 /// A request that failed.
@@ -42,12 +50,18 @@ pub(crate) struct Refusal {
 }
 
 impl Request<'_> {
-    /// The file or data set, in words.
+    /// The file or repository, in words.
     pub(crate) fn what(&self) -> String {
         match self.file {
             Some(file) => format!("{file} of {}", self.repository.name()),
-            None => format!("the data set {}", self.repository.name()),
+            None => format!("the {} {}", self.repository.kind(), self.repository.name()),
         }
+    }
+
+    /// The repository's page at the hub.
+    pub(crate) fn page(&self) -> String {
+        let (endpoint, name) = (&self.settings.endpoint, self.repository.name());
+        self.repository.kind().page(endpoint, name)
     }
 
     /// An answer that cannot be the hub's.
@@ -147,20 +161,22 @@ impl Request<'_> {
         let message = refusal.message.unwrap_or_default();
         match (refusal.status, refusal.code.as_deref(), token) {
             (_, Some("GatedRepo"), token) => HubError::Gated {
+                page: self.page(),
                 repository,
                 endpoint,
                 token,
             },
             (_, Some("RevisionNotFound"), _) => HubError::NoRevision {
+                page: self.page(),
                 repository,
                 revision: self.revision.into(),
-                endpoint,
             },
             (401, _, Some(origin)) if message.starts_with("Invalid credentials") => {
                 HubError::TokenRefused { endpoint, origin }
             }
             // The hub hides what is private: without a token it answers 401 for what is not there, too.
             (_, Some("RepoNotFound"), token) | (401, _, token) => HubError::NoRepository {
+                kind: self.repository.kind(),
                 repository,
                 endpoint,
                 token,
@@ -172,18 +188,30 @@ impl Request<'_> {
                 wait: refusal.wait,
                 token,
             },
+            (409 | 412, ..) if self.access == Access::Writing => HubError::Moved {
+                page: self.page(),
+                repository,
+                revision: self.revision.into(),
+            },
+            (403, _, Some(origin)) if self.access == Access::Writing => HubError::MayNotWrite {
+                repository,
+                endpoint,
+                origin,
+                message: first_line(&message),
+            },
             (status, ..) => HubError::Refused {
                 endpoint,
                 what: self.what(),
                 status,
-                message: message
-                    .lines()
-                    .next()
-                    .unwrap_or("it gives no reason")
-                    .into(),
+                message: first_line(&message),
             },
         }
     }
+}
+
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().filter(|line| !line.is_empty());
+    line.unwrap_or("it gives no reason").into()
 }
 
 /// Asks again, after longer and longer pauses, while to ask again may help.

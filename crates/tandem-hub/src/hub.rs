@@ -3,30 +3,24 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use futures_util::{TryStreamExt, stream};
-use hf_hub::repository::HFRepository;
-use hf_hub::{HFClient, RepoTypeDataset};
+use hf_hub::HFClient;
 use reqwest::Url;
 use tokio::runtime::Runtime;
 
-use crate::cache::{Repository, is_commit};
-use crate::choice::{choose, common_folder, missing_shard};
-use crate::download::{Meter, fetch, is_whole, missing};
-use crate::explain::{REPETITIONS, Request, reason, repeat};
-use crate::listing::list;
-use crate::tree::{self, Listed};
-use crate::{HubError, Name, Settings};
-
-/// Files downloaded at a time, as many as Python does.
-const AT_A_TIME: usize = 8;
+use crate::choice::{choose, common_folder};
+use crate::explain::{REPETITIONS, reason};
+use crate::model::{Wanted, choose_weights, companions};
+use crate::{HubError, Kind, Name, Settings};
 
 /// The hub, or what the cache has of it.
 #[derive(Debug)]
 pub struct Hub {
-    settings: Settings,
-    http: reqwest::Client,
-    client: HFClient,
-    runtime: Runtime,
+    pub(crate) settings: Settings,
+    pub(crate) http: reqwest::Client,
+    /// Without a limit on how long no answer comes: while a large file goes out, none does.
+    pub(crate) uploads: reqwest::Client,
+    pub(crate) client: HFClient,
+    pub(crate) runtime: Runtime,
 }
 
 /// How far a download is. Several files are on their way at a time.
@@ -34,10 +28,10 @@ pub struct Hub {
 pub struct Progress<'a> {
     /// The file whose bytes came.
     pub file: &'a str,
-    /// Bytes of the data set that are there, those found in the cache among them. Less than before if
-    /// a file is begun anew.
+    /// Bytes that are there, those found in the cache among them. Less than before if a file is begun
+    /// anew.
     pub done: u64,
-    /// Bytes of the data set.
+    /// Bytes of all files.
     pub total: u64,
 }
 
@@ -58,6 +52,27 @@ pub struct Snapshot {
     pub files: Vec<String>,
 }
 
+/// A model in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// The commit that the revision was; [`Name::at`] pins a later run to it.
+    pub commit: String,
+    /// The snapshot's folder, as the repository is laid out. It may hold other files, which Python
+    /// downloaded.
+    pub folder: PathBuf,
+    /// The file of the weights, below [`folder`](Model::folder), with `/` between.
+    pub weights: String,
+    /// What was asked for with the weights and is there, likewise.
+    pub companions: Vec<String>,
+}
+
+impl Model {
+    /// Where the weights are.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.weights)
+    }
+}
+
 impl Hub {
     /// A hub with these settings; nothing is asked yet.
     ///
@@ -72,19 +87,22 @@ impl Hub {
                 endpoint: settings.endpoint.clone(),
                 reason: reason(&error),
             })?;
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.patience)
-            .read_timeout(settings.patience);
-        // What is on this machine is not reached through another.
-        let http = match endpoint.host_str() {
-            Some("localhost" | "127.0.0.1" | "[::1]") => http.no_proxy(),
-            _ => http,
+        let to_build = || {
+            let http = reqwest::Client::builder()
+                .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(settings.patience);
+            // What is on this machine is not reached through another.
+            match endpoint.host_str() {
+                Some("localhost" | "127.0.0.1" | "[::1]") => http.no_proxy(),
+                _ => http,
+            }
         };
         let unmade = |error: &(dyn Error + 'static)| HubError::Client {
             reason: reason(error),
         };
-        let http = http.build().map_err(|error| unmade(&error))?;
+        let http = to_build().read_timeout(settings.patience).build();
+        let http = http.map_err(|error| unmade(&error))?;
+        let uploads = to_build().build().map_err(|error| unmade(&error))?;
         // hf-hub 1.0.0 looks for a token by itself if given none. A line break fits in no header, so
         // with this one it sends none.
         let token = settings.token.as_ref().map_or("\n", |token| token.secret());
@@ -105,6 +123,7 @@ impl Hub {
         Ok(Self {
             settings,
             http,
+            uploads,
             client,
             runtime,
         })
@@ -124,21 +143,9 @@ impl Hub {
         name: &Name,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Snapshot, HubError> {
-        let repository = Repository::new(&self.settings.cache, name.repository());
-        let revision = name.revision().unwrap_or("main");
-        let (commit, files) = if self.settings.offline {
-            self.find(name, &repository, revision)?
-        } else {
-            let request = Request {
-                settings: &self.settings,
-                repository: &repository,
-                revision,
-                file: None,
-            };
-            self.runtime
-                .block_on(self.download(name, &request, progress))?
-        };
-        let folder = repository.snapshot(&commit);
+        let mut choose = |paths: &[String]| choose(name, paths);
+        let (commit, files) = self.snapshot(Kind::DataSet, name, &mut choose, progress)?;
+        let folder = self.repository(Kind::DataSet, name).snapshot(&commit);
         let data = folder.join(common_folder(&files));
         Ok(Snapshot {
             commit,
@@ -148,147 +155,32 @@ impl Hub {
         })
     }
 
-    /// The commit and the data files of a snapshot that is in the cache.
-    fn find(
+    /// Gives the model `name`, of whose files [`Wanted`] says which; else as [`dataset`](Hub::dataset).
+    ///
+    /// # Errors
+    ///
+    /// If the repository has no such file or several that it could be, and as [`dataset`](Hub::dataset).
+    pub fn model(
         &self,
         name: &Name,
-        repository: &Repository,
-        revision: &str,
-    ) -> Result<(String, Vec<String>), HubError> {
-        let lacks = |missing: String| HubError::Offline {
-            name: name.to_string(),
-            missing,
-            cache: self.settings.cache.clone(),
-            cached: repository
-                .cached()
-                .map_or("which has nothing of it".into(), |cached| {
-                    format!("which has {cached}")
-                }),
-        };
-        let lacks_revision = || lacks(format!("revision `{revision}`"));
-        let commit = repository.commit(revision).ok_or_else(lacks_revision)?;
-        let there = repository.files(&commit)?.ok_or_else(lacks_revision)?;
-        let snapshot = repository.snapshot(&commit);
-        let (files, missing) = match tree::read(repository, &commit) {
-            Some(listed) => {
-                let (files, listed) = data_files(name, listed)?;
-                let gone = listed
-                    .into_iter()
-                    .find(|file| !is_whole(&snapshot.join(&file.path), file));
-                (files, gone.map(|file| file.path))
-            }
-            // An older Python left no listing: holes show in links to nothing and in series of shards.
-            None => {
-                let files = choose(name, &there)?;
-                let gone = files
-                    .iter()
-                    .find(|file| !snapshot.join(file).exists())
-                    .cloned();
-                let gone = gone.or_else(|| missing_shard(&files));
-                (files, gone)
-            }
-        };
-        match missing {
-            Some(file) => Err(lacks(file)),
-            None => Ok((commit, files)),
-        }
-    }
-
-    /// Makes the snapshot be there, and gives its commit and data files.
-    async fn download(
-        &self,
-        name: &Name,
-        request: &Request<'_>,
+        wanted: Wanted,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(String, Vec<String>), HubError> {
-        let (owner, last) = hf_hub::split_id(name.repository());
-        let hub = self.client.dataset(owner, last);
-        let commit = match is_commit(request.revision) {
-            true => request.revision.into(),
-            false => self.commit(&hub, request).await?,
+    ) -> Result<Model, HubError> {
+        let mut weights = String::new();
+        let mut choose = |paths: &[String]| {
+            weights = choose_weights(name, paths, wanted)?;
+            let mut files = companions(&weights, paths, wanted);
+            files.push(weights.clone());
+            files.sort_unstable();
+            Ok(files)
         };
-        let listed = match tree::read(request.repository, &commit) {
-            Some(listed) => listed,
-            None => {
-                let listed = list(&self.http, request, &commit).await?;
-                tree::write(request.repository, &commit, &listed)?;
-                listed
-            }
-        };
-        let (files, listed) = data_files(name, listed)?;
-        self.check_room(
-            request,
-            listed
-                .iter()
-                .map(|file| missing(request, &commit, file))
-                .sum(),
-        )?;
-        let meter = Meter::new(listed.iter().map(|file| file.size).sum(), progress);
-        stream::iter(listed.iter().map(Ok))
-            .try_for_each_concurrent(AT_A_TIME, async |file| {
-                let request = Request {
-                    file: Some(&file.path),
-                    ..*request
-                };
-                fetch(&hub, &request, &commit, file, &meter).await
-            })
-            .await?;
-        for file in &listed {
-            if !is_whole(&request.repository.snapshot(&commit).join(&file.path), file) {
-                request
-                    .repository
-                    .point(&commit, &file.path, file.checksum.id())?;
-            }
-        }
-        if !is_commit(request.revision) {
-            request.repository.refer(request.revision, &commit)?;
-        }
-        Ok((commit, files))
+        let (commit, mut files) = self.snapshot(Kind::Model, name, &mut choose, progress)?;
+        files.retain(|file| *file != weights);
+        Ok(Model {
+            folder: self.repository(Kind::Model, name).snapshot(&commit),
+            commit,
+            weights,
+            companions: files,
+        })
     }
-
-    async fn commit(
-        &self,
-        hub: &HFRepository<RepoTypeDataset>,
-        request: &Request<'_>,
-    ) -> Result<String, HubError> {
-        let info = repeat(request.settings, async || {
-            let info = hub.info().revision(request.revision).send().await;
-            info.map_err(|error| request.explain(error))
-        });
-        match info.await?.sha {
-            Some(commit) if is_commit(&commit) => Ok(commit),
-            Some(other) => Err(request.answer(format!("its commit is `{other}`"))),
-            None => Err(request.answer("it names no commit")),
-        }
-    }
-
-    /// Says that the disk is too small before anything is downloaded.
-    fn check_room(&self, request: &Request, needed: u64) -> Result<(), HubError> {
-        let cache = &self.settings.cache;
-        #[cfg(unix)]
-        if let Ok(disk) = rustix::fs::statvfs(cache)
-            && let free = disk.f_bavail.saturating_mul(disk.f_frsize)
-            && free < needed
-        {
-            let repository = request.repository.name().into();
-            return Err(HubError::NoRoom {
-                repository,
-                needed,
-                free,
-                cache: cache.clone(),
-            });
-        }
-        Ok(())
-    }
-}
-
-/// The files that hold the data of `name`: their paths, and as they are listed.
-fn data_files(name: &Name, listed: Vec<Listed>) -> Result<(Vec<String>, Vec<Listed>), HubError> {
-    let paths: Vec<String> = listed.iter().map(|file| file.path.clone()).collect();
-    let files = choose(name, &paths)?;
-    let listed = listed
-        .into_iter()
-        .filter(|file| files.binary_search(&file.path).is_ok())
-        .collect();
-    Ok((files, listed))
 }

@@ -1,8 +1,9 @@
-//! Data sets of the Hugging Face hub: named `hf:OWNER/NAME[@REVISION][:PART]`, downloaded into the
-//! cache that Python's `huggingface_hub` uses too, and given as a folder.
+//! Data sets and models of the Hugging Face hub: named `hf:OWNER/NAME[@REVISION][:PART]`, downloaded
+//! into the cache that Python's `huggingface_hub` uses too, and given as a folder or file.
 //!
 //! [`Name`] (what was asked for) → the commit and its files → those that hold data (parquet, else tar,
-//! else pictures) → the blobs that the cache lacks, resumed and verified → [`Snapshot`].
+//! else pictures) or weights ([`Wanted`]) → the blobs that the cache lacks, resumed and verified →
+//! [`Snapshot`] or [`Model`]. [`Kind`] is all in which the two differ on the way.
 //!
 //! Where hf-hub 1.0.0 is used, and where not. It speaks the hub's API: requests, token, redirects,
 //! repetition of what failed for the moment, pages of a listing, ranges of a file. What it does not do
@@ -25,6 +26,7 @@
 //! # Ok::<(), tandem_hub::HubError>(())
 //! ```
 
+mod answer;
 mod cache;
 mod checksum;
 mod choice;
@@ -32,14 +34,22 @@ mod download;
 mod error;
 mod explain;
 mod hub;
+mod kind;
 mod listing;
+mod model;
 mod name;
+mod push;
 mod settings;
+mod snapshot;
 mod tree;
+mod upload;
 
 pub use error::HubError;
-pub use hub::{Hub, Progress, Snapshot};
+pub use hub::{Hub, Model, Progress, Snapshot};
+pub use kind::Kind;
+pub use model::Wanted;
 pub use name::Name;
+pub use push::{Outcome, Push, Pushed, Visibility};
 pub use settings::{Settings, Token};
 
 /// Gives the data set that `name` names, with the settings of the environment; see [`Hub::dataset`].
@@ -50,4 +60,17 @@ pub use settings::{Settings, Token};
 pub fn dataset(name: &str, progress: &mut dyn FnMut(Progress)) -> Result<Snapshot, HubError> {
     let name = name.parse()?;
     Hub::new(Settings::from_environment()?)?.dataset(&name, progress)
+}
+
+/// Gives the model that `name` names, with the settings of the environment; see [`Hub::model`].
+///
+/// # Errors
+///
+/// If a setting is wrong, and as [`Hub::model`].
+pub fn model(
+    name: &Name,
+    wanted: Wanted,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Model, HubError> {
+    Hub::new(Settings::from_environment()?)?.model(name, wanted, progress)
 }

@@ -3,17 +3,16 @@
 //! Not with hf-hub's `list_tree`: 1.0.0 reads a large file's SHA-256 from `lfs.sha256`, where the hub's
 //! tree has it in `lfs.oid`, so it comes without, and neither the blob's name nor its checksum is known.
 
-use std::time::Duration;
-
-use reqwest::header::{HeaderMap, LINK, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Client, Url};
 use serde::Deserialize;
 
 use crate::HubError;
-use crate::explain::{Refusal, Request, Trouble, repeat};
+use crate::answer::{ask, read};
+use crate::explain::{Request, Trouble, repeat};
 use crate::tree::{Kept, Listed};
 
-/// More files than any data set has.
+/// More files than any repository has.
 const LIMIT: usize = 10_000_000;
 
 #[derive(Deserialize)]
@@ -74,8 +73,9 @@ pub(crate) async fn list(
     request: &Request<'_>,
     commit: &str,
 ) -> Result<Vec<Listed>, HubError> {
-    let (endpoint, repository) = (&request.settings.endpoint, request.repository.name());
-    let url = format!("{endpoint}/api/datasets/{repository}/tree/{commit}?recursive=true");
+    let (endpoint, repository) = (&request.settings.endpoint, request.repository);
+    let (kind, name) = (repository.kind().plural(), repository.name());
+    let url = format!("{endpoint}/api/{kind}/{name}/tree/{commit}?recursive=true");
     let mut url: Url = url
         .parse()
         .expect("hf-hub's client was made with this endpoint");
@@ -102,38 +102,9 @@ async fn page(
     request: &Request<'_>,
     url: &Url,
 ) -> Result<(Vec<Entry>, Option<String>), Trouble> {
-    let mut get = client.get(url.clone());
-    if let Some(token) = &request.settings.token {
-        get = get.bearer_auth(token.secret());
-    }
-    let answer = get.send().await.map_err(|error| request.transport(error))?;
-    let status = answer.status();
-    if !status.is_success() {
-        let header = |name: &str| Some(answer.headers().get(name)?.to_str().ok()?.to_string());
-        let error = request.refused(Refusal {
-            status: status.as_u16(),
-            code: header("x-error-code"),
-            message: header("x-error-message"),
-            wait: header(RETRY_AFTER.as_str())
-                .and_then(|wait| wait.parse().ok())
-                .map(Duration::from_secs),
-        });
-        return Err(match error {
-            HubError::Busy { .. } => Trouble::Passing(error),
-            _ => Trouble::Lasting(error),
-        });
-    }
+    let answer = ask(request, client.get(url.clone())).await?;
     let next = next(answer.headers());
-    let text = answer
-        .bytes()
-        .await
-        .map_err(|error| request.transport(error))?;
-    match serde_json::from_slice(&text) {
-        Ok(entries) => Ok((entries, next)),
-        Err(error) => Err(Trouble::Lasting(
-            request.answer(format!("no listing of files ({error})")),
-        )),
-    }
+    Ok((read(request, answer, "listing of files").await?, next))
 }
 
 /// The query of the next page's address. Only that is taken from it: the token goes to the endpoint

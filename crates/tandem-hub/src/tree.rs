@@ -1,7 +1,7 @@
 //! The files of a commit as a listing has them: what is checked about it, and how it is kept.
 //!
 //! A commit never changes, so Python's `huggingface_hub` keeps its listing since 2.0, as
-//! `trees/COMMIT.json` in the data set's folder of the cache, and this crate reads and writes the same
+//! `trees/COMMIT.json` in the repository's folder of the cache, and this crate reads and writes the same
 //! file. It says of a snapshot which files it should hold.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl Listed {
     pub(crate) fn new(path: String, kept: Kept) -> Result<Self, String> {
         if !stays_inside(&path) {
             return Err(format!(
-                "it lists the file `{}`, outside the data set",
+                "it lists the file `{}`, outside the repository",
                 path.escape_debug()
             ));
         }

@@ -64,8 +64,8 @@ Examples:
   tandem ensemble eval runs/mini-1 runs/mini-2 runs/mini-3 --data builtin
   tandem ensemble eval runs/five/member-* --data ~/imagenet-packed --views 10 --json")]
 pub struct EnsembleEval {
-    /// Weights files, or run directories (their best.safetensors)
-    #[arg(required = true, value_name = "FILE|RUN")]
+    /// Weights files, run directories (their best.safetensors), or models of the hub
+    #[arg(required = true, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: Vec<String>,
     /// Pictures: `builtin`, or a directory or file of IDX, CIFAR binary or picture folders
     #[arg(long, value_name = "SPEC")]

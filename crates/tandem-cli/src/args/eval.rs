@@ -15,7 +15,7 @@ Examples:
   tandem eval --weights runs/mini-1 --data builtin
   tandem eval --weights runs/mini-1/best.safetensors --data ~/pictures --views 10 --json")]
 pub struct Eval {
-    /// A weights file, or a run directory (its best.safetensors)
+    /// A weights file, a run directory (its best.safetensors), or a model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// Pictures: `builtin`, or a directory or file of IDX, CIFAR binary or picture folders

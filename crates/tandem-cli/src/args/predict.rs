@@ -12,10 +12,11 @@ use super::{Part, Views};
 Examples:
   tandem predict --weights runs/mini-1 shirt.png boot.jpg
   tandem predict --weights runs/mini-1/last.safetensors --top 3 --json *.png
+  tandem predict --weights hf:OWNER/NAME@REVISION shirt.png
   tandem predict --weights runs/mini-1 --data builtin --part test --json
   tandem predict --weights runs/alexnet-1 --data ~/imagenet --views 10 --submission answer.txt")]
 pub struct Predict {
-    /// A weights file, or a run directory (its best.safetensors)
+    /// A weights file, a run directory (its best.safetensors), or a model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// JPEG, PNG or WebP files

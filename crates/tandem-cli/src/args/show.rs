@@ -14,8 +14,8 @@ use crate::report::figure::Target;
 #[command(
     arg_required_else_help = true,
     after_help = "\
-RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, or
-a weights file. Pictures are those that the run learned from unless --data says others.
+RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, a
+weights file, or hf:OWNER/NAME. Pictures are those that the run learned from unless --data says others.
 
 A figure is a PNG, or an SVG where --out ends in .svg.
 

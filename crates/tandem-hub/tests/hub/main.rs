@@ -3,5 +3,7 @@
 mod access;
 mod download;
 mod faults;
+mod model;
 mod offline;
 mod place;
+mod push;

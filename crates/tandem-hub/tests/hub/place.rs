@@ -1,5 +1,6 @@
 //! A hub and an empty cache for one test.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ impl Place {
 }
 
 #[track_caller]
-pub fn says(result: Result<Snapshot, HubError>, words: &[&str]) {
+pub fn says<T: Debug>(result: Result<T, HubError>, words: &[&str]) {
     let error = result.expect_err("no error").to_string();
     for word in words {
         assert!(error.contains(word), "`{word}` is not in: {error}");
