@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tandem_data::{Part, Randomisation};
 use toml::Table;
 
+use crate::class_weights::ClassWeights;
 use crate::error::ConfigError;
 use crate::placement::Placement;
 use crate::precision::Precision;
@@ -18,6 +19,7 @@ use crate::presets;
 use crate::schedule::RateConfig;
 use crate::shapes::Shapes;
 use crate::spec::Spec;
+use crate::tuning::{Tuning, TuningError};
 
 /// The configuration of a training run.
 ///
@@ -51,6 +53,12 @@ pub struct TrainConfig {
     /// ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
+    /// Layers, or ranges of layers as `conv1..conv5`, that keep their weights.
+    #[serde(default)]
+    pub freeze: Vec<String>,
+    /// What a picture of each class counts in the loss.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
     /// One device for all towers, or one for each.
     pub devices: Placement,
     /// Of activations and gradients; bf16 is for GPUs.
@@ -74,6 +82,8 @@ pub struct TrainConfig {
     pub sgd: SgdConfig,
     pub rate: RateConfig,
     #[serde(default)]
+    pub start: StartConfig,
+    #[serde(default)]
     pub randomise: Randomise,
     /// The network; in a file also the name of a preset or a spec file.
     pub model: Spec,
@@ -83,9 +93,25 @@ pub struct TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentConfig {
+    /// Where the crop lies.
+    #[serde(default)]
+    pub crop: Crop,
     /// Whether half of the pictures are mirrored left to right. Not for digits.
     pub mirror: bool,
     pub colour: Colour,
+}
+
+/// Where the crop of a training picture lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crop {
+    /// Anywhere.
+    #[default]
+    Random,
+    /// In the middle.
+    Centre,
+    /// In a corner or the middle, of the five each time any.
+    Corners,
 }
 
 /// Shifts along the principal components of the training pictures' colours.
@@ -144,6 +170,37 @@ fn every() -> u64 {
     1
 }
 
+/// What is taken of the weights that a run starts from, beside the layers; see
+/// [`TrainConfig::start_from`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartConfig {
+    pub last_layer: LastLayer,
+    pub mean: MeanOf,
+}
+
+/// Where the last layer of a run that starts from weights comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastLayer {
+    /// From the weights if they tell exactly the data's classes apart; else drawn at random.
+    #[default]
+    IfSameClasses,
+    /// Row by row from the weights' class of the same name; each class of the data has to have one.
+    RowsByName,
+}
+
+/// Whose mean picture is subtracted, where the network subtracts one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeanOf {
+    /// Of the training pictures.
+    #[default]
+    Data,
+    /// That of the weights started from.
+    Weights,
+}
+
 /// Stochastic gradient descent with momentum (Section 5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,8 +241,12 @@ impl TrainConfig {
             start_from: None,
             measure_training: None,
             log_every_steps: every(),
+            freeze: Vec::new(),
+            class_weights: ClassWeights::default(),
+            start: StartConfig::default(),
             randomise: Randomise::default(),
             augment: AugmentConfig {
+                crop: Crop::Random,
                 mirror: true,
                 colour: Colour::Convnet,
             },
@@ -237,6 +298,14 @@ impl TrainConfig {
         self.merge(table, &format!("--set {setting}"))
     }
 
+    /// Puts what the file at `path` says over the present values, all but its model.
+    pub fn put_file_over(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let origin = path.display().to_string();
+        let mut table = merge::table(&read(path)?, &origin)?;
+        table.remove("model");
+        self.merge(table, &origin)
+    }
+
     fn merge_text(&mut self, text: &str, origin: &str) -> Result<(), ConfigError> {
         self.merge(merge::table(text, origin)?, origin)
     }
@@ -247,6 +316,14 @@ impl TrainConfig {
         merged.check(origin)?;
         *self = merged;
         Ok(())
+    }
+
+    /// How the layers of `spec` learn.
+    ///
+    /// # Errors
+    /// When a layer of `freeze` or `rate.layers` is not there, or not to be frozen or rated so.
+    pub fn tuning(&self, spec: &Spec) -> Result<Tuning, TuningError> {
+        Tuning::of(spec, &self.freeze, &self.rate.layers)
     }
 
     /// All values as TOML. Reading it back gives an equal configuration.
@@ -347,7 +424,13 @@ impl TrainConfig {
         whole("rate.step.epochs", rate.step.epochs, 1)?;
         divisor("rate.step.divide_by", rate.step.divide_by)?;
         from_zero("rate.cosine.last", rate.cosine.last)?;
+        whole("rate.warm_up_steps", rate.warm_up_steps, 0)?;
         self.model.check()?;
+        self.tuning(&self.model)
+            .map_err(|source| ConfigError::Tuning {
+                origin: origin.to_owned(),
+                source,
+            })?;
         self.precision.check(&self.devices)?;
         Ok(self.devices.check(Shapes::of(&self.model)?.towers())?)
     }
