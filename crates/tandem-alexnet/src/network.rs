@@ -82,6 +82,14 @@ pub struct Outcome {
     pub gradients: Gradients,
 }
 
+/// As at test: pictures `(N, C, crop, crop)` to scores `(N, classes)`. candle's autograd sees a
+/// constant in it; gradients are asked of [`Network::gradients`].
+impl candle_core::Module for Network {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Network::forward(self, x, Pass::Test)
+    }
+}
+
 impl Network {
     /// Puts `values` (canonical names and shapes, see [`parameters::of`]) on the devices of
     /// `placement`, with velocities of zero.
