@@ -18,7 +18,9 @@ fn waves(first: usize, count: usize, device: &Device) -> Result<(Tensor, Tensor)
         (along as f32 * 1.2 + n as f32).sin()
     };
     let numbers = first..first + count;
-    let all = numbers.clone().flat_map(|n| (0..256).map(move |i| pixel(n, i / 16, i % 16)));
+    let all = numbers
+        .clone()
+        .flat_map(|n| (0..256).map(move |i| pixel(n, i / 16, i % 16)));
     let pictures = Tensor::from_iter(all, device)?.reshape((count, 1, 16, 16))?;
     let labels = Tensor::from_iter(numbers.map(|n| (n % 2) as u32), device)?;
     Ok((pictures, labels))
@@ -31,7 +33,13 @@ fn main() -> Result<()> {
 
     // (N, 1, 16, 16) → (N, 8, 14, 14) → LRN → 3 × 3 windows, 2 apart → (N, 8, 6, 6) → (N, 2)
     let network = candle_nn::seq()
-        .add(candle_nn::conv2d(1, 8, 3, Conv2dConfig::default(), vb.pp("conv1"))?)
+        .add(candle_nn::conv2d(
+            1,
+            8,
+            3,
+            Conv2dConfig::default(),
+            vb.pp("conv1"),
+        )?)
         .add(candle_nn::Activation::Relu)
         .add(Lrn::new(5, 2.0, 1e-4, 0.75, AlphaConvention::Paper)?)
         .add(MaxPool2d::new((3, 3), (2, 2), (0, 0), Rounding::Down)?)

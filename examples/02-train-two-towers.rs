@@ -12,7 +12,12 @@ use tandem_alexnet::training_data::TrainingData;
 fn main() -> Result<()> {
     // A preset with its recipe; `set` takes what `tandem train --set` takes.
     let mut config = TrainConfig::for_model(Spec::preset("mini")?)?;
-    for setting in ["epochs=2", "train_pictures=320", "devices=cpu,cpu", "rate.initial=0.02"] {
+    for setting in [
+        "epochs=2",
+        "train_pictures=320",
+        "devices=cpu,cpu",
+        "rate.initial=0.02",
+    ] {
         config.set(setting)?;
     }
     // Both parts of the data, prepared for the network's input; `--data` names it the same way.
@@ -24,13 +29,19 @@ fn main() -> Result<()> {
     let mut errors = Vec::new();
     let ending = trainer.train(&mut |event| {
         if let Event::Epoch(report, _) = event {
-            println!("epoch {}: loss {:.3}, top-1 error {:.3}", report.epoch, report.loss, report.top1_error);
+            println!(
+                "epoch {}: loss {:.3}, top-1 error {:.3}",
+                report.epoch, report.loss, report.top1_error
+            );
             errors.push(report.top1_error);
         }
         Flow::Continue
     })?;
     assert_eq!(ending, Ending::Done);
-    assert!(errors.last() < Some(&0.6), "nine of ten would be chance: {errors:?}");
+    assert!(
+        errors.last() < Some(&0.6),
+        "nine of ten would be chance: {errors:?}"
+    );
 
     // A network is a candle module: pictures (N, C, crop, crop) to scores (N, classes).
     let network = trainer.network();

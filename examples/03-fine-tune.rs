@@ -26,7 +26,10 @@ fn train(config: TrainConfig, out: &Path) -> Result<PathBuf> {
     let run = RunDirectory::create(out, &config)?;
     Trainer::new(config, data, run, None)?.train(&mut |event| {
         if let Event::Epoch(report, _) = event {
-            println!("epoch {}: top-1 error {:.3}", report.epoch, report.top1_error);
+            println!(
+                "epoch {}: top-1 error {:.3}",
+                report.epoch, report.top1_error
+            );
         }
         Flow::Continue
     })?;
@@ -39,7 +42,9 @@ fn from_weights(file: &Path, data: &str) -> Result<TrainConfig> {
     let layers = weights.spec.layers.iter().filter_map(|layer| layer.name());
     let convolutions: Vec<&str> = layers.filter(|name| name.starts_with("conv")).collect();
     let (first, last) = (convolutions.first(), convolutions.last());
-    let range = first.zip(last).map(|(first, last)| format!("{first}..{last}"));
+    let range = first
+        .zip(last)
+        .map(|(first, last)| format!("{first}..{last}"));
     // The network is that of the weights, and so is what is done to pictures before it.
     let mut config = TrainConfig::for_model(weights.spec)?;
     config.data = data.to_owned();
@@ -80,7 +85,10 @@ fn with_weights_of_its_own() -> Result<()> {
         let tensor = of.get(name).context("a layer of mini")?;
         Ok::<_, anyhow::Error>(tensor.flatten_all()?.to_vec1::<f32>()?)
     };
-    assert_eq!(bytes("conv4.weight", &before)?, bytes("conv4.weight", &after)?);
+    assert_eq!(
+        bytes("conv4.weight", &before)?,
+        bytes("conv4.weight", &after)?
+    );
     assert_ne!(bytes("fc5.weight", &before)?, bytes("fc5.weight", &after)?);
     Ok(())
 }

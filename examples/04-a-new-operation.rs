@@ -138,8 +138,14 @@ fn main() -> Result<()> {
     }
     let right = network.forward(&points)?.argmax(1)?.eq(&labels)?;
     let right = right.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>()?;
-    println!("a circle from three maxout units: {:.1} % right", 100.0 * right);
-    assert!(right > 0.9, "linear functions alone would come to half: {right}");
+    println!(
+        "a circle from three maxout units: {:.1} % right",
+        100.0 * right
+    );
+    assert!(
+        right > 0.9,
+        "linear functions alone would come to half: {right}"
+    );
     Ok(())
 }
 

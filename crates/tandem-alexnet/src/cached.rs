@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use tandem_data::{
-    Augment, Colour, CropPlace, Draw, Form, Loader, LoaderOptions, Mirror, Normalise, Pictures,
+    Augment, Colour, CropPlace, Draw, Loader, LoaderOptions, Mirror, Normalise, Pictures,
 };
 
 use crate::error::NetworkError;
@@ -198,7 +198,7 @@ impl Cached {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tandem_data::{Part, Share};
+    use tandem_data::{Form, Part, Share};
 
     use super::*;
     use crate::spec::Spec;
