@@ -90,7 +90,8 @@ fn all_but_the_last(spec: &Spec) -> Vec<String> {
 fn last_layer_as_its_recipe(config: &mut TrainConfig, spec: &Spec) -> Result<()> {
     let last = spec.layers.len() - 1;
     let kept = config.start.last_layer == LastLayer::RowsByName;
-    let holds = |selection: &String| Ok(selected(spec, selection)?.contains(&last));
+    let holds =
+        |selection: &String| -> Result<bool> { Ok(selected(spec, selection)?.contains(&last)) };
     let told = config.rate.layers.keys().chain(&config.freeze);
     let told: Vec<bool> = told.map(holds).collect::<Result<_>>()?;
     if !kept && !told.contains(&true) {
