@@ -4,13 +4,17 @@
 //! here is not checked again.
 
 mod merge;
+mod pictures;
+mod start;
 
 use std::path::{Path, PathBuf};
 
+pub use pictures::{AugmentConfig, Colour, Crop, PixelOrder, Randomise};
 use serde::{Deserialize, Serialize};
-use tandem_data::{Part, Randomisation};
+pub use start::{LastLayer, MeanOf, StartConfig};
 use toml::Table;
 
+use crate::class_weights::ClassWeights;
 use crate::error::ConfigError;
 use crate::placement::Placement;
 use crate::precision::Precision;
@@ -18,6 +22,7 @@ use crate::presets;
 use crate::schedule::RateConfig;
 use crate::shapes::Shapes;
 use crate::spec::Spec;
+use crate::tuning::{Tuning, TuningError};
 
 /// The configuration of a training run.
 ///
@@ -51,6 +56,12 @@ pub struct TrainConfig {
     /// ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
+    /// Layers, or ranges of layers as `conv1..conv5`, that keep their weights.
+    #[serde(default)]
+    pub freeze: Vec<String>,
+    /// What a picture of each class counts in the loss.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
     /// One device for all towers, or one for each.
     pub devices: Placement,
     /// Of activations and gradients; bf16 is for GPUs.
@@ -74,70 +85,11 @@ pub struct TrainConfig {
     pub sgd: SgdConfig,
     pub rate: RateConfig,
     #[serde(default)]
+    pub start: StartConfig,
+    #[serde(default)]
     pub randomise: Randomise,
     /// The network; in a file also the name of a preset or a spec file.
     pub model: Spec,
-}
-
-/// What a training picture goes through beside the random crop (Section 4.1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AugmentConfig {
-    /// Whether half of the pictures are mirrored left to right. Not for digits.
-    pub mirror: bool,
-    pub colour: Colour,
-}
-
-/// Shifts along the principal components of the training pictures' colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Colour {
-    Off,
-    /// By the roots of the eigenvalues on 0..255, as the authors' cuda-convnet.
-    Convnet,
-    /// By the eigenvalues on 0..1, as Torch.
-    Paper01,
-}
-
-/// What is made random of the data, to see whether a network can learn it by heart (Zhang et al.,
-/// "Understanding deep learning requires rethinking generalization", 2017, Section 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Randomise {
-    /// The probability that a training picture's label is replaced by any, 0 to 1.
-    pub labels: f64,
-    pub pixels: PixelOrder,
-}
-
-/// Where the pixels of a picture go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PixelOrder {
-    #[default]
-    Original,
-    /// To other places, the same for all pictures.
-    Shuffled,
-    /// To other places, others for each picture.
-    Random,
-}
-
-impl Randomise {
-    /// For the pictures of `part`: labels are random where the network learns, never where it is
-    /// measured.
-    pub(crate) fn of(self, part: Part, seed: u64) -> Randomisation {
-        Randomisation {
-            label_probability: match part {
-                Part::Train => self.labels,
-                Part::Validation | Part::Test => 0.0,
-            },
-            pixels: match self.pixels {
-                PixelOrder::Original => tandem_data::PixelOrder::Original,
-                PixelOrder::Shuffled => tandem_data::PixelOrder::Shuffled,
-                PixelOrder::Random => tandem_data::PixelOrder::Random,
-            },
-            seed,
-        }
-    }
 }
 
 fn every() -> u64 {
@@ -184,8 +136,12 @@ impl TrainConfig {
             start_from: None,
             measure_training: None,
             log_every_steps: every(),
+            freeze: Vec::new(),
+            class_weights: ClassWeights::default(),
+            start: StartConfig::default(),
             randomise: Randomise::default(),
             augment: AugmentConfig {
+                crop: Crop::Random,
                 mirror: true,
                 colour: Colour::Convnet,
             },
@@ -242,6 +198,14 @@ impl TrainConfig {
         self.merge(table, &format!("--set {setting}"))
     }
 
+    /// Puts what the file at `path` says over the present values, all but its model.
+    pub fn put_file_over(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let origin = path.display().to_string();
+        let mut table = merge::table(&read(path)?, &origin)?;
+        table.remove("model");
+        self.merge(table, &origin)
+    }
+
     fn merge_text(&mut self, text: &str, origin: &str) -> Result<(), ConfigError> {
         self.merge(merge::table(text, origin)?, origin)
     }
@@ -252,6 +216,14 @@ impl TrainConfig {
         merged.check(origin)?;
         *self = merged;
         Ok(())
+    }
+
+    /// How the layers of `spec` learn.
+    ///
+    /// # Errors
+    /// When a layer of `freeze` or `rate.layers` is not there, or not to be frozen or rated so.
+    pub fn tuning(&self, spec: &Spec) -> Result<Tuning, TuningError> {
+        Tuning::of(spec, &self.freeze, &self.rate.layers)
     }
 
     /// All values as TOML. Reading it back gives an equal configuration.
@@ -352,7 +324,13 @@ impl TrainConfig {
         whole("rate.step.epochs", rate.step.epochs, 1)?;
         divisor("rate.step.divide_by", rate.step.divide_by)?;
         from_zero("rate.cosine.last", rate.cosine.last)?;
+        whole("rate.warm_up_steps", rate.warm_up_steps, 0)?;
         self.model.check()?;
+        self.tuning(&self.model)
+            .map_err(|source| ConfigError::Tuning {
+                origin: origin.to_owned(),
+                source,
+            })?;
         self.precision.check(&self.devices)?;
         Ok(self.devices.check(Shapes::of(&self.model)?.towers())?)
     }

@@ -10,6 +10,7 @@ pub use run::{Doing, RunError, TrainError, advice};
 
 use crate::shapes::Shape;
 use crate::spec::{MAX_PARAMETERS, MAX_VALUES};
+use crate::tuning::TuningError;
 use crate::weights::Misfit;
 
 /// A network description that is refused.
@@ -194,6 +195,8 @@ pub enum ConfigError {
         value: f64,
         wanted: &'static str,
     },
+    #[error("{origin}: {source}")]
+    Tuning { origin: String, source: TuningError },
     #[error("{0}")]
     Spec(#[from] SpecError),
     #[error("devices: {0}")]
@@ -250,6 +253,33 @@ pub enum StartError {
     Weights(#[from] WeightsError),
     #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start", path.display())]
     NothingInCommon { path: PathBuf, network: String },
+    #[error(
+        "{} has no class called {}: rows are kept by name, and every class of the data needs one",
+        path.display(), missing.join(", ")
+    )]
+    NoSuchClasses {
+        path: PathBuf,
+        /// Each in backticks, with the nearest name there is.
+        missing: Vec<String>,
+    },
+    #[error(
+        "{} subtracts a mean picture of {found:?} and `{network}` one of {wanted:?}: their means are not the same",
+        path.display()
+    )]
+    MeanOfAnotherShape {
+        path: PathBuf,
+        network: String,
+        found: Vec<usize>,
+        wanted: Vec<usize>,
+    },
+    #[error(
+        "{} has learned grey pictures, and {picture} is in colour: start from weights of colour pictures, or turn \
+         these grey",
+        path.display()
+    )]
+    Coloured { path: PathBuf, picture: String },
+    #[error("{} is to learn one class, `{class}`, and there is nothing to tell it from: give pictures of two or more", path.display())]
+    OneClass { path: PathBuf, class: String },
     #[error("{0}")]
     Network(#[from] NetworkError),
 }

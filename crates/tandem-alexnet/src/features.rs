@@ -1,6 +1,8 @@
 //! What a layer makes of pictures: their features, such as the 4096 values of fc7 (the paper's Section
 //! 6.1) that other tasks are learned from.
 
+pub mod file;
+
 use std::sync::Arc;
 
 use tandem_data::{LoaderOptions, Normalise, Pictures, Views};

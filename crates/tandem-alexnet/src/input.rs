@@ -12,21 +12,41 @@ use tandem_ops::augment::{self, Augment};
 use crate::error::NetworkError;
 use crate::network::Network;
 
-/// Pictures `(N, C, crop, crop)`: once, or the same on each device that reads them.
+/// Pictures `(N, C, crop, crop)`, once or the same on each device that reads them; or what the first
+/// layers made of them, to go on from there.
 #[derive(Clone, Debug)]
-pub struct Input(Vec<Tensor>);
+pub struct Input {
+    copies: Vec<Tensor>,
+    /// Layers that it has been through.
+    layers: usize,
+}
 
 impl From<&Tensor> for Input {
     fn from(tensor: &Tensor) -> Self {
-        Self(vec![tensor.clone()])
+        Self::pictures(vec![tensor.clone()])
     }
 }
 
 impl Input {
+    fn pictures(copies: Vec<Tensor>) -> Self {
+        Self { copies, layers: 0 }
+    }
+
+    /// What the first `layers` layers gave for pictures, as [`Network::forward_to`] the last of them
+    /// does: `(N, C, H, W)` or `(N, F)`, all towers.
+    pub fn after(layers: usize, values: Tensor) -> Self {
+        let copies = vec![values];
+        Self { copies, layers }
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.layers
+    }
+
     /// The copy on `device`, or the first where none is.
     pub(crate) fn nearest(&self, device: &Device) -> &Tensor {
         let here = |copy: &&Tensor| copy.device().same_device(device);
-        self.0.iter().find(here).unwrap_or(&self.0[0])
+        self.copies.iter().find(here).unwrap_or(&self.copies[0])
     }
 }
 
@@ -75,6 +95,7 @@ impl Feed {
             Images::Values { values, shape } => {
                 Ok((&Tensor::from_vec(values.into_vec(), &shape[..], &Device::Cpu)?).into())
             }
+            Images::Draws(_) => candle_core::bail!("draws are no pictures"),
             Images::Bytes { .. } if self.gpus.is_empty() => {
                 candle_core::bail!("bytes are for GPUs; ask the loader for values")
             }
@@ -86,7 +107,7 @@ impl Feed {
                 let draws: Vec<augment::Draw> = draws.iter().map(draw).collect();
                 let on_each = |(_, op): &(Device, Augment)| op.forward(&bytes, shape, &draws);
                 let copies = self.gpus.iter().map(on_each);
-                Ok(Input(copies.collect::<Result<_>>()?))
+                Ok(Input::pictures(copies.collect::<Result<_>>()?))
             }
         }
     }

@@ -3,7 +3,9 @@
 //! [`spec`] says what a network is, [`shapes`] what that comes to, [`placement`] where its towers
 //! live, [`parameters`] what it holds and starts from.
 
+mod cached;
 pub mod checkpoint;
+pub mod class_weights;
 pub mod config;
 pub mod confusion;
 pub mod ensemble;
@@ -29,4 +31,5 @@ pub mod trained;
 pub mod trainer;
 pub mod training_data;
 pub mod transfer;
+pub mod tuning;
 pub mod weights;

@@ -23,6 +23,7 @@ use tandem_ops::readback::{Readback, Scalar};
 use tandem_ops::softmax_nll::SoftmaxNll;
 use tandem_ops::upload::Upload;
 
+use crate::class_weights::{weighted_gradient, weighted_loss};
 use crate::error::NetworkError;
 use crate::input::Input;
 use crate::parameters::{self, Parameter};
@@ -31,6 +32,7 @@ use crate::precision::Precision;
 use crate::shapes::Shapes;
 use crate::spec::Spec;
 use crate::transfer::Transfer;
+use crate::tuning::Tuning;
 
 /// A network with its weights and velocities on its devices.
 pub struct Network {
@@ -39,6 +41,7 @@ pub struct Network {
     parameters: Vec<Parameter>,
     /// For each parameter its shares, one a place it lives in.
     shares: Vec<Vec<Share>>,
+    tuning: Tuning,
     precision: Precision,
     placement: Placement,
     devices: Vec<Device>,
@@ -79,6 +82,14 @@ pub struct Outcome {
     pub gradients: Gradients,
 }
 
+/// As at test: pictures `(N, C, crop, crop)` to scores `(N, classes)`. candle's autograd sees a
+/// constant in it; gradients are asked of [`Network::gradients`].
+impl candle_core::Module for Network {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Network::forward(self, x, Pass::Test)
+    }
+}
+
 impl Network {
     /// Puts `values` (canonical names and shapes, see [`parameters::of`]) on the devices of
     /// `placement`, with velocities of zero.
@@ -93,6 +104,7 @@ impl Network {
         let parameters = parameters::of(spec)?;
         let mut network = Self {
             spec: spec.clone(),
+            tuning: Tuning::everything(spec),
             shapes,
             parameters,
             shares: Vec::new(),
@@ -138,6 +150,17 @@ impl Network {
         })
     }
 
+    /// The same network, whose layers learn as `tuning`, of its spec, says: not all, or not equally
+    /// fast.
+    pub fn tuned(self, tuning: Tuning) -> Self {
+        Self { tuning, ..self }
+    }
+
+    /// How its layers learn.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
     /// The device of each place.
     pub fn devices(&self) -> &[Device] {
         &self.devices
@@ -155,6 +178,10 @@ impl Network {
 
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
     }
 
     /// How activations go from tower to tower.
@@ -176,7 +203,8 @@ impl Network {
     /// 0 has the first channels, tower 1 the next.
     ///
     /// # Panics
-    /// If there is no such layer; [`Spec::layer_named`] gives places that are there.
+    /// If there is no such layer, or `x` has been through it; [`Spec::layer_named`] gives places that
+    /// are there.
     pub fn forward_to(&self, x: impl Into<Input>, layer: usize, pass: Pass) -> Result<Tensor> {
         self.run(&x.into(), layer, pass, |_| (), &mut |_, _| ())
     }
@@ -198,15 +226,47 @@ impl Network {
         pass: Pass,
         done: LayerDone<'_>,
     ) -> Result<Outcome> {
+        self.outcome(&x.into(), labels, None, pass, done)
+    }
+
+    /// The same where pictures count differently: `weights` f32 `(N,)`. The loss is their weighted sum
+    /// over N.
+    pub fn gradients_weighted(
+        &self,
+        x: impl Into<Input>,
+        labels: &Tensor,
+        weights: &Tensor,
+        pass: Pass,
+    ) -> Result<Outcome> {
+        self.outcome(&x.into(), labels, Some(weights), pass, &mut |_, _| ())
+    }
+
+    fn outcome(
+        &self,
+        x: &Input,
+        labels: &Tensor,
+        weights: Option<&Tensor>,
+        pass: Pass,
+        done: LayerDone<'_>,
+    ) -> Result<Outcome> {
         let mut tape = Vec::new();
         let labels = &self.labels.tensor(labels)?;
+        let weights = weights.map(|weights| weights.to_device(&self.devices[0]));
+        let weights = weights.transpose()?;
         let record = |trace| tape.push(trace);
-        let logits = self.run(&x.into(), self.last(), pass, record, done)?;
+        let logits = self.run(x, self.last(), pass, record, done)?;
         let nll = SoftmaxNll;
-        let loss = logits.apply_op2_no_bwd(labels, &nll)?;
+        let loss = match &weights {
+            None => logits.apply_op2_no_bwd(labels, &nll)?,
+            Some(weights) => weighted_loss(&logits, labels, weights)?,
+        };
         let loss = self.readback.scalar(loss)?;
         let (dlogits, _) = nll.bwd(&logits, labels, loss.tensor(), &self.one)?;
         let dlogits = dlogits.ok_or_else(|| candle_core::Error::msg("the loss has a gradient"))?;
+        let dlogits = match &weights {
+            None => dlogits,
+            Some(weights) => weighted_gradient(&dlogits, weights)?,
+        };
         done("loss", Direction::Backward);
         let gradients = self.backward(tape, dlogits.to_dtype(self.precision.dtype())?, done)?;
         Ok(Outcome {

@@ -4,7 +4,11 @@
 //! improving with the current learning rate. The learning rate was initialized at 0.01 and reduced
 //! three times prior to termination."
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::tuning::Factor;
 
 /// `[rate]` of a configuration. Each schedule has its own table; only the chosen one is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,10 +16,16 @@ use serde::{Deserialize, Serialize};
 pub struct RateConfig {
     /// The rate to start with.
     pub initial: f64,
+    /// Over the first so many updates the rate climbs to what the schedule says, in equal steps.
+    #[serde(default)]
+    pub warm_up_steps: u64,
     pub schedule: Kind,
     pub plateau: Plateau,
     pub step: Step,
     pub cosine: Cosine,
+    /// By layer, or range of layers as `conv1..conv5`, the multiple of this rate that it learns at.
+    #[serde(default)]
+    pub layers: BTreeMap<String, Factor>,
 }
 
 /// How the rate falls.
@@ -62,6 +72,7 @@ impl Default for RateConfig {
     fn default() -> Self {
         Self {
             initial: 0.01,
+            warm_up_steps: 0,
             schedule: Kind::Plateau,
             plateau: Plateau {
                 patience: 4,
@@ -74,6 +85,7 @@ impl Default for RateConfig {
                 divide_by: 10.0,
             },
             cosine: Cosine { last: 0.0 },
+            layers: BTreeMap::new(),
         }
     }
 }
@@ -175,6 +187,15 @@ impl Schedule {
 
     /// The rate of update `step`, counted from 0 over the whole run.
     pub fn rate(&self, step: u64) -> f64 {
+        let scheduled = self.scheduled(step);
+        let warm_up = self.config.warm_up_steps;
+        match step < warm_up {
+            true => scheduled * (step + 1) as f64 / warm_up as f64,
+            false => scheduled,
+        }
+    }
+
+    fn scheduled(&self, step: u64) -> f64 {
         let RateConfig {
             initial,
             plateau,

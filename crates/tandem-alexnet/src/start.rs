@@ -4,72 +4,174 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::error::{NetworkError, StartError};
+use crate::config::{LastLayer, MeanOf, TrainConfig};
+use crate::error::{NetworkError, StartError, WeightsError};
+use crate::nearest::nearest;
 use crate::parameters;
-use crate::spec::{Layer, Spec};
+use crate::spec::{Layer, Normalise, Spec};
 use crate::weights::Weights;
 
-/// The values by canonical name that a network of `spec` starts from.
+/// What a run begins with.
+pub struct Start {
+    /// By canonical name, of the network's shapes.
+    pub values: BTreeMap<String, Tensor>,
+    /// (C, side, side), where the mean of the weights is to be subtracted.
+    pub mean: Option<Tensor>,
+}
+
+/// What a network of `spec` that tells `classes` apart begins with, as `config` says.
 ///
-/// With weights in the file `from`, the parameters that it has in the same shape; the rest is drawn from
-/// `seed` as without them. The last layer is taken only if it tells the same `classes` apart.
+/// Of the weights in `config.start_from` those parameters are taken that have the same name and shape;
+/// the rest is drawn from the seed as without them. The last layer follows `config.start.last_layer`.
 ///
 /// # Errors
 ///
-/// When the file is not a network's, or has not one parameter in common with `spec`.
-pub fn values(
-    spec: &Spec,
-    classes: &[String],
-    seed: u64,
-    from: Option<&Path>,
-) -> Result<BTreeMap<String, Tensor>, StartError> {
-    let mut given = match from {
-        Some(path) => {
-            let mut weights = Weights::read(path)?;
-            if weights.classes != classes
-                && let Some(last) = weights.spec.layers.last().and_then(Layer::name)
-            {
-                let last = format!("{last}.");
-                weights
-                    .parameters
-                    .retain(|name, _| !name.starts_with(&last));
-            }
-            weights.parameters
-        }
-        None => BTreeMap::new(),
+/// When the file is not a network's, has not one parameter in common with `spec`, has not the classes
+/// whose rows are to be kept, or no mean that suits.
+pub fn start(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<Start, StartError> {
+    let seed = config.seed;
+    let Some(path) = &config.start_from else {
+        return Ok(Start {
+            values: drawn(spec, seed, BTreeMap::new())?.0,
+            mean: None,
+        });
     };
+    if let [class] = classes {
+        return Err(StartError::OneClass {
+            path: path.clone(),
+            class: class.clone(),
+        });
+    }
+    let weights = Weights::read(path)?;
+    let mean = match (config.start.mean, spec.input.normalise) {
+        (MeanOf::Weights, Normalise::Mean) => Some(mean(&weights, spec, path)?),
+        _ => None,
+    };
+    let mut given = weights.parameters;
+    if let Some(last) = weights.spec.layers.last().and_then(Layer::name) {
+        let names = ["weight", "bias"].map(|role| format!("{last}.{role}"));
+        match config.start.last_layer {
+            LastLayer::IfSameClasses if weights.classes == classes => {}
+            LastLayer::IfSameClasses => {
+                for name in &names {
+                    given.remove(name);
+                }
+            }
+            LastLayer::RowsByName => {
+                let rows = rows(classes, &weights.classes, path)?;
+                let rows = Tensor::from_vec(rows, classes.len(), &Device::Cpu);
+                let rows = rows.map_err(NetworkError::from)?;
+                for name in &names {
+                    if let Some(whole) = given.get_mut(name) {
+                        let kept = whole.index_select(&rows, 0);
+                        *whole = kept.map_err(NetworkError::from)?;
+                    }
+                }
+            }
+        }
+    }
+    match drawn(spec, seed, given)? {
+        (_, 0) => Err(StartError::NothingInCommon {
+            path: path.clone(),
+            network: spec.name.clone(),
+        }),
+        (values, _) => Ok(Start { values, mean }),
+    }
+}
+
+/// The parameters of `spec`: those `given` that fit, the others drawn; and how many were given.
+fn drawn(
+    spec: &Spec,
+    seed: u64,
+    mut given: BTreeMap<String, Tensor>,
+) -> Result<(BTreeMap<String, Tensor>, usize), NetworkError> {
     let mut values = BTreeMap::new();
     let mut taken = 0;
-    for parameter in parameters::of(spec).map_err(NetworkError::from)? {
+    for parameter in parameters::of(spec)? {
         let fits = |tensor: &Tensor| tensor.dims() == parameter.shape;
         let value = match given.remove(&parameter.name).filter(fits) {
             Some(tensor) => {
                 taken += 1;
                 tensor
             }
-            None => parameter.initial_values(seed).map_err(NetworkError::from)?,
+            None => parameter.initial_values(seed)?,
         };
         values.insert(parameter.name, value);
     }
-    match from {
-        Some(path) if taken == 0 => Err(StartError::NothingInCommon {
+    Ok((values, taken))
+}
+
+/// For each of `classes` its row among those `known` to the weights at `path`.
+fn rows(classes: &[String], known: &[String], path: &Path) -> Result<Vec<u32>, StartError> {
+    let place = |class: &String| known.iter().position(|name| name == class);
+    let missing: Vec<String> = classes
+        .iter()
+        .filter(|class| place(class).is_none())
+        .map(|class| {
+            let near = nearest(class, known.iter().map(String::as_str));
+            near.map_or(format!("`{class}`"), |near| {
+                format!("`{class}` (it has `{near}`)")
+            })
+        })
+        .collect();
+    if !missing.is_empty() {
+        let path = path.to_owned();
+        return Err(StartError::NoSuchClasses { path, missing });
+    }
+    // At most MAX_CLASSES.
+    Ok(classes
+        .iter()
+        .filter_map(place)
+        .map(|row| row as u32)
+        .collect())
+}
+
+fn mean(weights: &Weights, spec: &Spec, path: &Path) -> Result<Tensor, StartError> {
+    let mean = weights.mean.clone().ok_or_else(|| WeightsError::NoMean {
+        path: path.to_owned(),
+    })?;
+    let side = spec.input.side;
+    let wanted = vec![spec.input_channels(), side, side];
+    if mean.dims() != wanted {
+        return Err(StartError::MeanOfAnotherShape {
             path: path.to_owned(),
             network: spec.name.clone(),
-        }),
-        _ => Ok(values),
+            found: mean.dims().to_vec(),
+            wanted,
+        });
     }
+    Ok(mean)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn names(spec: &Spec, word: &str) -> Vec<String> {
         (0..spec.classes)
             .map(|class| format!("{word} {class}"))
             .collect()
+    }
+
+    fn mini(classes: usize) -> Spec {
+        Spec::preset("mini").unwrap().for_data(classes, 1).unwrap()
+    }
+
+    fn config(seed: u64, from: Option<&Path>, last_layer: LastLayer) -> TrainConfig {
+        let mut config = TrainConfig::resolve(None, None).unwrap();
+        config.seed = seed;
+        config.start_from = from.map(Path::to_owned);
+        config.start.last_layer = last_layer;
+        config
+    }
+
+    fn begun(spec: &Spec, classes: &[String], from: Option<&Path>) -> BTreeMap<String, Tensor> {
+        let config = config(2, from, LastLayer::IfSameClasses);
+        start(spec, classes, &config).unwrap().values
     }
 
     fn weights(spec: &Spec, seed: u64) -> Weights {
@@ -81,8 +183,18 @@ mod tests {
             origin: None,
             licence: None,
             mean: None,
-            parameters: values(spec, &[], seed, None).unwrap(),
+            parameters: drawn(spec, seed, BTreeMap::new()).unwrap().0,
         }
+    }
+
+    /// A folder with `w.safetensors` in it.
+    fn written(weights: &Weights) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let mut bytes = Vec::new();
+        weights.write(&mut bytes).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
     }
 
     fn sum(tensor: &Tensor) -> f32 {
@@ -91,17 +203,13 @@ mod tests {
 
     #[test]
     fn the_trunk_is_taken_and_the_last_layer_drawn_where_the_classes_differ() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.safetensors");
-        let spec = Spec::preset("mini").unwrap().for_data(10, 1).unwrap();
+        let spec = mini(10);
         let source = weights(&spec, 1);
-        let mut bytes = Vec::new();
-        source.write(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        let (_folder, path) = written(&source);
 
         // As many classes, but others.
-        let started = values(&spec, &names(&spec, "other"), 2, Some(&path)).unwrap();
-        let drawn = values(&spec, &[], 2, None).unwrap();
+        let started = begun(&spec, &names(&spec, "other"), Some(&path));
+        let drawn = begun(&spec, &[], None);
         for (name, value) in &started {
             let from = match name.starts_with("fc6") {
                 true => &drawn,
@@ -109,28 +217,83 @@ mod tests {
             };
             assert_eq!(sum(value), sum(&from[name]), "{name}");
         }
-        let same = values(&spec, &source.classes, 2, Some(&path)).unwrap();
+        let same = begun(&spec, &source.classes, Some(&path));
         assert_eq!(
             sum(&same["fc6.weight"]),
             sum(&source.parameters["fc6.weight"])
         );
-        let fewer = spec.for_data(7, 1).unwrap();
-        let started = values(&fewer, &names(&fewer, "class"), 2, Some(&path)).unwrap();
+        let fewer = mini(7);
+        let started = begun(&fewer, &names(&fewer, "class"), Some(&path));
         assert_eq!(started["fc6.weight"].dims(), [7, 256]);
     }
 
     #[test]
+    fn rows_kept_by_name_are_those_of_the_same_class_wherever_it_stands() {
+        let mut source = weights(&mini(10), 1);
+        source.parameters.insert(
+            "fc6.bias".to_owned(),
+            Tensor::arange(0f32, 10.0, &Device::Cpu).unwrap(),
+        );
+        let (_folder, path) = written(&source);
+        let classes = ["class 7", "class 0", "class 3"].map(str::to_owned);
+        let kept = config(2, Some(&path), LastLayer::RowsByName);
+        let values = start(&mini(3), &classes, &kept).unwrap().values;
+        assert_eq!(
+            values["fc6.bias"].to_vec1::<f32>().unwrap(),
+            [7.0, 0.0, 3.0]
+        );
+        let rows = values["fc6.weight"].to_vec2::<f32>().unwrap();
+        let all = source.parameters["fc6.weight"].to_vec2::<f32>().unwrap();
+        assert_eq!(rows, [&all[7][..], &all[0], &all[3]]);
+    }
+
+    #[test]
+    fn a_class_without_a_row_to_keep_is_named_with_the_nearest() {
+        let (_folder, path) = written(&weights(&mini(10), 1));
+        let classes = ["class 1", "clas 2", "zebra"].map(str::to_owned);
+        let kept = config(2, Some(&path), LastLayer::RowsByName);
+        let error = start(&mini(3), &classes, &kept).err().unwrap().to_string();
+        assert!(
+            error.contains("`clas 2` (it has `class 2`), `zebra`:"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_mean_is_taken_from_weights_that_have_one_of_the_same_size() {
+        let mut spec = mini(10);
+        spec.input.normalise = Normalise::Mean;
+        let mut source = weights(&spec, 1);
+        let mut wanted = config(2, None, LastLayer::IfSameClasses);
+        wanted.start.mean = MeanOf::Weights;
+        let (_folder, path) = written(&source);
+        wanted.start_from = Some(path);
+        let error = start(&spec, &[], &wanted).err().unwrap().to_string();
+        assert!(error.contains("lacks the training mean"), "{error}");
+
+        source.mean = Some(Tensor::full(7f32, (1, 28, 28), &Device::Cpu).unwrap());
+        let (_folder, path) = written(&source);
+        wanted.start_from = Some(path);
+        let found = start(&spec, &[], &wanted).unwrap().mean.unwrap();
+        assert_eq!(sum(&found), 7.0 * 28.0 * 28.0);
+        let mut larger = spec.clone();
+        larger.input.side = 32;
+        let error = start(&larger, &[], &wanted).err().unwrap().to_string();
+        assert!(
+            error.contains("[1, 28, 28]") && error.contains("[1, 32, 32]"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn weights_of_quite_another_network_are_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.safetensors");
         let mini = Spec::preset("mini").unwrap();
-        let mut bytes = Vec::new();
-        weights(&mini, 1).write(&mut bytes).unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        let (_folder, path) = written(&weights(&mini, 1));
         let text = mini.to_toml().replace("name = \"conv", "name = \"other");
         let text = text.replace("name = \"fc", "name = \"full");
         let other = Spec::parse(&text).unwrap();
-        let error = values(&other, &[], 2, Some(&path)).unwrap_err().to_string();
+        let config = config(2, Some(&path), LastLayer::IfSameClasses);
+        let error = start(&other, &[], &config).err().unwrap().to_string();
         assert!(
             error.contains("w.safetensors") && error.contains("mini"),
             "{error}"

@@ -45,6 +45,14 @@ pub(crate) struct Applied {
     pub(crate) y: Tensor,
 }
 
+/// Which gradients of an operation are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) input: bool,
+    /// Not of a frozen layer.
+    pub(crate) parameters: bool,
+}
+
 /// Gradients of one operation.
 pub(crate) struct Back {
     pub(crate) input: Option<Tensor>,
@@ -195,8 +203,8 @@ impl Operation {
 }
 
 impl Applied {
-    /// From the gradient of the output those of the input (where `wanted`) and the parameters.
-    pub(crate) fn backward(&self, dy: &Tensor, wanted: bool) -> Result<Back> {
+    /// From the gradient of the output those that are `wanted`.
+    pub(crate) fn backward(&self, dy: &Tensor, wanted: Wanted) -> Result<Back> {
         let (x, y) = (&self.x, &self.y);
         let dy = &dy.reshape(y.shape())?;
         let only = |input: Option<Tensor>| Back {
@@ -204,24 +212,46 @@ impl Applied {
             parameters: None,
         };
         Ok(match (&self.operation, &self.weight) {
-            (Operation::Convolution(op), Some((w, _))) if wanted => {
-                let (dx, dw, db) = op.gradients(x, w, y, dy)?;
-                Back {
-                    input: Some(dx),
-                    parameters: Some((dw, db)),
+            (Operation::Convolution(op), Some((w, _))) => match wanted {
+                Wanted {
+                    input: true,
+                    parameters: true,
+                } => {
+                    let (dx, dw, db) = op.gradients(x, w, y, dy)?;
+                    Back {
+                        input: Some(dx),
+                        parameters: Some((dw, db)),
+                    }
                 }
-            }
-            (Operation::Convolution(op), Some((w, _))) => Back {
-                input: None,
-                parameters: Some(op.weight_gradient(x, w.shape(), y, dy)?),
+                Wanted {
+                    input: true,
+                    parameters: false,
+                } => only(Some(op.input_gradient(x.shape(), w, y, dy)?)),
+                Wanted { input: false, .. } => Back {
+                    input: None,
+                    parameters: Some(op.weight_gradient(x, w.shape(), y, dy)?),
+                },
             },
-            (Operation::Linear(op), Some((w, b))) => {
-                let (dx, dw, db) = op.bwd(x, w, b, y, dy)?;
-                Back {
-                    input: dx,
-                    parameters: dw.zip(db),
+            (Operation::Linear(op), Some((w, b))) => match wanted {
+                Wanted {
+                    input: true,
+                    parameters: true,
+                } => {
+                    let (dx, dw, db) = op.bwd(x, w, b, y, dy)?;
+                    Back {
+                        input: dx,
+                        parameters: dw.zip(db),
+                    }
                 }
-            }
+                Wanted {
+                    input: true,
+                    parameters: false,
+                } => only(Some(op.input_gradient(w, y, dy)?)),
+                Wanted { input: false, .. } => Back {
+                    input: None,
+                    parameters: Some(op.weight_gradient(x, w.shape(), y, dy)?),
+                },
+            },
             (Operation::Convolution(_) | Operation::Linear(_), None) => {
                 candle_core::bail!("a weighted layer came without its weight")
             }

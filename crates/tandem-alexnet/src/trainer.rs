@@ -4,6 +4,7 @@
 //! A run is a pure function of its configuration and its pictures. Stopped at any moment and
 //! resumed, it ends in the same bytes.
 
+mod begin;
 mod origin;
 mod report;
 
@@ -12,19 +13,20 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
-use tandem_data::{Augment, Loader, LoaderOptions, Mirror, Normalise, Pictures, Share, Views};
+use tandem_data::{
+    Augment, Form, Images, Loader, LoaderOptions, Normalise, Pictures, Share, Views,
+};
 use tandem_ops::sgd::{Sgd, SgdRule};
 
-use crate::checkpoint::{Checkpoint, Position, Rank, RunDirectory, State};
-use crate::config::{Colour, SgdRule as ConfiguredRule, TrainConfig};
+use crate::cached::{Cached, CachedData, Lesson};
+use crate::checkpoint::{Position, Rank, RunDirectory, State};
+use crate::config::{SgdRule as ConfiguredRule, TrainConfig};
 use crate::error::{NetworkError, RunError, TrainError};
 use crate::evaluation::{Evaluation, evaluate};
 use crate::input::Feed;
 use crate::metrics::Metrics;
 use crate::network::{Gradients, Network, Pass};
 use crate::schedule::{Schedule, Verdict};
-use crate::spec;
-use crate::start;
 use crate::training_data::TrainingData;
 use crate::weights::{Weights, is_finite};
 
@@ -41,95 +43,15 @@ pub struct Trainer {
     normalise: Normalise,
     feed: Feed,
     mean: Option<Tensor>,
+    /// What a picture of each class counts, if not one.
+    class_weights: Option<Vec<f32>>,
+    /// What a frozen trunk makes of the pictures, once it is computed.
+    cached: Option<CachedData>,
     /// Of the last update of an epoch, until its end: to read them within the step would hold it up.
     gradients: Option<Gradients>,
 }
 
 impl Trainer {
-    /// Begins a run in `run`, or goes on from `checkpoint`.
-    pub fn new(
-        config: TrainConfig,
-        data: TrainingData,
-        run: RunDirectory,
-        checkpoint: Option<Checkpoint>,
-    ) -> Result<Self, TrainError> {
-        let spec = data.fit(&config.model)?;
-        let (side, channels) = (spec.input.side, spec.input_channels());
-        let (normalise, mean) = match spec.input.normalise {
-            spec::Normalise::Mean => {
-                let mean: Arc<[f32]> = data.train.mean().into();
-                let tensor = Tensor::from_slice(&mean, (channels, side, side), &Device::Cpu)?;
-                (Normalise::Mean(mean), Some(tensor))
-            }
-            spec::Normalise::Torchvision => (Normalise::Torchvision, None),
-        };
-        let augment = Augment {
-            crop: spec.input.crop,
-            mirror: if config.augment.mirror {
-                Mirror::On
-            } else {
-                Mirror::Off
-            },
-            colour: match config.augment.colour {
-                Colour::Off => tandem_data::Colour::Off,
-                Colour::Convnet => tandem_data::Colour::Convnet,
-                Colour::Paper01 => tandem_data::Colour::Torch,
-            },
-            normalise: normalise.clone(),
-        };
-        let update = (config.batch * config.accumulate) as u64;
-        let steps_per_epoch = (data.train.len() as u64).div_ceil(update);
-        let schedule = Schedule::new(
-            config.rate.clone(),
-            steps_per_epoch,
-            config.epochs,
-            config.early_stop_epochs,
-        );
-        let (network, schedule, position, metrics) = match checkpoint {
-            Some(checkpoint) => {
-                checkpoint.check(&spec, &data.identity())?;
-                let Checkpoint { weights, state } = checkpoint;
-                let mut network = Network::new(&spec, &config.devices, &weights.parameters)?
-                    .in_precision(config.precision)?;
-                network.set(&weights.parameters, Some(&state.velocities))?;
-                let metrics = Metrics::resume(run.path(), state.position.step)?;
-                (
-                    network,
-                    schedule.restored(state.schedule),
-                    state.position,
-                    metrics,
-                )
-            }
-            None => {
-                let values = start::values(
-                    &spec,
-                    data.train.classes(),
-                    config.seed,
-                    config.start_from.as_deref(),
-                )?;
-                let network = Network::new(&spec, &config.devices, &values)?
-                    .in_precision(config.precision)?;
-                let metrics = Metrics::create(run.path())?;
-                (network, schedule, Position::default(), metrics)
-            }
-        };
-        let feed = Feed::new(&network, data.train.preprocess(), &normalise)?;
-        Ok(Self {
-            config,
-            data,
-            network,
-            schedule,
-            position,
-            run,
-            metrics,
-            augment,
-            normalise,
-            feed,
-            mean,
-            gradients: None,
-        })
-    }
-
     pub fn network(&self) -> &Network {
         &self.network
     }
@@ -153,6 +75,27 @@ impl Trainer {
         (self.data.train.len() as u64).div_ceil(update)
     }
 
+    /// Takes each picture through the frozen trunk once, where pictures and trunk are fixed.
+    fn prepare(&mut self, watch: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<Flow, TrainError> {
+        if self.cached.is_some() || !self.network.tuning().freezes_trunk(self.network.spec()) {
+            return Ok(Flow::Continue);
+        }
+        let Some(views) = self.augment.views(self.data.train.preprocess().side) else {
+            return Ok(Flow::Continue);
+        };
+        let lesson = Lesson {
+            network: &self.network,
+            normalise: &self.normalise,
+            options: self.loader_options(),
+        };
+        let mut flow = Flow::Continue;
+        self.cached = CachedData::of(&lesson, &self.data, views, |done, of| {
+            flow = watch(Event::Features { done, of });
+            flow
+        })?;
+        Ok(flow)
+    }
+
     /// Trains until the run is done or `watch` asks to stop.
     pub fn train(
         &mut self,
@@ -161,6 +104,10 @@ impl Trainer {
         if let Some(end) = self.schedule.ended() {
             // Killed between its last checkpoint and its last word.
             return Ok(Ending::Schedule(end));
+        }
+        if self.prepare(watch)? == Flow::Stop {
+            self.save(Rank::Ordinary, self.schedule.rate(self.position.step))?;
+            return Ok(Ending::Stopped);
         }
         while self.position.epoch < self.config.epochs {
             if self.epoch(watch)? == Flow::Stop {
@@ -182,7 +129,13 @@ impl Trainer {
         let mut loader = Loader::train(
             self.data.train.clone(),
             self.augment.clone(),
-            self.loader_options(),
+            LoaderOptions {
+                form: match &self.cached {
+                    Some(_) => Form::Draws,
+                    None => self.feed.form(),
+                },
+                ..self.loader_options()
+            },
             self.position.epoch,
             self.position.batch as usize,
         );
@@ -231,14 +184,23 @@ impl Trainer {
             let Some(batch) = loader.next() else { break };
             let batch = batch?;
             let n = batch.labels.len();
-            let x = self.feed.input(batch.images)?;
+            let x = match (&self.cached, batch.images) {
+                (Some(cached), Images::Draws(draws)) => {
+                    cached.train.batch(&batch.indices, &draws)?
+                }
+                (_, images) => self.feed.input(images)?,
+            };
+            let weights = self.weights_of(&batch.labels)?;
             let labels = Tensor::from_vec(batch.labels, n, &Device::Cpu)?;
             let pass = Pass::Train {
                 seed: self.config.seed,
                 step: self.position.step,
                 part,
             };
-            let outcome = self.network.gradients(x, &labels, pass)?;
+            let outcome = match &weights {
+                None => self.network.gradients(x, &labels, pass)?,
+                Some(weights) => self.network.gradients_weighted(x, &labels, weights, pass)?,
+            };
             losses.push((outcome.loss, n));
             images += n;
             parts += 1;
@@ -296,6 +258,16 @@ impl Trainer {
         }))
     }
 
+    /// What each picture of a batch with these labels counts, if not one.
+    fn weights_of(&self, labels: &[u32]) -> candle_core::Result<Option<Tensor>> {
+        let of_class = self.class_weights.as_ref();
+        let weights = of_class.map(|of_class| {
+            let weights = labels.iter().map(|&label| of_class[label as usize]);
+            Tensor::from_vec(weights.collect(), labels.len(), &Device::Cpu)
+        });
+        weights.transpose()
+    }
+
     fn end_epoch(
         &mut self,
         watch: &mut dyn FnMut(Event<'_>) -> Flow,
@@ -309,27 +281,31 @@ impl Trainer {
             top5_error,
             loss,
             ..
-        } = self.measure(&self.data.validation)?;
+        } = self.measure(&self.data.validation, |cached| Some(&cached.validation))?;
         let measured = self.data.measured.as_ref();
         let measured = measured
-            .map(|pictures| self.measure(pictures))
+            .map(|pictures| self.measure(pictures, |cached| cached.measured.as_ref()))
             .transpose()?;
         let verdict = self.schedule.end_epoch(top1_error);
-        let magnitudes = self.network.magnitudes()?.into_iter().zip(gradients).map(
-            |((name, weight, velocity), gradient)| {
-                let update = match self.config.sgd.rule {
-                    ConfiguredRule::Paper => velocity,
-                    ConfiguredRule::Pytorch => velocity * rate,
-                };
-                let magnitude = Magnitude {
-                    mean_abs_weight: weight,
-                    mean_abs_gradient: gradient,
-                    mean_abs_update: update,
-                    ratio: if weight > 0.0 { update / weight } else { 0.0 },
-                };
-                (name, magnitude)
-            },
-        );
+        let factors = self.network.parameters().iter();
+        let factors = factors.map(|p| self.network.tuning().factor(p.layer).unwrap_or(0.0));
+        let of_parameters = self.network.magnitudes()?.into_iter().zip(gradients);
+        let magnitudes =
+            of_parameters
+                .zip(factors)
+                .map(|(((name, weight, velocity), gradient), factor)| {
+                    let update = match self.config.sgd.rule {
+                        ConfiguredRule::Paper => velocity,
+                        ConfiguredRule::Pytorch => velocity * rate * factor,
+                    };
+                    let magnitude = Magnitude {
+                        mean_abs_weight: weight,
+                        mean_abs_gradient: gradient,
+                        mean_abs_update: update,
+                        ratio: if weight > 0.0 { update / weight } else { 0.0 },
+                    };
+                    (name, magnitude)
+                });
         let report = EpochReport {
             step: self.position.step,
             epoch: self.position.epoch + 1,
@@ -361,7 +337,15 @@ impl Trainer {
         Ok((verdict, flow))
     }
 
-    fn measure(&self, pictures: &Arc<Pictures>) -> Result<Evaluation, NetworkError> {
+    /// The error on `pictures`, from their features where `cached` finds them.
+    fn measure<'a>(
+        &'a self,
+        pictures: &Arc<Pictures>,
+        cached: impl FnOnce(&'a CachedData) -> Option<&'a Cached>,
+    ) -> Result<Evaluation, NetworkError> {
+        if let Some(cached) = self.cached.as_ref().and_then(cached) {
+            return cached.evaluate(&self.network, pictures, self.config.batch);
+        }
         let options = self.loader_options();
         evaluate(
             &self.network,

@@ -5,8 +5,10 @@ mod data;
 mod ensemble;
 mod eval;
 mod export;
-mod import;
+mod features;
+mod finetune;
 mod hub;
+mod import;
 mod info;
 mod predict;
 mod reproduce;
@@ -23,8 +25,10 @@ pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
 pub use export::{Export, ExportFormat};
-pub use import::{Import, NormaliseName};
+pub use features::Features;
+pub use finetune::Finetune;
 pub use hub::{Hub, HubCommand, Pull, Push};
+pub use import::{Import, NormaliseName};
 pub use info::Info;
 pub use predict::Predict;
 pub use reproduce::Reproduce;
@@ -35,6 +39,7 @@ const EXAMPLES: &str = "\
 Examples:
   tandem train                               train `mini` on the pictures shipped with Tandem
   tandem train --model alexnet --data DIR    train the two-tower AlexNet on a folder of pictures
+  tandem finetune --from runs/alexnet-1 --data DIR --freeze conv1..conv5
   tandem eval --weights runs/mini-1 --data builtin
   tandem predict --weights runs/mini-1 shirt.png
   tandem ensemble train --members 5          five networks as one: their probabilities averaged
@@ -76,9 +81,11 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Train(Train),
+    Finetune(Finetune),
     Eval(Eval),
     Ensemble(Ensemble),
     Predict(Predict),
+    Features(Features),
     Show(Show),
     Data(Data),
     Import(Import),

@@ -20,6 +20,8 @@ mod ensemble;
 mod eval;
 mod export;
 mod failure;
+mod features;
+mod finetune;
 mod gpu;
 mod hub;
 mod import;
@@ -74,12 +76,16 @@ fn run() -> Result<ExitCode> {
 fn obey(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Train(args) => return train::run(args, &cli.global),
+        Command::Finetune(args) => return finetune::run(args, &cli.global),
         Command::Ensemble(args) => return ensemble::run(args, &cli.global),
         Command::Eval(args) => {
             eval::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Predict(args) => {
             predict::run(args, &cli.global).map_err(|error| gpu::explain(error, &args.devices))?;
+        }
+        Command::Features(args) => {
+            features::run(args).map_err(|error| gpu::explain(error, &args.devices))?;
         }
         Command::Bench(args) => {
             bench::run(args).map_err(|error| gpu::explain(error, &args.devices))?;

@@ -9,6 +9,12 @@ use crate::failure::Failure;
 /// What a new run is told, resolved and checked.
 pub fn resolve(args: &Recipe) -> Result<TrainConfig> {
     let mut config = TrainConfig::resolve(args.model.as_deref(), args.config.as_deref())?;
+    flags(&mut config, args)?;
+    Ok(config)
+}
+
+/// Puts the flags and the `--set`s over `config`.
+pub fn flags(config: &mut TrainConfig, args: &Recipe) -> Result<()> {
     if let Some(data) = &args.data {
         config.data.clone_from(data);
     }
@@ -30,7 +36,7 @@ pub fn resolve(args: &Recipe) -> Result<TrainConfig> {
     config
         .check("the command line")
         .map_err(Failure::from_typing)?;
-    Ok(config)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,13 +51,19 @@ struct Plan {
 }
 
 pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
-    let plan = match &args.resume {
-        Some(run) => resumed(run, &args.recipe)?,
-        None => Plan::new(settings::resolve(&args.recipe)?, args.out.as_deref())?,
-    };
-    let stop = Stop::install().context("taking over Ctrl-C")?;
-    let stopped = plan.follow(&stop, global.quiet)?;
-    Ok(stopped.unwrap_or(ExitCode::SUCCESS))
+    match &args.resume {
+        Some(run) => resumed(run, &args.recipe)?.until_stopped(global),
+        None => begin(
+            settings::resolve(&args.recipe)?,
+            args.out.as_deref(),
+            global,
+        ),
+    }
+}
+
+/// A new run that is told `config`, to its end or until a signal.
+pub fn begin(config: TrainConfig, out: Option<&Path>, global: &Global) -> Result<ExitCode> {
+    Plan::new(config, out)?.until_stopped(global)
 }
 
 /// The run in `path`, told anew where it is computed and where its pictures are.
@@ -115,6 +121,7 @@ impl Plan {
     fn new(mut config: TrainConfig, out: Option<&Path>) -> Result<Self> {
         config.data = pinned(&config.data)?;
         let (data, spec) = read(&config)?;
+        Trainer::check(&config, &data)?;
         let free = config.devices.free_memory()?;
         config.data = from_anywhere(config.data);
         let run = match out {
@@ -191,6 +198,13 @@ impl Plan {
         ))
     }
 
+    /// [`Plan::follow`] with the signals taken over.
+    fn until_stopped(self, global: &Global) -> Result<ExitCode> {
+        let stop = Stop::install().context("taking over Ctrl-C")?;
+        let stopped = self.follow(&stop, global.quiet)?;
+        Ok(stopped.unwrap_or(ExitCode::SUCCESS))
+    }
+
     /// Trains to the end of the run, or until a signal asks to stop: its exit code then.
     fn follow(self, stop: &Stop, quiet: bool) -> Result<Option<ExitCode>> {
         self.list_what_was_left_out()?;
@@ -227,6 +241,10 @@ impl Plan {
             let told = match event {
                 Event::Step(report) => reports.step(report),
                 Event::Epoch(report, network) => reports.epoch(report, network),
+                Event::Features { done, of } => {
+                    reports.features(done, of);
+                    Ok(())
+                }
                 Event::Saved { .. } => Ok(()),
             };
             if let Err(error) = told {

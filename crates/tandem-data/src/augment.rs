@@ -5,10 +5,19 @@ use pulp::{Arch, Simd, WithSimd};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::random::{Purpose, below, stream};
-use crate::{ColourBasis, DataError, Normalise, Pictures, Preprocess};
+use crate::{ColourBasis, DataError, Normalise, Pictures, Preprocess, View};
 
 /// Standard deviation of the α of section 4.1.
 const ALPHA: f64 = 0.1;
+
+/// The places of [`CropPlace::Corners`].
+const CORNERS: [View; 5] = [
+    View::TopLeft,
+    View::TopRight,
+    View::BottomLeft,
+    View::BottomRight,
+    View::Centre,
+];
 
 /// Whether pictures are mirrored left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +41,24 @@ pub enum Colour {
     Torch,
 }
 
+/// Where the crop of a training picture lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CropPlace {
+    /// Anywhere.
+    Random,
+    /// In the middle, as at test.
+    Centre,
+    /// In one of the four corners or the middle, each time any of the five.
+    Corners,
+}
+
 /// How training pictures are varied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Augment {
-    /// Side of the random crop, pixels: what the network sees.
+    /// Side of the crop, pixels: what the network sees.
     pub crop: usize,
+    /// Where it lies.
+    pub place: CropPlace,
     /// Mirroring.
     pub mirror: Mirror,
     /// Shift of colours.
@@ -85,12 +107,50 @@ impl Augment {
         let mirrored = below(&mut rng, 2) == 1;
         let alpha: [f64; 3] =
             std::array::from_fn(|_| ALPHA * Distribution::<f64>::sample(&StandardNormal, &mut rng));
+        let corner = below(&mut rng, CORNERS.len());
+        let (top, left) = match self.place {
+            CropPlace::Random => (top, left),
+            CropPlace::Centre => View::Centre.place(side, self.crop),
+            CropPlace::Corners => CORNERS[corner].place(side, self.crop),
+        };
         Draw {
             top,
             left,
             mirror: if mirrored { self.mirror } else { Mirror::Off },
             shift: self.colour.shift(alpha, basis),
         }
+    }
+
+    /// Everything that [`Augment::draw`] can give for pictures of `side`, each once, where that is a
+    /// few views, at most ten; none where places or colours are random.
+    ///
+    /// # Panics
+    ///
+    /// If the crop is larger than `side`.
+    #[must_use]
+    pub fn views(&self, side: usize) -> Option<Vec<Draw>> {
+        let places: &[View] = match self.place {
+            _ if self.colour != Colour::Off => return None,
+            CropPlace::Random if self.crop < side => return None,
+            CropPlace::Random | CropPlace::Centre => &[View::Centre],
+            CropPlace::Corners => &CORNERS,
+        };
+        let mut views = Vec::new();
+        for place in places {
+            for mirror in [Mirror::Off, self.mirror] {
+                let (top, left) = place.place(side, self.crop);
+                let view = Draw {
+                    top,
+                    left,
+                    mirror,
+                    shift: [0.0; 3],
+                };
+                if !views.contains(&view) {
+                    views.push(view);
+                }
+            }
+        }
+        Some(views)
     }
 
     /// Picture `index` as training sees it in `epoch`, (C, crop, crop).

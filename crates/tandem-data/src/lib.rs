@@ -60,7 +60,7 @@ mod subset;
 mod tally;
 mod view;
 
-pub use augment::{Augment, Colour, Draw, Mirror};
+pub use augment::{Augment, Colour, CropPlace, Draw, Mirror};
 pub use buffer::Buffer;
 pub use colour::ColourBasis;
 pub use dataset::{Dataset, Part};

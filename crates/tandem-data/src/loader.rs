@@ -18,7 +18,7 @@ use shelf::{Shelf, State, work};
 use crate::augment::check_crop;
 use crate::order::Order;
 use crate::recipe::{Look, Memory, Recipe};
-use crate::{Augment, Batch, DataError, Form, Normalise, Pictures, Share, Views};
+use crate::{Augment, Batch, DataError, Draw, Form, Normalise, Pictures, Share, Views};
 
 /// How batches are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +85,34 @@ impl Loader {
         views: Views,
         options: LoaderOptions,
     ) -> Self {
+        let side = pictures.preprocess().side;
+        // What is refused is never looked at.
+        let draws = match check_crop(crop, pictures.preprocess()) {
+            Ok(()) => views.draws(side, crop),
+            Err(_) => Vec::new(),
+        };
+        Self::fixed(pictures, crop, normalise, draws, options)
+    }
+
+    /// All pictures once, in their order, and of each the views `draws`, such as
+    /// [`Augment::views`] gives for `crop`: those of a picture follow each other.
+    ///
+    /// If the crop or the mean do not fit the pictures, the first item is the error.
+    #[must_use]
+    pub fn fixed(
+        pictures: Arc<Pictures>,
+        crop: usize,
+        normalise: Normalise,
+        draws: Vec<Draw>,
+        options: LoaderOptions,
+    ) -> Self {
         let checked = check_crop(crop, pictures.preprocess())
             .and_then(|()| normalise.check(pictures.preprocess()));
         let order = Order::straight(pictures.len(), &pictures.shards());
-        let look = Look::Test {
+        let look = Look::Fixed {
             crop,
             normalise,
-            views,
+            draws,
         };
         Self::start(pictures, order, look, checked, options, 0)
     }

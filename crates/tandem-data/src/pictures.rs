@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::fingerprint::Fingerprint;
 use crate::pack::Statistics;
 use crate::tally::Tally;
-use crate::{ColourBasis, DataError, Dataset, Pack, Preprocess};
+use crate::{ColourBasis, DataError, Dataset, Pack, Preprocess, Subset};
 
 /// Prepared pictures are kept while all of them together take less than this, bytes.
 const KEPT: usize = 1 << 30;
@@ -239,6 +239,22 @@ impl Pictures {
         } else {
             Ok(self.kept[place * size..(place + 1) * size].into())
         }
+    }
+
+    /// The name of the first that is in colour among `looks` pictures, evenly apart, as they are before
+    /// they are brought to the network's channels. A picture of three channels that are (nearly) equal
+    /// is grey.
+    ///
+    /// # Errors
+    ///
+    /// If a picture can no longer be read.
+    pub fn first_coloured(&self, looks: usize) -> Result<Option<String>, DataError> {
+        for i in Subset::places(self.len(), looks, 0) {
+            if self.dataset.picture(self.good[i])?.is_coloured() {
+                return Ok(Some(self.name(i)));
+            }
+        }
+        Ok(None)
     }
 
     /// The pack that the pictures lie in as they are handed out.

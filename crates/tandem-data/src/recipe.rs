@@ -37,6 +37,8 @@ pub enum Images {
         /// What is seen of them: equally many a picture, those of the first picture first.
         draws: Vec<Draw>,
     },
+    /// No pictures: what would be seen of them, for whoever has it already.
+    Draws(Vec<Draw>),
 }
 
 /// How a batch's pictures are handed out.
@@ -47,6 +49,8 @@ pub enum Form {
     /// Bytes and draws, for a GPU that does it: a picture of 256 × 256 takes 192 KiB, its crop of
     /// 224 × 224 as values 588 KiB, and ten views of it ten times that.
     Bytes,
+    /// Draws alone; no picture is read.
+    Draws,
 }
 
 /// What is seen of each picture at test.
@@ -67,6 +71,14 @@ impl Views {
             Self::Ten => 10,
         }
     }
+
+    /// What is seen of a picture of `side × side`, for a crop no larger than that.
+    pub(crate) fn draws(self, side: usize, crop: usize) -> Vec<Draw> {
+        match self {
+            Self::Centre => vec![View::Centre.draw(side, crop)],
+            Self::Ten => ten_views().map(|view| view.draw(side, crop)).into(),
+        }
+    }
 }
 
 /// All that a batch depends on.
@@ -84,6 +96,7 @@ pub(crate) struct Recipe {
 pub(crate) enum Memory {
     Values(Pool<f32>),
     Bytes(Pool<u8>),
+    Draws,
 }
 
 impl Memory {
@@ -92,6 +105,7 @@ impl Memory {
         match form {
             Form::Values => Self::Values(Pool::new(spare)),
             Form::Bytes => Self::Bytes(Pool::new(spare)),
+            Form::Draws => Self::Draws,
         }
     }
 }
@@ -103,10 +117,11 @@ pub(crate) enum Look {
         seed: u64,
         epoch: u64,
     },
-    Test {
+    /// The same of every picture.
+    Fixed {
         crop: usize,
         normalise: Normalise,
-        views: Views,
+        draws: Vec<Draw>,
     },
 }
 
@@ -149,6 +164,9 @@ impl Recipe {
 
     /// Has these shards, counted in the order's turn, read from the disk.
     pub(crate) fn expect(&self, shards: Range<usize>) {
+        if matches!(self.memory, Memory::Draws) {
+            return;
+        }
         let turn = self.order.windows.iter().flat_map(|w| &w.shards);
         let shards = turn.skip(shards.start).take(shards.len());
         shards.for_each(|&shard| self.pictures.expect(shard));
@@ -168,6 +186,7 @@ impl Recipe {
         let images = match &self.memory {
             Memory::Values(pool) => self.values(&indices, pool)?,
             Memory::Bytes(pool) => self.bytes(&indices, pool)?,
+            Memory::Draws => Images::Draws(self.draws(&indices)),
         };
         let labels = indices
             .iter()
@@ -184,7 +203,7 @@ impl Recipe {
         let preprocess = self.pictures.preprocess();
         let (crop, normalise) = match &self.look {
             Look::Train { augment, .. } => (augment.crop, &augment.normalise),
-            Look::Test {
+            Look::Fixed {
                 crop, normalise, ..
             } => (*crop, normalise),
         };
@@ -207,24 +226,27 @@ impl Recipe {
         let preprocess = self.pictures.preprocess();
         let Preprocess { side, channels } = preprocess;
         let mut bytes = pool.take(indices.len() * preprocess.len());
-        let mut draws = Vec::with_capacity(indices.len() * self.views());
         let outs = bytes.as_mut_slice().chunks_exact_mut(preprocess.len());
         for (&index, out) in indices.iter().zip(outs) {
             out.copy_from_slice(&self.pictures.picture(index)?);
-            draws.extend((0..self.views()).map(|view| self.draw(index, view)));
         }
         Ok(Images::Bytes {
             bytes,
             shape: [indices.len(), side, side, channels],
-            draws,
+            draws: self.draws(indices),
         })
+    }
+
+    fn draws(&self, indices: &[usize]) -> Vec<Draw> {
+        let of_each = |&index: &usize| (0..self.views()).map(move |view| self.draw(index, view));
+        indices.iter().flat_map(of_each).collect()
     }
 
     /// Views a picture.
     fn views(&self) -> usize {
         match &self.look {
             Look::Train { .. } => 1,
-            Look::Test { views, .. } => views.count(),
+            Look::Fixed { draws, .. } => draws.len(),
         }
     }
 
@@ -236,16 +258,7 @@ impl Recipe {
                 seed,
                 epoch,
             } => augment.draw(*seed, *epoch, index, side, self.pictures.colour_basis()),
-            Look::Test {
-                crop,
-                views: Views::Centre,
-                ..
-            } => View::Centre.draw(side, *crop),
-            Look::Test {
-                crop,
-                views: Views::Ten,
-                ..
-            } => ten_views()[view].draw(side, *crop),
+            Look::Fixed { draws, .. } => draws[view],
         }
     }
 }

@@ -46,16 +46,21 @@ pub fn ten_views() -> [View; 10] {
 }
 
 impl View {
-    /// Where it lies in a picture of `side × side`, for a crop no larger than that.
-    pub(crate) fn draw(self, side: usize, crop: usize) -> Draw {
+    /// The first row and column of it in a picture of `side × side`, for a crop no larger than that.
+    pub(crate) fn place(self, side: usize, crop: usize) -> (usize, usize) {
         let (end, middle) = (side - crop, (side - crop) / 2);
-        let (top, left) = match self {
+        match self {
             Self::TopLeft | Self::TopLeftMirrored => (0, 0),
             Self::TopRight | Self::TopRightMirrored => (0, end),
             Self::BottomLeft | Self::BottomLeftMirrored => (end, 0),
             Self::BottomRight | Self::BottomRightMirrored => (end, end),
             Self::Centre | Self::CentreMirrored => (middle, middle),
-        };
+        }
+    }
+
+    /// What is seen of a picture of `side × side`, for a crop no larger than that.
+    pub(crate) fn draw(self, side: usize, crop: usize) -> Draw {
+        let (top, left) = self.place(side, crop);
         let mirror = match self {
             Self::TopLeft
             | Self::TopRight

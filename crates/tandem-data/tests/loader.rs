@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use common::Made;
 use tandem_data::{
-    Augment, Batch, Colour, DataError, Form, Images, Loader, LoaderOptions, Mirror, Normalise,
-    Pictures, Preprocess, Share, Views, ten_views, view,
+    Augment, Batch, Colour, CropPlace, DataError, Form, Images, Loader, LoaderOptions, Mirror,
+    Normalise, Pictures, Preprocess, Share, Views, ten_views, view,
 };
 
 const SIX: Preprocess = Preprocess {
@@ -35,6 +35,7 @@ fn augment(pictures: &Pictures) -> Augment {
     let normalise = Normalise::Mean(pictures.mean().into());
     Augment {
         crop: 4,
+        place: CropPlace::Random,
         mirror: Mirror::On,
         colour: Colour::Convnet,
         normalise,
@@ -50,7 +51,7 @@ fn train(pictures: &Arc<Pictures>, threads: usize, epoch: u64, first: usize) -> 
 fn values(batch: &Batch) -> (&[f32], [usize; 4]) {
     match &batch.images {
         Images::Values { values, shape } => (values, *shape),
-        Images::Bytes { .. } => panic!("values were asked for"),
+        Images::Bytes { .. } | Images::Draws(_) => panic!("values were asked for"),
     }
 }
 
@@ -269,6 +270,7 @@ fn an_epoch_of_any_length_lives_in_the_memory_of_its_first_batches() {
             places.insert(match batch.unwrap().images {
                 Images::Values { values, .. } => values.as_ptr() as usize,
                 Images::Bytes { bytes, .. } => bytes.as_ptr() as usize,
+                Images::Draws(_) => unreachable!("pictures were asked for"),
             });
         }
         assert!(places.len() <= options.prefetch + 1, "{}", places.len());

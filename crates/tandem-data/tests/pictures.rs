@@ -5,8 +5,8 @@ mod common;
 use common::Made;
 use proptest::prelude::*;
 use tandem_data::{
-    Augment, Colour, DataError, Mirror, Normalise, Part, Picture, Pictures, Preprocess, ten_views,
-    view,
+    Augment, Colour, CropPlace, DataError, Mirror, Normalise, Part, Picture, Pictures, Preprocess,
+    ten_views, view,
 };
 
 fn picture(width: usize, height: usize, channels: usize, pixels: Vec<u8>) -> Picture {
@@ -171,6 +171,7 @@ fn the_mean_of_the_shipped_pictures_is_that_of_fashion_mnist() {
 fn augment(colour: Colour) -> Augment {
     Augment {
         crop: 3,
+        place: CropPlace::Random,
         mirror: Mirror::On,
         colour,
         normalise: Normalise::Torchvision,

@@ -19,6 +19,13 @@ pub struct AvgPool2d {
     window: Window,
 }
 
+/// In any candle network, with its gradient.
+impl candle_core::Module for AvgPool2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        AvgPool2d::forward(self, x)
+    }
+}
+
 impl AvgPool2d {
     /// # Errors
     /// As [`Window::checked`].

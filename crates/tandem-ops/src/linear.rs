@@ -7,11 +7,13 @@
 //! forward multiplies rows of `x` with rows of `w` as they lie; the input gradient packs a block of
 //! `w` at a time, inside the second cache.
 
+mod gradients;
+
 use crate::activation::Activation;
 use crate::error::OpError;
-use crate::product::{Dots, Finish, Panels, Product, Start, Tiles, pack_panels, pack_tiles};
+use crate::product::Dots;
 use crate::real::Real;
-use crate::storage::{slice, with_cpu};
+use crate::storage::slice;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
@@ -141,11 +143,11 @@ impl CustomOp3 for Linear {
         let y = (self.activation == Activation::Relu).then_some(y);
         #[cfg(feature = "cuda")]
         if x.device().is_cuda() {
-            return backward_on_cuda(s, &x, &w, y, &dy);
+            return gradients::backward_on_cuda(s, &x, &w, y, &dy);
         }
         let (dx, dw, db) = match x.dtype() {
-            DType::F32 => backward::<f32>(s, &x, &w, y, &dy)?,
-            DType::F64 => backward::<f64>(s, &x, &w, y, &dy)?,
+            DType::F32 => gradients::backward::<f32>(s, &x, &w, y, &dy)?,
+            DType::F64 => gradients::backward::<f64>(s, &x, &w, y, &dy)?,
             other => return Err(OpError::dtype("linear", other).into()),
         };
         Ok((Some(dx), Some(dw), Some(db)))
@@ -199,148 +201,4 @@ fn forward<T: Real>(s: Sizes, activation: Activation, x: &[T], w: &[T], b: &[T])
         }
     }
     y
-}
-
-fn backward<T: Real>(
-    s: Sizes,
-    x: &Tensor,
-    w: &Tensor,
-    y: Option<&Tensor>,
-    dy: &Tensor,
-) -> Result<(Tensor, Tensor, Tensor)> {
-    let (dx, dw, db) = with_cpu::<T, _>(&[Some(x), Some(w), y, Some(dy)], |t| {
-        let g: Vec<T> = match t[2] {
-            [] => t[3].to_vec(),
-            y => y
-                .iter()
-                .zip(t[3])
-                .map(|(y, dy)| if *y > T::ZERO { *dy } else { T::ZERO })
-                .collect(),
-        };
-        let mut db = vec![T::ZERO; s.o];
-        for row in g.chunks_exact(s.o) {
-            for (db, g) in db.iter_mut().zip(row) {
-                *db += *g;
-            }
-        }
-        Ok((
-            input_gradient(s, t[1], &g),
-            weight_gradient(s, t[0], &g),
-            db,
-        ))
-    })?;
-    let device = x.device();
-    Ok((
-        Tensor::from_vec(dx, (s.n, s.k), device)?,
-        Tensor::from_vec(dw, (s.o, s.k), device)?,
-        Tensor::from_vec(db, s.o, device)?,
-    ))
-}
-
-#[cfg(feature = "cuda")]
-fn backward_on_cuda(
-    s: Sizes,
-    x: &Tensor,
-    w: &Tensor,
-    y: Option<&Tensor>,
-    dy: &Tensor,
-) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-    use crate::storage::{on_cuda, with_cuda};
-    let y = y.map(Tensor::contiguous).transpose()?;
-    let inputs = [Some(x), Some(w), Some(dy), y.as_ref()];
-    let [dx, dw, db] = with_cuda("linear", &inputs, |t| match *t {
-        [Some(x), Some(w), Some(dy), y] => crate::cuda::linear::backward(s, x, w, y, dy),
-        _ => unreachable!("all but y were given"),
-    })?;
-    Ok((
-        Some(on_cuda(dx, (s.n, s.k))),
-        Some(on_cuda(dw, (s.o, s.k))),
-        Some(on_cuda(db, s.o)),
-    ))
-}
-
-/// Columns of `w` a task of the gradients works on, and rows it packs at a time: 256 × 512 floats
-/// are 512 KiB.
-const COLUMNS: usize = 512;
-const ROWS: usize = 256;
-
-/// `dx[n, k] = Σ_o g[n, o] · w[o, k]`.
-fn input_gradient<T: Real>(s: Sizes, w: &[T], g: &[T]) -> Vec<T> {
-    let tiles = Tiles::new::<T>(s.n);
-    let left: Vec<Vec<T>> = (0..s.o)
-        .step_by(ROWS)
-        .map(|o| {
-            let depth = ROWS.min(s.o - o);
-            let mut packed = vec![T::ZERO; s.n * depth];
-            pack_tiles(tiles, depth, |n, r| g[n * s.o + o + r], &mut packed);
-            packed
-        })
-        .collect();
-    let blocks: Vec<Vec<T>> = (0..s.k)
-        .into_par_iter()
-        .step_by(COLUMNS)
-        .map_init(Vec::new, |right, first| {
-            let panels = Panels::new::<T>(COLUMNS.min(s.k - first));
-            let mut block = vec![T::ZERO; s.n * panels.columns];
-            for (o, left) in (0..s.o).step_by(ROWS).zip(&left) {
-                let depth = ROWS.min(s.o - o);
-                pack_panels(
-                    panels,
-                    depth,
-                    |r| &w[(o + r) * s.k + first..(o + r + 1) * s.k],
-                    right,
-                );
-                Product {
-                    tiles,
-                    panels,
-                    depth,
-                    left,
-                    right,
-                    out: &mut block,
-                    pitch: panels.columns,
-                    start: Start::Accumulate,
-                    finish: Finish::Nothing,
-                }
-                .run();
-            }
-            block
-        })
-        .collect();
-    let mut dx = vec![T::ZERO; s.n * s.k];
-    for (first, block) in (0..s.k).step_by(COLUMNS).zip(&blocks) {
-        let columns = COLUMNS.min(s.k - first);
-        for (row, values) in dx.chunks_exact_mut(s.k).zip(block.chunks_exact(columns)) {
-            row[first..first + columns].copy_from_slice(values);
-        }
-    }
-    dx
-}
-
-/// `dw[o, k] = Σ_n g[n, o] · x[n, k]`, by blocks of whole rows so that each is written once.
-fn weight_gradient<T: Real>(s: Sizes, x: &[T], g: &[T]) -> Vec<T> {
-    let panels = Panels::new::<T>(s.k);
-    let mut right = Vec::new();
-    pack_panels(panels, s.n, |n| &x[n * s.k..(n + 1) * s.k], &mut right);
-    let mut dw = vec![T::ZERO; s.o * s.k];
-    dw.par_chunks_mut(OUTPUTS * s.k)
-        .enumerate()
-        .for_each_init(Vec::new, |left, (i, dw)| {
-            let first = i * OUTPUTS;
-            let tiles = Tiles::new::<T>(OUTPUTS.min(s.o - first));
-            left.resize(tiles.rows * s.n, T::ZERO);
-            pack_tiles(tiles, s.n, |o, n| g[n * s.o + first + o], left);
-            Product {
-                tiles,
-                panels,
-                depth: s.n,
-                left,
-                right: &right,
-                out: dw,
-                pitch: s.k,
-                start: Start::Zero,
-                finish: Finish::Nothing,
-            }
-            .run();
-        });
-    dw
 }

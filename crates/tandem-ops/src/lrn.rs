@@ -38,6 +38,13 @@ pub struct Lrn {
     groups: usize,
 }
 
+/// In any candle network, with its gradient.
+impl candle_core::Module for Lrn {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Lrn::forward(self, x)
+    }
+}
+
 impl Lrn {
     /// The paper's constants are size 5, k 2, alpha 1e-4, beta 0.75, [`AlphaConvention::Paper`].
     ///

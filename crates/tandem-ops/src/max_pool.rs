@@ -89,6 +89,13 @@ impl MaxPool2dOp {
     }
 }
 
+/// In any candle network, with its gradient.
+impl candle_core::Module for MaxPool2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        MaxPool2d::forward(self, x)
+    }
+}
+
 impl MaxPool2d {
     /// # Errors
     /// As [`Window::checked`].

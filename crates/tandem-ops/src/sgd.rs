@@ -59,6 +59,19 @@ impl Sgd {
         })
     }
 
+    /// The same step at `factor` times the rate.
+    ///
+    /// # Errors
+    /// When the rate would be negative or not finite.
+    pub fn times(self, factor: f64) -> std::result::Result<Self, OpError> {
+        Self::new(
+            self.rule,
+            self.learning_rate * factor,
+            self.momentum,
+            self.weight_decay,
+        )
+    }
+
     /// Where the slab lies in its storage, if it suits the gradient.
     fn offsets(&self, sl: &Layout, gl: &Layout) -> Result<(usize, usize)> {
         let fits = sl.dims().first() == Some(&2) && sl.dims()[1..] == *gl.dims();

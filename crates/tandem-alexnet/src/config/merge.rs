@@ -16,6 +16,9 @@ const OPTIONAL: [&str; 5] = [
     "train_pictures",
 ];
 
+/// The table whose keys are layers.
+const BY_LAYER: &str = "rate.layers.";
+
 /// TOML text as a table.
 pub(super) fn table(text: &str, origin: &str) -> Result<Table, ConfigError> {
     text.parse()
@@ -97,7 +100,10 @@ fn put(
             (Some(Value::Table(inner)), Value::Table(over)) => {
                 put(inner, over, &format!("{path}."), known, origin)?;
             }
-            (None, _) if !known.contains(&path) => return Err(unknown(&path, known, origin)),
+            // Layers are known to the model, not here.
+            (None, _) if !known.contains(&path) && above != BY_LAYER => {
+                return Err(unknown(&path, known, origin));
+            }
             (_, value) => {
                 whole.insert(key, value);
             }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigError, NetworkError, SpecError, StartError, WeightsError};
 use crate::checkpoint::DataIdentity;
+use crate::class_weights::EmptyClass;
+use crate::tuning::TuningError;
 
 /// A run directory or checkpoint that is refused, or cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,10 @@ pub enum TrainError {
     Run(#[from] RunError),
     #[error("{0}")]
     Start(Box<StartError>),
+    #[error("{0}")]
+    Tuning(#[from] TuningError),
+    #[error("{0}")]
+    EmptyClass(#[from] EmptyClass),
     #[error(
         "the loss is not a finite number at step {step}, with learning rate {rate}: {}",
         layer.as_ref().map_or_else(

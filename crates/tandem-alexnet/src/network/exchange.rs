@@ -20,6 +20,12 @@ impl Network {
             .collect()
     }
 
+    /// What the first layers gave for pictures, in the `shares` that the next layers read.
+    pub(super) fn resume(&self, x: &Input, shares: usize) -> Result<Vec<Tensor>> {
+        let whole = x.nearest(&self.devices[0]);
+        self.scatter(&whole.to_dtype(self.precision.dtype())?, shares)
+    }
+
     /// Every tower's share on the device of `place`, joined along channels. Only the others' move.
     pub(super) fn gather(&self, values: &[Tensor], place: usize) -> Result<Tensor> {
         let device = &self.devices[place];

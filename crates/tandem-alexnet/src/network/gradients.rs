@@ -7,7 +7,8 @@ use candle_core::{DType, Result, Tensor};
 use super::Network;
 use crate::parameters::Parameter;
 
-/// A gradient for each share of each parameter, in the order of [`crate::parameters::of`].
+/// A gradient for each share of each parameter, in the order of [`crate::parameters::of`]; of a frozen
+/// one none.
 pub struct Gradients(pub(super) Vec<Vec<Tensor>>);
 
 impl Gradients {
@@ -30,16 +31,19 @@ impl Gradients {
 }
 
 impl Network {
-    /// Joins gradients into canonical tensors, f32 on the CPU.
+    /// Joins gradients into canonical tensors, f32 on the CPU; frozen parameters have none.
     pub fn canonical_gradients(&self, gradients: &Gradients) -> Result<BTreeMap<String, Tensor>> {
         let join = |(parameter, shares): (&Parameter, &Vec<Tensor>)| {
             let whole = parameter.join(shares)?.to_dtype(DType::F32)?;
             Ok((parameter.name.clone(), whole))
         };
-        self.parameters.iter().zip(&gradients.0).map(join).collect()
+        let both = self.parameters.iter().zip(&gradients.0);
+        both.filter(|(_, shares)| !shares.is_empty())
+            .map(join)
+            .collect()
     }
 
-    /// The mean of |gradient| of each parameter, in their order.
+    /// The mean of |gradient| of each parameter, in their order: 0 of a frozen one.
     pub fn gradient_magnitudes(&self, gradients: &Gradients) -> Result<Vec<f64>> {
         gradients.0.iter().map(|shares| mean_abs(shares)).collect()
     }
@@ -47,6 +51,9 @@ impl Network {
 
 /// The mean of |value| over shares of one size.
 pub(super) fn mean_abs(shares: &[Tensor]) -> Result<f64> {
+    if shares.is_empty() {
+        return Ok(0.0);
+    }
     let means = shares.iter().map(|share| {
         let mean = share.to_dtype(DType::F32)?.abs()?.mean_all()?;
         mean.to_dtype(DType::F64)?.to_scalar::<f64>()

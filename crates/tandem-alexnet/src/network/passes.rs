@@ -8,7 +8,7 @@ use super::{Direction, Gradients, LayerDone, Network, Pass};
 use crate::input::Input;
 use crate::shapes::LayerShape;
 use crate::spec::{Layer, Sees};
-use crate::step::{Applied, Operation};
+use crate::step::{Applied, Operation, Wanted};
 
 /// What one share of one layer did, for the way back.
 pub(super) struct Trace {
@@ -49,9 +49,17 @@ impl Network {
             true => shape.towers,
             false => 1,
         };
-        let mut values = self.show(x, self.shapes.layers.first().map_or(1, shares))?;
-        let mut parameter = 0;
-        for (index, layer) in self.spec.layers[..=last].iter().enumerate() {
+        let from = x.layers();
+        let mut values = match from.checked_sub(1) {
+            None => self.show(x, self.shapes.layers.first().map_or(1, shares))?,
+            Some(before) => self.resume(x, shares(&self.shapes.layers[before]))?,
+        };
+        let done_before = self.parameters.iter().filter(|p| p.layer < from);
+        let mut parameter = done_before.count();
+        for (index, layer) in self.spec.layers[..=last].iter().enumerate().skip(from) {
+            // The trunk is a fixed function.
+            let learns = index >= self.tuning.trunk();
+            let pass = if learns { pass } else { Pass::Test };
             let shape = &self.shapes.layers[index];
             let shares = shares(shape);
             let weighted = layer.name().is_some();
@@ -93,14 +101,16 @@ impl Network {
                     applied.push(step);
                 }
                 outputs.push(value);
-                record(Trace {
-                    applied,
-                    layer: index,
-                    parameter: weighted.then_some(parameter),
-                    share,
-                    sources,
-                    reads,
-                });
+                if learns {
+                    record(Trace {
+                        applied,
+                        layer: index,
+                        parameter: weighted.then_some(parameter),
+                        share,
+                        sources,
+                        reads,
+                    });
+                }
             }
             values = outputs;
             if weighted {
@@ -123,7 +133,8 @@ impl Network {
         }
     }
 
-    /// From the gradient of the logits those of the parameters.
+    /// From the gradient of the logits those of the parameters that learn. Goes back as far as the
+    /// first of them.
     pub(super) fn backward(
         &self,
         mut tape: Vec<Trace>,
@@ -138,9 +149,10 @@ impl Network {
         let shares = tape.last().map_or(1, |trace| trace.share + 1);
         let mut incoming = self.scatter(&dlogits, shares)?;
         while let Some(shares) = tape.last().map(|trace| trace.share + 1) {
-            let first = tape.len() == shares;
             let layer: Vec<Trace> = tape.drain(tape.len() - shares..).collect();
             let index = layer[0].layer;
+            let first = index == self.tuning.first();
+            let parameters = self.tuning.factor(index).is_some();
             let (reads, sources) = (layer[0].reads, layer[0].sources);
             let mut outgoing = Vec::with_capacity(shares);
             for (trace, mut gradient) in layer.into_iter().zip(incoming) {
@@ -150,23 +162,24 @@ impl Network {
                     share,
                     ..
                 } = trace;
-                let mut input = None;
+                let mut outgoing_here = None;
                 while let Some(step) = applied.pop() {
-                    let wanted = !(first && applied.is_empty());
-                    let back = step.backward(&gradient, wanted)?;
+                    let input = !(first && applied.is_empty());
+                    let back = step.backward(&gradient, Wanted { input, parameters })?;
                     if let (Some(parameter), Some((dw, db))) = (parameter, back.parameters) {
                         gradients[parameter][share] = Some(dw);
                         gradients[parameter + 1][share] = Some(db);
                     }
-                    match back.input {
-                        Some(dx) => {
-                            gradient = dx.clone();
-                            input = Some(dx);
-                        }
-                        None => input = None,
+                    if let Some(dx) = &back.input {
+                        gradient = dx.clone();
                     }
+                    outgoing_here = back.input;
                 }
-                outgoing.extend(input);
+                outgoing.extend(outgoing_here);
+            }
+            if first {
+                done(&self.shapes.layers[index].name, Direction::Backward);
+                break;
             }
             incoming = match reads {
                 Reads::Own => outgoing,
@@ -179,6 +192,9 @@ impl Network {
             .into_iter()
             .zip(&self.parameters)
             .map(|(shares, parameter)| {
+                if self.tuning.factor(parameter.layer).is_none() {
+                    return Ok(Vec::new());
+                }
                 let shares: Option<Vec<Tensor>> = shares.into_iter().collect();
                 shares.ok_or_else(|| {
                     candle_core::Error::msg(format!("no gradient reached {}", parameter.name))

@@ -111,9 +111,15 @@ impl Network {
         self.parameters.iter().zip(&self.shares).map(join).collect()
     }
 
-    /// One step of SGD: every share of every parameter in place.
+    /// One step of SGD: every share of every parameter that learns, in place. `sgd` is of the run's
+    /// rate; a layer with a rate of its own takes its multiple of it.
     pub fn update(&mut self, gradients: &Gradients, sgd: Sgd) -> Result<()> {
-        for (shares, gradients) in self.shares.iter_mut().zip(&gradients.0) {
+        let both = self.parameters.iter().zip(&mut self.shares);
+        for ((parameter, shares), gradients) in both.zip(&gradients.0) {
+            let Some(factor) = self.tuning.factor(parameter.layer) else {
+                continue;
+            };
+            let sgd = sgd.times(factor)?;
             for (share, gradient) in shares.iter_mut().zip(gradients) {
                 share.update(gradient, sgd, self.precision)?;
             }

@@ -10,9 +10,16 @@ use crate::schedule::End;
 
 /// What the loop tells whoever watches.
 pub enum Event<'a> {
+    /// Of `of` pictures so many have been taken through the frozen trunk.
+    Features {
+        done: usize,
+        of: usize,
+    },
     Step(&'a StepReport),
     Epoch(&'a EpochReport, &'a Network),
-    Saved { step: u64 },
+    Saved {
+        step: u64,
+    },
 }
 
 /// Whether to go on.

@@ -9,8 +9,8 @@ use serde::Serialize;
 use tandem_alexnet::placement::DeviceName;
 use tandem_alexnet::spec::Spec;
 use tandem_data::{
-    Augment, Colour, Form, Loader, LoaderOptions, Mirror, Normalise, Part, Picture, Pictures,
-    Share, Subset,
+    Augment, Colour, CropPlace, Form, Loader, LoaderOptions, Mirror, Normalise, Part, Picture,
+    Pictures, Share, Subset,
 };
 
 use super::Stopwatch;
@@ -101,6 +101,7 @@ impl Batches {
     fn new(pictures: Arc<Pictures>, spec: &Spec, batch: usize, form: Form) -> Result<Self> {
         let augment = Augment {
             crop: spec.input.crop,
+            place: CropPlace::Random,
             mirror: Mirror::On,
             colour: Colour::Convnet,
             normalise: Normalise::Mean(Arc::from(pictures.mean())),

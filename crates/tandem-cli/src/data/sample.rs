@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tandem_alexnet::training_data::BAD_SHARE;
 use tandem_data::{
-    Augment, Colour, DataError, Mirror, Normalise, Part, Pictures, Preprocess, Subset,
+    Augment, Colour, CropPlace, DataError, Mirror, Normalise, Part, Pictures, Preprocess, Subset,
 };
 
 use super::of;
@@ -44,6 +44,7 @@ pub fn run(args: &Sample) -> Result<()> {
         .map_or((preprocess.side * 7 / 8).max(1), usize::from);
     let augment = Augment {
         crop,
+        place: CropPlace::Random,
         mirror: Mirror::On,
         colour: Colour::Convnet,
         // Nothing is subtracted: the values stay colours.

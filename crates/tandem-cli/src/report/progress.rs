@@ -70,6 +70,29 @@ impl Progress {
         }
     }
 
+    /// Shows how many pictures have been taken through the frozen layers.
+    pub fn features(&mut self, done: usize, of: usize) {
+        match &mut self.output {
+            Output::Bar(bar) => {
+                bar.set_length(of as u64);
+                bar.set_position(done as u64);
+                bar.set_prefix("features");
+            }
+            Output::Lines { last } => {
+                if last.is_some_and(|last| last.elapsed() >= CALM) {
+                    write_line(&format!("features of {done} of {of} pictures"));
+                    *last = Some(Instant::now());
+                }
+                // The first step is told of however soon it comes.
+                *last = match done == of {
+                    true => None,
+                    false => last.or_else(|| Some(Instant::now())),
+                };
+            }
+            Output::Quiet => {}
+        }
+    }
+
     /// A line that stays, such as an epoch's result.
     pub fn line(&self, words: &str) {
         match &self.output {

@@ -14,7 +14,9 @@ use super::curves;
 use super::filters::{self, Conv1};
 use super::metrics::{Metrics, Validated};
 use super::picture;
+
 use super::progress::{Progress, clock, share, three_digits};
+use super::table::grouped;
 use super::tensorboard::EventWriter;
 
 /// What conv1 has learned so far.
@@ -72,6 +74,17 @@ impl Reports {
                 ("train/learning_rate", done.learning_rate),
             ],
         )
+    }
+
+    /// Tells of pictures taken through the frozen layers, before the first update.
+    pub fn features(&mut self, done: usize, of: usize) {
+        self.progress.features(done, of);
+        if done == of {
+            self.progress.line(&format!(
+                "the frozen layers have seen all {} pictures, and are not computed again",
+                grouped(of as u64)
+            ));
+        }
     }
 
     /// A line that stays on standard error.

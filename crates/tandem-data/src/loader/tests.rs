@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::{Loader, LoaderOptions, Views};
 use crate::{
-    Augment, Colour, DataError, Dataset, Form, Images, Mirror, Normalise, Picture, Pictures,
-    Preprocess, Share,
+    Augment, Colour, CropPlace, DataError, Dataset, Form, Images, Mirror, Normalise, Picture,
+    Pictures, Preprocess, Share,
 };
 
 const ONE: Preprocess = Preprocess {
@@ -223,6 +223,7 @@ fn held(threads: usize, load: fn(Arc<Pictures>, LoaderOptions) -> Loader) -> (us
 fn epoch(pictures: Arc<Pictures>, options: LoaderOptions) -> Loader {
     let augment = Augment {
         crop: 1,
+        place: CropPlace::Random,
         mirror: Mirror::On,
         colour: Colour::Off,
         normalise: Normalise::Torchvision,

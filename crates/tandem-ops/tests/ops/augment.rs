@@ -53,8 +53,8 @@ mod on_gpu {
 
     use candle_core::{DType, Device, Tensor};
     use tandem_data::{
-        Augment, Colour, DataError, Dataset, Form, Images, Loader, LoaderOptions, Mirror,
-        Normalise, Picture, Pictures, Preprocess, Share, Views,
+        Augment, Colour, CropPlace, DataError, Dataset, Form, Images, Loader, LoaderOptions,
+        Mirror, Normalise, Picture, Pictures, Preprocess, Share, Views,
     };
     use tandem_ops::augment;
     use tandem_ops::random::philox;
@@ -193,6 +193,7 @@ mod on_gpu {
                     (SIDE, Mirror::On, Colour::Convnet),
                 ] {
                     let setting = Augment {
+                        place: CropPlace::Random,
                         crop,
                         mirror,
                         colour,

@@ -87,6 +87,24 @@ proptest! {
 }
 
 #[test]
+fn each_gradient_alone_has_the_bits_it_has_beside_the_others() {
+    for activation in [Activation::None, Activation::Relu] {
+        let op = Linear::new(activation);
+        let (x, w, b) = (noise(1, &[5, 19]), noise(2, &[7, 19]), noise(3, &[7]));
+        let y = op.forward(&x, &w, &b).unwrap();
+        let dy = noise(4, y.dims());
+        let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &dy).unwrap();
+        let alone = op.input_gradient(&w, &y, &dy).unwrap();
+        assert_eq!(values(&alone), values(&dx.unwrap()));
+        let (weight, bias) = op.weight_gradient(&x, w.shape(), &y, &dy).unwrap();
+        assert_eq!(values(&weight), values(&dw.unwrap()));
+        assert_eq!(values(&bias), values(&db.unwrap()));
+        let refused = op.input_gradient(&w, &y, &noise(5, &[5, 8])).unwrap_err();
+        assert!(refused.to_string().contains("linear"), "{refused}");
+    }
+}
+
+#[test]
 fn layout_and_number_of_threads_do_not_matter() {
     let op = Linear::new(Activation::Relu);
     let single = |seed, dims: &[usize]| noise(seed, dims).to_dtype(DType::F32).unwrap();

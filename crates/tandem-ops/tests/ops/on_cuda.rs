@@ -298,7 +298,17 @@ fn linear_layers() {
                 let y = op.forward(&t[0], &t[1], &t[2])?;
                 let (dx, dw, db) = op.bwd(&t[0], &t[1], &t[2], &t[3], &t[4])?;
                 let (dx, dw, db) = (dx.unwrap(), dw.unwrap(), db.unwrap());
-                Ok(vec![("y", y), ("dx", dx), ("dw", dw), ("db", db)])
+                let alone = op.input_gradient(&t[1], &t[3], &t[4])?;
+                let (weight, bias) = op.weight_gradient(&t[0], t[1].shape(), &t[3], &t[4])?;
+                Ok(vec![
+                    ("y", y),
+                    ("dx", dx),
+                    ("dw", dw),
+                    ("db", db),
+                    ("dx alone", alone),
+                    ("dw alone", weight),
+                    ("db alone", bias),
+                ])
             },
         );
     }

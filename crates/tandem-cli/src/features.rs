@@ -1,0 +1,45 @@
+//! `tandem features`: what a layer makes of pictures, in a file.
+
+use anyhow::{Context, Result};
+use tandem_alexnet::features::file;
+use tandem_alexnet::trained::Trained;
+
+use crate::args::Features;
+use crate::failure::Failure;
+use crate::output::print;
+use crate::pictures::{at_test, left_out, prepare};
+use crate::report::table::grouped;
+use crate::weights;
+
+pub fn run(args: &Features) -> Result<()> {
+    // Before anything is read: a slip in the name should not cost the computing.
+    file::Format::of(&args.out).map_err(Failure::from_typing)?;
+    let Trained {
+        network, normalise, ..
+    } = Trained::read(&weights::file(&args.weights)?, &args.devices)?;
+    let spec = network.spec();
+    let layer = match &args.layer {
+        Some(name) => spec.layer_named(name)?,
+        None => spec
+            .last_hidden()
+            .context("the network has no hidden layer; --layer says which to take")?,
+    };
+    let pictures = prepare(&args.data, args.part.into(), spec)?;
+    let list = left_out(&[(tandem_data::Part::from(args.part).name(), &pictures)]);
+    if !list.is_empty() {
+        tracing::warn!(
+            "these pictures do not decode and are left out:\n{}",
+            list.trim_end()
+        );
+    }
+    let options = at_test(args.batch);
+    file::write(&args.out, &network, layer, &pictures, &normalise, options)?;
+    print(&format!(
+        "{} vectors of {} values, {} of {}: {}\n",
+        grouped(pictures.len() as u64),
+        grouped(network.shapes().layers[layer].output.values() as u64),
+        spec.layer_name(layer),
+        spec.name,
+        args.out.display()
+    ))
+}
