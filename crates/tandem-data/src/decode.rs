@@ -13,6 +13,10 @@ pub(crate) const LONGEST_SIDE: u32 = 16_384;
 /// Most memory one picture may take while it is decoded, bytes: 16,384 × 8,192 in colour.
 pub(crate) const DECODER_MEMORY: u64 = 512 << 20;
 
+/// Most memory that what a PNG says of itself may unpack to, such as its colour profile, bytes. Pixels
+/// are not counted in this.
+const PNG_METADATA: u64 = 16 << 20;
+
 /// Why bytes do not decode as a picture. Whoever had the bytes adds their name: [`DataError::Decode`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,7 +90,10 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Picture, PictureError> {
 
 fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     let mut memory = Limits::no_limits();
-    memory.max_alloc = Some(DECODER_MEMORY);
+    memory.max_alloc = Some(match format {
+        ImageFormat::Png => PNG_METADATA,
+        _ => DECODER_MEMORY,
+    });
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(memory);
     let decoder = reader.into_decoder()?;

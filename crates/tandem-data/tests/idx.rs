@@ -214,7 +214,7 @@ fn impossible_sizes_are_refused_before_anything_is_allocated() {
         &idx_labels(&[1]),
     );
     let error = refused(folder.path(), Part::Train, IMAGES);
-    assert!(matches!(error, DataError::Length { .. }), "{error}");
+    assert!(matches!(error, DataError::TooLarge { .. }), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::folder::{claim, free_space, lock, reading, replace, writing};
+use super::folder::{claim, free_space, lock, reading, refuse_others, replace, writing};
 use super::make::Packing;
 use super::{DESCRIPTION, Description, Encoding, PackError, spool};
 use crate::{DataError, Opened, Part, Preprocess};
@@ -91,14 +91,15 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`PackError::DiskSpace`] before anything is written, [`PackError::OtherPack`] if `out` holds
-    /// something else, [`DataError::TooManyBad`], [`PackError::Write`].
+    /// [`PackError::DiskSpace`] before anything is written, [`PackError::OtherPack`] or
+    /// [`PackError::NotEmpty`] if `out` holds something else, [`DataError::TooManyBad`], [`PackError::Write`].
     pub fn run(
         &self,
         out: &Path,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Description, DataError> {
         fs::create_dir_all(out).map_err(writing(out))?;
+        refuse_others(out)?;
         let lock = lock(out)?;
         let before = out
             .join(DESCRIPTION)

@@ -2,7 +2,7 @@
 //! `default/train/0000.parquet` …, or one file.
 //!
 //! A column `image` (or `img` …) holds encoded pictures, as bytes or as a struct of `bytes` and `path`;
-//! a column `label` (or `fine_label` …) whole numbers, null or -1 where there is none. A picture's key
+//! a column `label` (or `fine_label` …) whole numbers or names, null or -1 where there is none. A picture's key
 //! is its path's file name; where a row has no path, the keys are the rows' numbers.
 //!
 //! **Classes** are named in the files' metadata (`huggingface`, which the `datasets` library writes);
@@ -35,7 +35,7 @@ use parquet::data_type::ByteArrayType;
 use rayon::prelude::*;
 
 use self::cache::{Cache, Rows};
-use self::classes::Classes;
+use self::classes::{Classes, number};
 use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
@@ -127,21 +127,23 @@ fn is_folder(entry: &DirEntry) -> bool {
 /// The part a file belongs to, by the words of its name or else of the folders it is in below `root`.
 fn part_of(root: &Path, file: &Path) -> Part {
     let below = file.strip_prefix(root).unwrap_or(file);
-    let words = |component: Component| {
-        let name = component.as_os_str().to_string_lossy().to_lowercase();
-        name.split(|c: char| !c.is_alphanumeric())
-            .find_map(|word| match word {
-                "train" | "training" => Some(Part::Train),
-                "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
-                "test" | "testing" => Some(Part::Test),
-                _ => None,
-            })
-    };
     below
         .components()
         .rev()
-        .find_map(words)
+        .find_map(part_named)
         .unwrap_or(Part::Train)
+}
+
+/// The part that a file or folder is named as.
+fn part_named(component: Component) -> Option<Part> {
+    let name = component.as_os_str().to_string_lossy().to_lowercase();
+    name.split(|c: char| !c.is_alphanumeric())
+        .find_map(|word| match word {
+            "train" | "training" => Some(Part::Train),
+            "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
+            "test" | "testing" => Some(Part::Test),
+            _ => None,
+        })
 }
 
 /// Opens one part of the set of `files`, which lie under `root`.
@@ -158,7 +160,9 @@ pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet
     let shards: Vec<Result<Shard, DataError>> =
         files.par_iter().map(|path| Shard::open(path)).collect();
     // The first error of the files' order, not of the threads'.
-    let shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    number(&mut shards)?;
+    one_set(root, &shards)?;
     let classes = Classes::of(&shards)?;
 
     let is_of = |part| move |shard: &&Shard| part_of(root, &shard.path) == part;
@@ -218,6 +222,42 @@ pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet
     })
 }
 
+/// Checks that the files are of one set. Those of one folder, or of folders named as parts, are taken for
+/// one; of different folders with different columns or class names they are not.
+fn one_set(root: &Path, shards: &[Shard]) -> Result<(), DataError> {
+    let Some((first, others)) = shards.split_first() else {
+        return Ok(());
+    };
+    let home = |shard: &Shard| -> Vec<String> {
+        let folder = shard.path.strip_prefix(root).ok().and_then(Path::parent);
+        let names = folder.into_iter().flat_map(Path::components);
+        names
+            .filter(|name| part_named(*name).is_none())
+            .map(|name| name.as_os_str().to_string_lossy().into_owned())
+            .collect()
+    };
+    let here = home(first);
+    for other in others {
+        let alike = other.names == first.names && other.columns() == first.columns();
+        if !alike && home(other) != here {
+            return Err(DataError::Several {
+                path: root.into(),
+                first: first.path.display().to_string(),
+                second: other.path.display().to_string(),
+            });
+        }
+        if other.names.is_none() != first.names.is_none() {
+            tracing::warn!(
+                "of {} and {} only one names its classes; they are taken for files of one set",
+                first.path.display(),
+                other.path.display()
+            );
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The rows of the files of `part`, with the file names of their paths for keys.
 fn samples(
     shards: &[&Shard],
@@ -272,7 +312,8 @@ fn name(path: &Path, place: Place) -> String {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn scan(bytes: &[u8]) -> Option<usize> {
     let mut file = std::io::Cursor::new(bytes);
-    let shard = Shard::read("fuzzed".into(), &mut file).ok()?;
+    let mut shard = Shard::read("fuzzed".into(), &mut file).ok()?;
+    number(std::slice::from_mut(&mut shard)).ok()?;
     let classes = Classes::of(std::slice::from_ref(&shard)).ok()?;
     let mut samples = samples(&[&shard], &classes, Part::Test).ok()?;
     put_in_order(&mut samples, &classes.names, |place| {

@@ -42,13 +42,12 @@ impl Slice {
         }
     }
 
-    /// The file `member` of a folder, whole.
-    pub(crate) fn of_file(folder: Arc<Container>, member: String) -> Result<Self, DataError> {
+    /// The file `member` of a folder, whole. Of one that is not there, such as a link to nowhere, reading
+    /// it says so: one picture is not the end of a set.
+    pub(crate) fn of_file(folder: Arc<Container>, member: String) -> Self {
         let mut slice = Self::new(folder, member, 0, 0);
-        let metadata =
-            std::fs::metadata(slice.file()).map_err(|source| slice.unreadable(source))?;
-        slice.length = metadata.len();
-        Ok(slice)
+        slice.length = std::fs::metadata(slice.file()).map_or(0, |file| file.len());
+        slice
     }
 
     pub(crate) fn length(&self) -> u64 {
