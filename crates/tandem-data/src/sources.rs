@@ -213,8 +213,14 @@ fn on_disk(path: &Path, deeper: usize) -> Result<Option<Set>, DataError> {
     }
     if let Some(other) = beside_parquet(&root, &files)? {
         // A set's own folder may have pictures beside it, which its description shows.
-        let own = |file: &PathBuf| file.strip_prefix(&path).ok()?.iter().next().map(Path::new);
-        if !files.iter().filter_map(own).all(beside::is_needed) {
+        let is_own = |file: &PathBuf| {
+            let below = file.strip_prefix(&path).unwrap_or(file);
+            below
+                .iter()
+                .next()
+                .is_some_and(|name| beside::is_needed(Path::new(name)))
+        };
+        if !files.iter().all(is_own) {
             return Err(DataError::Several {
                 first: first.display().to_string(),
                 second: other.display().to_string(),

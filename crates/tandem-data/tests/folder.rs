@@ -211,7 +211,7 @@ fn pictures_that_do_not_decode_are_left_out_and_listed() {
         panic!("{:?}", pictures.bad())
     };
     assert!(
-        name.ends_with("003.png") && reason.contains("decode"),
+        name.ends_with("003.png") && reason == "it is no JPEG, PNG or WebP",
         "{name}: {reason}"
     );
     // What follows moves up, with its label and its bytes.
@@ -331,7 +331,7 @@ fn pictures_directly_in_test_are_without_labels() {
 #[test]
 fn a_link_to_nowhere_is_one_bad_picture_and_not_the_end() {
     let folder = classes_only(20);
-    let link = folder.path().join("cat/gone.png");
+    let link = folder.path().join("a/gone.png");
     std::os::unix::fs::symlink("nowhere.png", link).unwrap();
     let data = open(folder.path(), Part::Train).unwrap();
     let shape = Preprocess {

@@ -5,7 +5,7 @@ mod common;
 
 use common::ilsvrc::{Ilsvrc, META, tar};
 use common::{assert_says, folder_with, gzip, open, png, said, write};
-use tandem_data::{DataError, Part};
+use tandem_data::Part;
 use tempfile::{TempDir, tempdir};
 
 /// A small ILSVRC of archives, with one file replaced.

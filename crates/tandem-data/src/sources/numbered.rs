@@ -95,7 +95,7 @@ fn gaps(of: &Series, numbers: &BTreeSet<u64>) -> Option<String> {
     let (first, last) = (*numbers.first()?, *numbers.last()?);
     let (first, last) = match of.of {
         // Files are counted from 0, by some from 1.
-        Some(count) if last == count => (1, count),
+        Some(count) if last == count && count > 0 => (1, count),
         Some(count) => (0, count.checked_sub(1)?),
         None => (first, last),
     };

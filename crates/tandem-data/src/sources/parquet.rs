@@ -17,6 +17,7 @@
 //! page up to 1,024 rows. In memory stay each picture's label, key and place, each page's place, and
 //! up to 256 MiB of pages; each thread holds one page besides (see `page.rs` for its limits).
 
+mod belonging;
 mod cache;
 mod classes;
 mod column;
@@ -29,11 +30,12 @@ mod shard;
 mod thrift;
 
 use std::fs::{DirEntry, FileType};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use parquet::data_type::ByteArrayType;
 use rayon::prelude::*;
 
+use self::belonging::{one_set, part_of};
 use self::cache::{Cache, Rows};
 use self::classes::{Classes, number};
 use self::column::Column;
@@ -124,28 +126,6 @@ fn is_folder(entry: &DirEntry) -> bool {
         .is_ok_and(|kind: FileType| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
 }
 
-/// The part a file belongs to, by the words of its name or else of the folders it is in below `root`.
-fn part_of(root: &Path, file: &Path) -> Part {
-    let below = file.strip_prefix(root).unwrap_or(file);
-    below
-        .components()
-        .rev()
-        .find_map(part_named)
-        .unwrap_or(Part::Train)
-}
-
-/// The part that a file or folder is named as.
-fn part_named(component: Component) -> Option<Part> {
-    let name = component.as_os_str().to_string_lossy().to_lowercase();
-    name.split(|c: char| !c.is_alphanumeric())
-        .find_map(|word| match word {
-            "train" | "training" => Some(Part::Train),
-            "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
-            "test" | "testing" => Some(Part::Test),
-            _ => None,
-        })
-}
-
 /// Opens one part of the set of `files`, which lie under `root`.
 ///
 /// Files of no part's name are training pictures. Where there are no validation pictures the test
@@ -220,42 +200,6 @@ pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet
         packed,
         cache: Cache::default(),
     })
-}
-
-/// Checks that the files are of one set. Those of one folder, or of folders named as parts, are taken for
-/// one; of different folders with different columns or class names they are not.
-fn one_set(root: &Path, shards: &[Shard]) -> Result<(), DataError> {
-    let Some((first, others)) = shards.split_first() else {
-        return Ok(());
-    };
-    let home = |shard: &Shard| -> Vec<String> {
-        let folder = shard.path.strip_prefix(root).ok().and_then(Path::parent);
-        let names = folder.into_iter().flat_map(Path::components);
-        names
-            .filter(|name| part_named(*name).is_none())
-            .map(|name| name.as_os_str().to_string_lossy().into_owned())
-            .collect()
-    };
-    let here = home(first);
-    for other in others {
-        let alike = other.names == first.names && other.columns() == first.columns();
-        if !alike && home(other) != here {
-            return Err(DataError::Several {
-                path: root.into(),
-                first: first.path.display().to_string(),
-                second: other.path.display().to_string(),
-            });
-        }
-        if other.names.is_none() != first.names.is_none() {
-            tracing::warn!(
-                "of {} and {} only one names its classes; they are taken for files of one set",
-                first.path.display(),
-                other.path.display()
-            );
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// The rows of the files of `part`, with the file names of their paths for keys.
