@@ -221,7 +221,10 @@ pub enum DataError {
         key: String,
     },
     /// An archive is cut short, damaged, or holds what is not read.
-    #[error("{path} cannot be used as an archive: at byte {offset}, {reason}")]
+    #[error(
+        "{path} cannot be used as an archive: at byte {offset}, {reason}. Fetch it again, or unpack it \
+         and give the folder"
+    )]
     Archive {
         /// The archive; one inside another stands under the other's path.
         path: PathBuf,

@@ -165,6 +165,11 @@ fn recognise(spec: &str) -> Result<Set, DataError> {
     })?;
     let found = if metadata.is_dir() {
         on_disk(&path, PASSED_THROUGH)?
+    } else if !metadata.is_file() {
+        return Err(DataError::Read {
+            path,
+            source: std::io::Error::other("it is neither a file nor a folder"),
+        });
     } else {
         let root = Folder::Disk(parent(&path).into());
         if idx::is_file_of(&path) {

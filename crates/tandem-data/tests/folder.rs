@@ -334,16 +334,29 @@ fn a_link_to_nowhere_is_one_bad_picture_and_not_the_end() {
     let link = folder.path().join("a/gone.png");
     std::os::unix::fs::symlink("nowhere.png", link).unwrap();
     let data = open(folder.path(), Part::Train).unwrap();
-    let shape = Preprocess {
-        side: 4,
-        channels: 3,
-    };
-    let pictures = Pictures::prepare(data, shape, 0.1).unwrap();
+    let pictures = Pictures::prepare(data, SMALL, 0.1).unwrap();
     let [(name, reason)] = pictures.bad() else {
         panic!("{:?}", pictures.bad());
     };
     assert!(name.ends_with("gone.png"), "{name}");
     assert!(reason.starts_with("it cannot be read"), "{reason}");
+}
+
+/// Opening one waits for who writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_named_as_a_picture_is_a_bad_picture_and_not_waited_for() {
+    let folder = classes_only(20);
+    let pipe = folder.path().join("a/pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let data = open(folder.path(), Part::Train).unwrap();
+    let pictures = Pictures::prepare(data, SMALL, 0.1).unwrap();
+    let [(_, reason)] = pictures.bad() else {
+        panic!("{:?}", pictures.bad());
+    };
+    assert_eq!(reason, "it cannot be read: it is no plain file");
+    refused(&pipe, Part::Train, "neither a file nor a folder");
 }
 
 #[test]

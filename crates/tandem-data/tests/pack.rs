@@ -336,7 +336,7 @@ fn a_pack_that_does_not_fit_is_refused_before_it_is_begun() {
         .unwrap()
         .run(out.path(), &|_| ())
         .unwrap_err();
-    refused_words(&error, &["5637.1 GB more", "free", "--jpeg 90"]);
+    refused_words(&error, &["5682.2 GB more", "free", "--jpeg 90"]);
     assert!(files(out.path()).is_empty());
 }
 

@@ -128,7 +128,7 @@ impl Slice {
             let start = usize::try_from(self.offset).map_or(bytes.len(), |at| at.min(bytes.len()));
             return Ok(Reader::Memory(std::io::Cursor::new(&bytes[start..])));
         }
-        let file = File::open(self.file())
+        let file = plain(&self.file())
             .and_then(|mut file| file.seek(SeekFrom::Start(self.offset)).map(|_| file))
             .map_err(|source| self.unreadable(source))?;
         Ok(Reader::File(file))
@@ -139,6 +139,15 @@ impl Slice {
             path: self.name().into(),
             source,
         }
+    }
+}
+
+/// Opens a plain file: to open a pipe is to wait for who writes into it.
+pub(crate) fn plain(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(std::io::Error::other("it is no plain file"))
     }
 }
 

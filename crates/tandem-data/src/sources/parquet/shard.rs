@@ -14,6 +14,7 @@ use super::column::Column;
 use super::footer;
 use super::problem::ParquetProblem;
 use crate::DataError;
+use crate::sources::slice::plain;
 
 /// Names of the column of pictures: a struct of `bytes` and `path`, or the bytes themselves.
 const PICTURES: [&str; 7] = ["image", "img", "picture", "jpg", "jpeg", "png", "webp"];
@@ -136,7 +137,7 @@ impl Shard {
 }
 
 pub(super) fn file(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|source| DataError::Read {
+    plain(path).map_err(|source| DataError::Read {
         path: path.into(),
         source,
     })
