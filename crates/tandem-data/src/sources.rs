@@ -97,7 +97,7 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 /// it), recognised by what it holds, whatever its own name.
 ///
 /// - IDX, plain or gzip: MNIST, and Fashion-MNIST if a folder on the way is named so
-/// - CIFAR-10 and CIFAR-100 in their binary version
+/// - CIFAR-10 and CIFAR-100 in their binary version, unpacked or not
 /// - ILSVRC 2012: the training pictures as `ILSVRC2012_img_train.tar` (a tar of a tar a class), as
 ///   those tars, or as folders; validation and test pictures as their tar or a folder; the labels in
 ///   the devkit, `ILSVRC2012_devkit_t12.tar.gz` or unpacked. Kaggle's tree: `ILSVRC/Data/CLS-LOC` with
@@ -108,11 +108,11 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 /// - parquet files of Hugging Face's layout, any number of them, or one: `train-….parquet`,
 ///   `validation-….parquet`, `test-….parquet`, or in folders of these names; of a set without
 ///   held-out pictures every tenth of a class is. Columns `image` (bytes, or bytes and path) and
-///   `label`; class names from the metadata of the `datasets` library, or else numbers, and in both
-///   cases WNIDs where the pictures' paths carry them
-/// - picture folders (JPEG, PNG, WebP), Imagenette's among them: `train/` and `val/`, `valid/` or
-///   `test/`, each with a folder a class; or only a folder a class, of which every tenth picture is
-///   held out
+///   `label`, of names or numbers; class names from the metadata of the `datasets` library, or else
+///   numbers, and in both cases WNIDs where the pictures' paths carry them
+/// - picture folders (JPEG, PNG, WebP), Imagenette's among them: `train/` and `val/`, `validation/` or
+///   `test/`, each with a folder a class, and pictures without labels in `test/`; or only a folder a
+///   class, of which every tenth picture is held out
 ///
 /// An archive stands for the folder that it would be unpacked to, and is never unpacked to disk: a
 /// tar is read where it lies, a `.tar.gz` or `.tgz` is kept in memory, of at most 2 GiB unpacked.
@@ -130,8 +130,8 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
 ///
 /// # Errors
 ///
-/// If nothing stands there or nothing is recognised (saying what was looked for), or if the files are
-/// not what their format says.
+/// If nothing stands there or nothing is recognised (saying what was looked for), if the files are
+/// not what their format says, if some of a part are missing, or if two sets lie in one folder.
 pub fn open(spec: &str, part: Part) -> Result<Arc<dyn Dataset>, DataError> {
     recognise(spec)?(part)
 }
