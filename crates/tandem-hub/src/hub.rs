@@ -146,7 +146,11 @@ impl Hub {
         let mut choose = |paths: &[String]| choose(name, paths);
         let (commit, files) = self.snapshot(Kind::DataSet, name, &mut choose, progress)?;
         let folder = self.repository(Kind::DataSet, name).snapshot(&commit);
-        let data = folder.join(common_folder(&files));
+        let data = match files.as_slice() {
+            // Not its folder, where the others of its series are missing, or are not meant.
+            [only] if is_named(name, &files) => folder.join(only),
+            _ => folder.join(common_folder(&files)),
+        };
         Ok(Snapshot {
             commit,
             folder,
@@ -183,4 +187,9 @@ impl Hub {
             companions: files,
         })
     }
+}
+
+/// Whether `files` is the one file that `name` asks for.
+pub(crate) fn is_named(name: &Name, files: &[String]) -> bool {
+    matches!(files, [only] if name.part() == Some(only))
 }

@@ -8,6 +8,7 @@ use crate::cache::{Repository, is_commit};
 use crate::choice::missing_shard;
 use crate::download::{Meter, fetch, is_whole, missing};
 use crate::explain::{Access, Request, repeat};
+use crate::hub::is_named;
 use crate::listing::list;
 use crate::tree::{self, Listed};
 use crate::{Hub, HubError, Kind, Name, Progress};
@@ -85,7 +86,8 @@ impl Hub {
                     .iter()
                     .find(|file| !snapshot.join(file).exists())
                     .cloned();
-                let gone = gone.or_else(|| missing_shard(&files));
+                let series = || (!is_named(name, &files)).then(|| missing_shard(&files))?;
+                let gone = gone.or_else(series);
                 (files, gone)
             }
         };

@@ -2,14 +2,12 @@
 
 use std::panic::Location;
 
-use crate::fuzzing::{self, Counting, mutate};
+use crate::counted::most;
+use crate::fuzzing::{self, mutate};
 
 /// Most memory that one of the seeds, each of a few thousand bytes, may take mutated. A page of a
 /// thousand bytes may claim a million unpacked, of that a dictionary's entries another eight.
 const LARGEST: usize = 64 << 20;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 macro_rules! seed {
     ($name:literal) => {
@@ -37,7 +35,7 @@ fn a_mutated_file_is_read_or_refused_in_little_memory() {
             say(panic);
         }
     }));
-    let (kept, most) = COUNTING.most(|| mutate(&seeds, fuzzing::parquet));
+    let (kept, most) = most(|| mutate(&seeds, fuzzing::parquet));
     assert!(0 < kept && kept < 100_000, "{kept}");
     assert!(most < LARGEST, "{most} bytes");
 }
