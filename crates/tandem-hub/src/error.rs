@@ -211,7 +211,7 @@ pub enum HubError {
         /// What it holds.
         found: String,
         /// A file of another framework, which could be imported.
-        import: Option<Name>,
+        import: Option<Box<Name>>,
     },
     /// The hub cannot be reached.
     #[error("no way to {endpoint} for {repository} ({reason}); {cached}")]
@@ -382,7 +382,7 @@ fn gated(endpoint: &str, token: &Option<String>) -> String {
     }
 }
 
-fn to_import(file: &Option<Name>) -> String {
+fn to_import(file: &Option<Box<Name>>) -> String {
     file.as_ref().map_or(String::new(), |file| {
         format!("; turn its weights into Tandem's with: tandem import {file}")
     })

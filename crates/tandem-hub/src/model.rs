@@ -62,7 +62,7 @@ pub(crate) fn choose_weights(
         (None, []) => Err(HubError::NoWeights {
             name: name.clone(),
             found: some_of(inside.iter().collect::<BTreeSet<_>>()),
-            import: foreign.first().map(|path| name.with_part(path)),
+            import: foreign.first().map(|path| Box::new(name.with_part(path))),
         }),
     }
 }

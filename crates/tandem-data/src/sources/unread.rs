@@ -161,7 +161,7 @@ pub(crate) fn explain(folder: &Folder) -> Result<(), DataError> {
     let holds = |name: &&str| folder.file(name).is_some();
     if let Some((_, _, kind)) = PICKLED
         .iter()
-        .find(|(_, names, _)| names.iter().all(|name| holds(&name)))
+        .find(|(_, names, _)| names.iter().all(&holds))
     {
         return Err(unread(folder.path(), *kind));
     }
