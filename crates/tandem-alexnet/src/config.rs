@@ -219,6 +219,11 @@ impl TrainConfig {
 
     fn build(model: Option<&str>, text: &str, origin: &str) -> Result<Self, ConfigError> {
         let mut table = merge::table(text, origin)?;
+        if table.contains_key("imported") {
+            return Err(ConfigError::Imported {
+                origin: origin.to_owned(),
+            });
+        }
         let from_file = table.remove("model");
         let spec = match (model, from_file) {
             (Some(name), _) => Spec::named(name)?,

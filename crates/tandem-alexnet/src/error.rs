@@ -180,6 +180,11 @@ pub enum ConfigError {
         key: String,
         hint: String,
     },
+    #[error(
+        "{origin} is of weights that were imported: there is no training to go on with, and it does not say what \
+         they learned from"
+    )]
+    Imported { origin: String },
     #[error("`{setting}` is not a setting: say key=value, as sgd.momentum=0.8")]
     Setting { setting: String },
     #[error("{origin}: {key} is {value}, and must be {wanted}")]
@@ -206,7 +211,7 @@ pub enum WeightsError {
         // Not `source`, as in `RunError::File`.
         cause: safetensors::SafeTensorError,
     },
-    #[error("{} says nothing about its `{key}`: it was not written by tandem", path.display())]
+    #[error("{} says nothing about its `{key}`: it was not written by tandem; if it is of another framework, `tandem import` reads it", path.display())]
     NoMetadata { path: PathBuf, key: &'static str },
     #[error("{}: its `{key}` is `{value}`, which makes no sense", path.display())]
     Metadata {

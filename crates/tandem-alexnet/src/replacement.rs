@@ -93,7 +93,19 @@ impl Drop for Replacement {
 ///
 /// When it cannot be written; `path` is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    Replacement::write(path, |out| out.write_all(bytes))?.commit()
+    replace_by(path, |out| out.write_all(bytes))
+}
+
+/// Makes `path` a file of what `fill` writes: the whole of it, or what it was before.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_by(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), RunError> {
+    Replacement::write(path, fill)?.commit()
 }
 
 /// What `path` is called until it is finished.

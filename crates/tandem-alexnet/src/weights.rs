@@ -18,16 +18,17 @@ use candle_core::Tensor;
 
 pub(crate) use read::Archive;
 pub use read::Misfit;
-pub(crate) use write::write_safetensors;
+pub use write::write_safetensors;
 
 use crate::error::{RunError, WeightsError};
 use crate::parameters;
-use crate::replacement::Replacement;
+use crate::replacement::replace_by;
 use crate::spec::Spec;
 
 /// The tensor that holds the training set's mean picture: (C, side, side), on 0..255.
-const MEAN: &str = "input.mean";
-const FORMAT: &str = "tandem";
+pub const MEAN: &str = "input.mean";
+/// The `format` in the metadata of a file that is Tandem's own.
+pub const FORMAT: &str = "tandem";
 
 /// A trained network.
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ impl Weights {
     ///
     /// When it cannot be written; `path` is then as it was.
     pub fn replace(&self, path: &Path) -> Result<(), RunError> {
-        Replacement::write(path, |out| self.write(out))?.commit()
+        replace_by(path, |out| self.write(out))
     }
 
     pub(crate) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {

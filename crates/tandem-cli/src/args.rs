@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod ensemble;
 mod eval;
+mod export;
 mod import;
 mod info;
 mod predict;
@@ -20,6 +21,7 @@ pub use bench::{Bench, BenchMode};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;
+pub use export::{Export, ExportFormat};
 pub use import::{Import, NormaliseName};
 pub use info::Info;
 pub use predict::Predict;
@@ -35,7 +37,7 @@ Examples:
   tandem predict --weights runs/mini-1 shirt.png
   tandem ensemble train --members 5          five networks as one: their probabilities averaged
   tandem show top5 runs/mini-1               pictures and their likeliest classes, drawn
-  tandem import alexnet.safetensors          another framework's weights into Tandem's
+  tandem import alexnet.pth                  another framework's weights into Tandem's
   tandem data pack ~/imagenet packed         decode, scale and cut a set once, for fast training
   tandem reproduce all --quick               the paper's experiments in small, and a report
   tandem info --model alexnet                layers, parameters, and what crosses between towers
@@ -77,6 +79,7 @@ pub enum Command {
     Show(Show),
     Data(Data),
     Import(Import),
+    Export(Export),
     Reproduce(Reproduce),
     Bench(Bench),
     Info(Info),

@@ -1,12 +1,13 @@
 //! `tandem import`: weights of another framework into a folder of ours.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tandem_alexnet::parameters;
 use tandem_alexnet::spec::{Normalise, Spec};
-use tandem_formats::{ChannelOrder, Imported, Options};
+use tandem_formats::{ChannelOrder, FormatError, Imported, Options, Problem, Suggestion};
 
 use crate::args::{Import, NormaliseName};
 use crate::failure::Failure;
@@ -38,7 +39,8 @@ pub fn run(args: &Import) -> Result<()> {
         }),
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
-    let imported = tandem_formats::import(&weights::local(&args.file)?, &options)?;
+    let imported = tandem_formats::import(&weights::local(&args.file)?, &options);
+    let imported = imported.map_err(hinted)?;
     let (directory, file) = write(&imported, args.out.as_deref())?;
     let weights = &imported.weights;
     let made = Made {
@@ -57,6 +59,27 @@ pub fn run(args: &Import) -> Result<()> {
     } else {
         made.words()
     })
+}
+
+fn hinted(error: FormatError) -> anyhow::Error {
+    let file = typed(&error.path).into_owned();
+    let hint = match &error.problem {
+        Problem::Read(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
+            "it is a folder: name the weights file in it".to_owned()
+        }
+        Problem::Refused { .. } => format!(
+            "PyTorch itself can take the tensors out: python3 -c \"import torch; torch.save(torch.load('{file}', \
+             weights_only=True), 'weights.pth')\""
+        ),
+        Problem::UnknownNames {
+            suggestion: Suggestion::Exact(_),
+            ..
+        } => "tensors must be called conv1.weight to fc8.bias, or as torchvision calls them"
+            .to_owned(),
+        Problem::NoMean => "weights that Tandem wrote have it".to_owned(),
+        _ => return error.into(),
+    };
+    Failure::failed(error.to_string(), hint).into()
 }
 
 fn write(imported: &Imported, out: Option<&Path>) -> Result<(PathBuf, PathBuf)> {

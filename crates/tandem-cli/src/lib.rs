@@ -18,6 +18,7 @@ mod data;
 mod doctor;
 mod ensemble;
 mod eval;
+mod export;
 mod failure;
 mod gpu;
 mod hub;
@@ -90,6 +91,7 @@ fn obey(cli: &Cli) -> Result<ExitCode> {
                 .map_err(|error| gpu::explain(error, &args.devices));
         }
         Command::Import(args) => import::run(args)?,
+        Command::Export(args) => export::run(args)?,
         Command::Info(args) => info::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,

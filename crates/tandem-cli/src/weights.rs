@@ -1,19 +1,27 @@
 //! `--weights FILE|RUN|hf:OWNER/NAME`: which file is meant.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
+use tandem_alexnet::error::ConfigError;
+use tandem_formats::Format;
 
 use crate::failure::Failure;
+use crate::output::typed;
+
+/// Bytes of a file that tell what it is.
+const HEAD: u64 = 1024;
 
 /// The weights file `named` on the command line: a file itself, or the best of a run directory, the
 /// last where no epoch was measured yet.
 pub fn file(named: &str) -> Result<PathBuf> {
     let path = local(named)?;
     if path.is_file() {
+        refuse_foreign(&path)?;
         return Ok(path);
     }
     if !path.is_dir() {
@@ -35,6 +43,27 @@ pub fn file(named: &str) -> Result<PathBuf> {
     })
 }
 
+/// Says how weights of another framework are read, where `path` holds such.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    // What a file cannot be read for is said by whoever reads all of it.
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    match Format::of(&head).filter(|_| read.is_ok()) {
+        None | Some(Format::Safetensors) => Ok(()),
+        Some(format) => {
+            let what = format!(
+                "{}: these weights are not Tandem's ({format})",
+                path.display()
+            );
+            let hint = format!(
+                "make a folder of Tandem's of them first: tandem import {}",
+                typed(path)
+            );
+            Err(Failure::failed(what, hint).into())
+        }
+    }
+}
+
 /// The path on this machine of what is `named` on the command line, whether it is there or not.
 pub fn local(named: &str) -> Result<PathBuf> {
     if let Some(repository) = named.strip_prefix("hf:") {
@@ -54,7 +83,14 @@ pub fn data(named: &str) -> Result<String> {
             "say which pictures to take: --data SPEC, as --data builtin",
         )
     })?;
-    Ok(TrainConfig::parse(&text, &config.display().to_string())?.data)
+    match TrainConfig::parse(&text, &config.display().to_string()) {
+        Ok(config) => Ok(config.data),
+        Err(error @ ConfigError::Imported { .. }) => {
+            let hint = "say which pictures to take: --data SPEC, as --data builtin";
+            Err(Failure::usage(error.to_string(), hint).into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

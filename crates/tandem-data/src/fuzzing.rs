@@ -1,9 +1,16 @@
 //! The parsers of untrusted bytes, for fuzz targets and for the mutation test below: each takes any
-//! bytes, without a panic, a hang or more memory than it states.
+//! bytes, without a panic, a hang or more memory than it states. And what such tests share.
+
+mod counting;
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+pub use counting::Counting;
 
 use crate::decode::decode_bytes;
 use crate::pack::shard::Header;
@@ -67,63 +74,62 @@ pub fn picture(bytes: &[u8]) -> Option<usize> {
     decode_bytes(bytes).ok().map(|picture| picture.pixels.len())
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::{RngCore, SeedableRng};
+/// Mutated inputs a parser.
+pub const INPUTS: u64 = 100_000;
 
-    /// Mutated inputs a parser.
-    const INPUTS: u64 = 100_000;
-
-    /// Runs `parse` on `seeds`, which it must accept, and on [`INPUTS`] mutations of them; gives how
-    /// many of those it still accepts.
-    pub(crate) fn mutate<T>(seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> Option<T>) -> u64 {
-        for (i, seed) in seeds.iter().enumerate() {
-            assert!(parse(seed).is_some(), "seed {i} is not accepted");
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(2012);
-        let mut below = |limit: usize| (random.next_u64() % limit.max(1) as u64) as usize;
-        let mut accepted = 0;
-        for i in 0..INPUTS {
-            let mut bytes = seeds[i as usize % seeds.len()].clone();
-            for _ in 0..=below(4) {
-                if bytes.is_empty() {
-                    break;
+/// Runs `parse` on `seeds`, which it must accept, and on [`INPUTS`] mutations of them; gives how
+/// many of those it still accepts.
+pub fn mutate<T>(seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> Option<T>) -> u64 {
+    for (i, seed) in seeds.iter().enumerate() {
+        assert!(parse(seed).is_some(), "seed {i} is not accepted");
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(2012);
+    let mut below = |limit: usize| (random.next_u64() % limit.max(1) as u64) as usize;
+    let mut accepted = 0;
+    for i in 0..INPUTS {
+        let mut bytes = seeds[i as usize % seeds.len()].clone();
+        for _ in 0..=below(4) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = below(bytes.len());
+            match below(6) {
+                0 => bytes.truncate(at),
+                1 => bytes[at] ^= 1 << below(8),
+                2 => bytes[at] = below(256) as u8,
+                // A length field, as the formats have them, in either byte order.
+                3 => {
+                    let length = [0, 1, 0x7fff_ffff, 0xffff_ffff, bytes.len() as u32][below(5)];
+                    let field = if below(2) == 0 {
+                        length.to_le_bytes()
+                    } else {
+                        length.to_be_bytes()
+                    };
+                    let at = at & !3;
+                    let end = bytes.len().min(at + 4);
+                    bytes[at..end].copy_from_slice(&field[..end - at]);
                 }
-                let at = below(bytes.len());
-                match below(6) {
-                    0 => bytes.truncate(at),
-                    1 => bytes[at] ^= 1 << below(8),
-                    2 => bytes[at] = below(256) as u8,
-                    // A length field, as the formats have them, in either byte order.
-                    3 => {
-                        let length = [0, 1, 0x7fff_ffff, 0xffff_ffff, bytes.len() as u32][below(5)];
-                        let field = if below(2) == 0 {
-                            length.to_le_bytes()
-                        } else {
-                            length.to_be_bytes()
-                        };
-                        let at = at & !3;
-                        let end = bytes.len().min(at + 4);
-                        bytes[at..end].copy_from_slice(&field[..end - at]);
-                    }
-                    // A piece a second time, or cut out.
-                    4 => {
-                        let end = bytes.len().min(at + below(600));
-                        let piece = bytes[at..end].to_vec();
-                        let to = below(bytes.len());
-                        bytes.splice(to..to, piece);
-                    }
-                    _ => {
-                        let end = bytes.len().min(at + below(600));
-                        bytes.drain(at..end);
-                    }
+                // A piece a second time, or cut out.
+                4 => {
+                    let end = bytes.len().min(at + below(600));
+                    let piece = bytes[at..end].to_vec();
+                    let to = below(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+                _ => {
+                    let end = bytes.len().min(at + below(600));
+                    bytes.drain(at..end);
                 }
             }
-            accepted += u64::from(parse(&bytes).is_some());
         }
-        accepted
+        accepted += u64::from(parse(&bytes).is_some());
     }
+    accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INPUTS, mutate};
 
     /// Checksums made to hold again, so that mutations reach what lies behind them.
     fn with_checksums(bytes: &[u8]) -> Vec<u8> {

@@ -25,11 +25,34 @@ pub enum Problem {
     #[error("is {length} bytes long, and no more than {MAX_FILE} are read")]
     TooLong { length: u64 },
     #[error(
-        "is no weights file that Tandem knows: it reads safetensors, Caffe's .caffemodel and ONNX"
+        "is no weights file that Tandem knows: it reads safetensors, what torch.save writes, Caffe's .caffemodel, \
+         ONNX, and NumPy's dictionaries of arrays"
     )]
     Unrecognised,
     #[error("is not a whole safetensors file: {0}; was it cut short when it was copied?")]
     Safetensors(::safetensors::SafeTensorError),
+    /// The ZIP, stream or tar around a pickle.
+    #[error("{what}")]
+    Archive { what: String },
+    #[error("its pickle makes no sense at byte {at}: {what}")]
+    Pickle { at: usize, what: String },
+    /// The pickle would have something imported or called.
+    #[error(
+        "its pickle names `{module}.{name}` at byte {at}, which no weights need, and is refused: a pickle can \
+         run any program{}",
+        module_hint(module)
+    )]
+    Refused {
+        module: String,
+        name: String,
+        at: usize,
+    },
+    #[error("holds no state dict: {what}; in PyTorch: torch.save(model.state_dict(), FILE)")]
+    StateDict { what: String },
+    #[error(
+        "its tensors share or repeat values: they would be more than its {length} bytes can hold"
+    )]
+    TooManyValues { length: usize },
     #[error("its metadata's `{key}` makes no sense: {cause}")]
     Metadata { key: &'static str, cause: String },
     /// Bytes that are not protobuf, or not of the message they should be.
@@ -65,12 +88,16 @@ pub enum Problem {
         misfits: Vec<Misfit>,
         suggestion: Suggestion,
     },
+    #[error("lacks the training mean, `input.mean`, that its network subtracts from pictures")]
+    NoMean,
     #[error("names {names} classes and its network has {classes}")]
     Classes { names: usize, classes: usize },
     #[error("{labels} labels were given and the network in the file has {classes} classes")]
     Labels { labels: usize, classes: usize },
     #[error("its network is refused: {0}")]
     Spec(#[from] SpecError),
+    #[error("{0}")]
+    Compute(#[from] candle_core::Error),
 }
 
 /// Misfits that are listed; of many it is enough to know how many.
@@ -86,4 +113,24 @@ fn lines(misfits: &[Misfit]) -> String {
         text.push_str(&format!("\n  and {} more", misfits.len() - LISTED));
     }
     text
+}
+
+/// What to do about a file that holds a module and not its weights.
+fn module_hint(module: &str) -> &'static str {
+    let is_network = [
+        "torch.nn.",
+        "torchvision.",
+        "__main__",
+        "__torch__",
+        "models",
+        "torch.jit",
+    ]
+    .iter()
+    .any(|start| module.starts_with(start));
+    match is_network {
+        true => {
+            "; it seems to be of a whole module: in PyTorch, torch.save(model.state_dict(), FILE)"
+        }
+        false => "",
+    }
 }

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use candle_core::Tensor;
+use tandem_alexnet::error::SpecError;
 use tandem_alexnet::parameters;
 use tandem_alexnet::presets;
 use tandem_alexnet::spec::Spec;
@@ -49,7 +51,7 @@ pub(crate) fn fit(
                 stored: stored.shape.clone(),
                 wanted: shape.clone(),
             }),
-            Some(_) if stored.element.size().is_none() => misfits.push(Misfit::Type {
+            Some(_) if !stored.element.is_float() => misfits.push(Misfit::Type {
                 name,
                 stored: stored.element.to_string(),
             }),
@@ -78,6 +80,24 @@ pub(crate) fn fit(
     })
 }
 
+/// Whether `tensors` are no more than a file of `length` bytes can hold: those that repeat or share
+/// bytes could claim any number of values.
+///
+/// # Errors
+///
+/// [`Problem::TooManyValues`] if they are.
+pub(crate) fn bounded(tensors: &BTreeMap<String, Stored>, length: usize) -> Result<(), Problem> {
+    let floats = tensors.values().filter(|stored| stored.element.is_float());
+    let values = floats
+        .map(Stored::values)
+        .try_fold(0usize, usize::checked_add);
+    // No float takes less than two bytes.
+    match values.is_some_and(|values| values <= length / 2) {
+        true => Ok(()),
+        false => Err(Problem::TooManyValues { length }),
+    }
+}
+
 /// Our name, and the file's where it is another.
 fn both(ours: &str, theirs: &str) -> String {
     match ours == theirs {
@@ -104,19 +124,32 @@ pub enum Suggestion {
 /// How often each shape occurs.
 type Counts<'a> = BTreeMap<&'a [usize], usize>;
 
+/// The shapes of each preset's parameters, for colour pictures and its own number of classes.
+static PRESETS: LazyLock<Vec<(&str, Vec<Vec<usize>>)>> = LazyLock::new(|| {
+    let shapes = |name| {
+        let spec = Spec::preset(name)?;
+        let list = parameters::of(&spec.for_data(spec.classes, 3)?)?;
+        Ok::<_, SpecError>(list.into_iter().map(|parameter| parameter.shape).collect())
+    };
+    let presets = presets::ALL.iter().map(|preset| preset.name);
+    presets
+        .map(|name| (name, shapes(name).expect("a shipped preset is whole")))
+        .collect()
+});
+
 impl Suggestion {
     pub(crate) fn of<'a>(tensors: impl Iterator<Item = &'a Stored<'a>>) -> Self {
-        let shapes: Vec<&[usize]> = tensors.map(|stored| stored.shape.as_slice()).collect();
-        let found = count(shapes.iter().copied());
+        let found: Vec<&[usize]> = tensors.map(|stored| stored.shape.as_slice()).collect();
+        let counts = count(found.iter().copied());
         let mut exact = Vec::new();
         let mut near = (0, 1, "");
-        for preset in presets::ALL {
-            let (common, of) = in_common(preset.name, &shapes, &found);
-            if common == of && of == shapes.len() {
-                exact.push(preset.name);
+        for (preset, shapes) in PRESETS.iter() {
+            let (common, of) = (in_common(shapes, &found, &counts), shapes.len());
+            if common == of && of == found.len() {
+                exact.push(*preset);
             }
             if common * near.1 > near.0 * of {
-                near = (common, of, preset.name);
+                near = (common, of, preset);
             }
         }
         match (exact.is_empty(), near) {
@@ -127,48 +160,40 @@ impl Suggestion {
     }
 }
 
-/// How many of the preset's tensors have a counterpart of their shape among `shapes`, for the number
-/// of classes and channels that has most, and how many it has.
-fn in_common(preset: &str, shapes: &[&[usize]], found: &Counts) -> (usize, usize) {
-    let preset = Spec::preset(preset).expect("a shipped preset is read");
-    let inputs = parameters::of(&preset)
-        .expect("a shipped preset has parameters")
+/// How many of a preset's `shapes` are among those found, with the number of classes and of channels
+/// that makes most.
+fn in_common(shapes: &[Vec<usize>], found: &[&[usize]], counts: &Counts) -> usize {
+    let ([first, .., weight, bias], inputs) = (shapes, shapes[shapes.len() - 2][1]) else {
+        unreachable!("a preset has more than one layer")
+    };
+    // Layers that could be the last: as many features read as there.
+    let mut classes: Vec<usize> = found
         .iter()
-        .rev()
-        .find(|parameter| parameter.shape.len() == 2)
-        .map_or(0, |parameter| parameter.shape[1]);
-    // Layers that could be the last, as many features read as there.
-    let mut classes: Vec<usize> = shapes
-        .iter()
-        .filter_map(|shape| match shape {
-            [classes, read] if *read == inputs => Some(*classes),
-            _ => None,
-        })
+        .filter(|shape| shape.len() == 2 && shape[1] == inputs)
+        .map(|shape| shape[0])
         .collect();
     classes.sort_unstable();
     classes.dedup();
     classes.truncate(8);
-    classes.push(preset.classes);
-    let mut best = (0, 1);
-    for classes in classes {
-        for channels in [1, 3] {
-            let Ok(spec) = preset.for_data(classes, channels) else {
-                continue;
-            };
-            let Ok(wanted) = parameters::of(&spec) else {
-                continue;
-            };
-            let counts = count(wanted.iter().map(|parameter| parameter.shape.as_slice()));
-            let common = counts
-                .iter()
-                .map(|(shape, &n)| n.min(found.get(shape).copied().unwrap_or(0)))
-                .sum();
-            if common > best.0 {
-                best = (common, wanted.len());
-            }
-        }
-    }
-    best
+    classes.push(bias[0]);
+    let common = |classes: usize, channels: usize| {
+        let mut shapes = shapes.to_vec();
+        shapes[0] = [&first[..1], &[channels], &first[2..]].concat();
+        let last = shapes.len() - 2;
+        shapes[last] = vec![classes, weight[1]];
+        shapes[last + 1] = vec![classes];
+        let wanted = count(shapes.iter().map(Vec::as_slice));
+        let common =
+            |(shape, n): (&&[usize], &usize)| (*n).min(counts.get(shape).copied().unwrap_or(0));
+        wanted.iter().map(common).sum()
+    };
+    let candidates = classes
+        .iter()
+        .flat_map(|&classes| [(classes, 1), (classes, 3)]);
+    candidates
+        .map(|(classes, channels)| common(classes, channels))
+        .max()
+        .unwrap_or(0)
 }
 
 fn count<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> Counts<'a> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{caffe, onnx};
+use crate::{array, caffe, onnx, pth};
 
 /// A kind of weights file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,21 +13,36 @@ pub enum Format {
     Caffe,
     /// A `ModelProto`.
     Onnx,
+    /// What `torch.save` writes.
+    TorchZip,
+    /// What it wrote up to PyTorch 1.5.
+    TorchStream,
+    /// What it wrote before 0.1.10.
+    TorchTar,
+    /// A NumPy file of a dictionary of arrays.
+    Npy,
 }
 
 impl Format {
     /// The format of the file that `bytes` are, as its first bytes tell.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if is_safetensors(bytes) {
-            return Some(Self::Safetensors);
+            Some(Self::Safetensors)
+        } else if pth::is_zip(bytes) {
+            Some(Self::TorchZip)
+        } else if pth::is_stream(bytes) {
+            Some(Self::TorchStream)
+        } else if pth::is_tar(bytes) {
+            Some(Self::TorchTar)
+        } else if array::is_npy(bytes) {
+            Some(Self::Npy)
+        } else if caffe::is_model(bytes) {
+            Some(Self::Caffe)
+        } else if onnx::is_model(bytes) {
+            Some(Self::Onnx)
+        } else {
+            None
         }
-        if caffe::is_model(bytes) {
-            return Some(Self::Caffe);
-        }
-        if onnx::is_model(bytes) {
-            return Some(Self::Onnx);
-        }
-        None
     }
 }
 
@@ -43,6 +58,10 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::Caffe => "Caffe",
             Self::Onnx => "ONNX",
+            Self::TorchZip => "PyTorch, ZIP",
+            Self::TorchStream => "PyTorch, stream",
+            Self::TorchTar => "PyTorch, tar",
+            Self::Npy => "NumPy",
         })
     }
 }

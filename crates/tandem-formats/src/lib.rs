@@ -13,14 +13,18 @@ mod array;
 mod caffe;
 mod chain;
 mod decimal;
+mod dictionary;
 mod directory;
 mod error;
+mod export;
 mod fit;
 mod format;
 mod labels;
 mod mean;
 mod naming;
 pub mod onnx;
+mod pickle;
+mod pth;
 mod safetensors;
 mod stored;
 mod torchvision;
@@ -34,6 +38,8 @@ use tandem_alexnet::weights::Weights;
 
 pub use directory::DirectoryError;
 pub use error::{FormatError, Problem};
+pub use export::{ExportError, Precision, Target, export};
+pub use fit::Suggestion;
 pub use format::Format;
 pub use stored::{Element, Stored};
 
@@ -113,11 +119,16 @@ fn import_from(
     options: &Options,
 ) -> Result<Imported, Problem> {
     let format = Format::of(bytes).ok_or(Problem::Unrecognised)?;
-    match format {
-        Format::Safetensors => naming::import(safetensors::read(bytes)?, format, options),
-        Format::Caffe => caffe::import(bytes, folder, options),
-        Format::Onnx => onnx::import(bytes, folder, options),
-    }
+    let named = match format {
+        Format::Safetensors => safetensors::read(bytes)?,
+        Format::TorchZip => pth::read_zip(bytes)?,
+        Format::TorchStream => pth::read_stream(bytes)?,
+        Format::TorchTar => pth::read_tar(bytes)?,
+        Format::Npy => return dictionary::import(bytes, options),
+        Format::Caffe => return caffe::import(bytes, folder, options),
+        Format::Onnx => return onnx::import(bytes, folder, options),
+    };
+    naming::import(named, format, options)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {

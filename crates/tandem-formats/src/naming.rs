@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tandem_alexnet::spec::Spec;
-use tandem_alexnet::weights::Weights;
+use candle_core::Tensor;
+use tandem_alexnet::spec::{Normalise, Spec};
+use tandem_alexnet::weights::{MEAN, Misfit, Weights, is_finite};
 
 use crate::error::Problem;
-use crate::fit::{Suggestion, fit};
+use crate::fit::{Suggestion, bounded, fit};
 use crate::format::Format;
 use crate::stored::Stored;
 use crate::{Imported, Options, labels, torchvision};
-
-/// The training set's mean picture beside the parameters, as Tandem's own files have it.
-const MEAN: &str = "input.mean";
 
 /// The tensors of a file by the file's names, and what it says beside them.
 #[derive(Debug, Default)]
@@ -20,6 +18,10 @@ pub(crate) struct Named<'a> {
     pub tensors: BTreeMap<String, Stored<'a>>,
     /// `spec`, `classes`, `step`, `epoch`, `origin` and `licence`, if Tandem wrote the file.
     pub said: HashMap<String, String>,
+    /// What its reader left out or took for granted.
+    pub notes: Vec<String>,
+    /// Bytes of the file: it cannot hold more values than those make.
+    pub length: usize,
 }
 
 /// The network of `named`, if its names are torchvision's or Tandem's own.
@@ -28,7 +30,8 @@ pub(crate) fn import(
     format: Format,
     options: &Options,
 ) -> Result<Imported, Problem> {
-    let mut notes = Vec::new();
+    bounded(&named.tensors, named.length)?;
+    let mut notes = std::mem::take(&mut named.notes);
     let said = named.said.get("spec").map(|spec| Spec::parse(spec));
     let said = options.model.clone().map(Ok).or(said).transpose()?;
     let mean = named.tensors.remove(MEAN);
@@ -45,6 +48,7 @@ pub(crate) fn import(
             spec
         }
     };
+    let mean = mean_of(&spec, mean)?;
     let parameters = fit(&spec, &named.tensors)?;
     let said_classes = match named.said.get("classes") {
         Some(list) => Some(serde_json::from_str(list).map_err(metadata("classes"))?),
@@ -60,7 +64,7 @@ pub(crate) fn import(
         epoch: number("epoch")?,
         origin: named.said.get("origin").cloned(),
         licence: named.said.get("licence").cloned(),
-        mean: mean.map(|mean| mean.to_tensor()).transpose()?,
+        mean,
         parameters,
         spec,
     };
@@ -69,6 +73,34 @@ pub(crate) fn import(
         format,
         notes,
     })
+}
+
+/// The mean picture, where the network of `spec` subtracts one.
+fn mean_of(spec: &Spec, stored: Option<Stored>) -> Result<Option<Tensor>, Problem> {
+    let wanted = vec![spec.input_channels(), spec.input.side, spec.input.side];
+    match (spec.input.normalise, stored) {
+        (Normalise::Torchvision, _) => Ok(None),
+        (Normalise::Mean, None) => Err(Problem::NoMean),
+        (Normalise::Mean, Some(mean)) if mean.shape != wanted => Err(Problem::DoesNotFit {
+            network: spec.name.clone(),
+            misfits: vec![Misfit::Shape {
+                name: MEAN.to_owned(),
+                stored: mean.shape,
+                wanted,
+            }],
+            suggestion: Suggestion::None,
+        }),
+        (Normalise::Mean, Some(mean)) => {
+            let mean = mean.to_tensor()?;
+            match is_finite(&mean) {
+                true => Ok(Some(mean)),
+                false => Err(Problem::Tensor {
+                    name: MEAN.to_owned(),
+                    what: "holds values that are not finite".to_owned(),
+                }),
+            }
+        }
+    }
 }
 
 fn metadata<E: std::fmt::Display>(key: &'static str) -> impl Fn(E) -> Problem {

@@ -12,6 +12,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Named<'_>, Problem> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(Problem::Safetensors)?;
     let mut named = Named {
         said: header.metadata().clone().unwrap_or_default(),
+        length: bytes.len(),
         ..Named::default()
     };
     for (name, view) in archive.iter() {
@@ -23,14 +24,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Named<'_>, Problem> {
 }
 
 fn element(dtype: Dtype) -> Element {
+    let size = dtype.bitsize() / 8;
     match dtype {
         Dtype::F16 => Element::F16,
         Dtype::BF16 => Element::Bf16,
         Dtype::F32 => Element::F32,
         Dtype::F64 => Element::F64,
-        Dtype::BOOL => Element::Other("truth values"),
-        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => Element::Other("unsigned integers"),
-        Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => Element::Other("integers"),
-        _ => Element::Other("numbers of less than 16 bits or complex ones"),
+        Dtype::BOOL => Element::Other("truth values", size),
+        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => {
+            Element::Other("unsigned integers", size)
+        }
+        Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => Element::Other("integers", size),
+        _ => Element::Other("numbers of another kind", size),
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tandem_alexnet::spec::{Layer, Spec};
+use candle_core::Tensor;
+use tandem_alexnet::spec::{DropoutRule, Input, Layer, Spec};
+use tandem_alexnet::weights::Weights;
 
 use crate::error::Problem;
+use crate::export::ExportError;
 use crate::stored::Stored;
 
 /// Convolutions and linear layers, in order.
@@ -57,4 +60,67 @@ pub(crate) fn rename(tensors: &mut BTreeMap<String, Stored>, spec: &Spec) {
             }
         }
     }
+}
+
+/// The parameters of `weights` under torchvision's names.
+///
+/// # Errors
+///
+/// [`ExportError::NotTorchvision`] with the first difference of a network that torchvision's is not.
+pub(crate) fn named(weights: &Weights) -> Result<BTreeMap<String, Tensor>, ExportError> {
+    let spec = &weights.spec;
+    let mut theirs = Spec::preset("torchvision")?;
+    // Free are the numbers of channels, neurons and classes, and the size of pictures.
+    theirs.classes = spec.classes;
+    theirs.input = Input {
+        normalise: theirs.input.normalise,
+        ..spec.input.clone()
+    };
+    for (theirs, ours) in theirs.layers.iter_mut().zip(&spec.layers) {
+        match (theirs, ours) {
+            (Layer::Convolution(theirs), Layer::Convolution(ours)) => {
+                theirs.channels = ours.channels;
+            }
+            (Layer::Linear(theirs), Layer::Linear(ours)) => theirs.channels = ours.channels,
+            _ => {}
+        }
+    }
+    if let Some(difference) = at_test(spec).difference(&at_test(&theirs)) {
+        return Err(ExportError::NotTorchvision {
+            model: spec.name.clone(),
+            difference: difference.replace("the other", "torchvision's"),
+        });
+    }
+    let layers = spec.layers.iter().filter_map(Layer::name).zip(LAYERS);
+    let named = layers.flat_map(|(ours, theirs)| {
+        ["weight", "bias"].into_iter().map(move |role| {
+            let tensor = &weights.parameters[&format!("{ours}.{role}")];
+            (format!("{theirs}.{role}"), tensor.clone())
+        })
+    });
+    Ok(named.collect())
+}
+
+/// `spec` without what only training goes by, and under the same names whatever they were.
+fn at_test(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    spec.name = "alexnet".to_owned();
+    let mut number = 0;
+    for layer in &mut spec.layers {
+        match layer {
+            Layer::Convolution(layer) => {
+                number += 1;
+                layer.name = format!("conv{number}");
+                (layer.weight_std, layer.bias) = (0.01, 0.0);
+            }
+            Layer::Linear(layer) => {
+                number += 1;
+                layer.name = format!("fc{number}");
+                (layer.weight_std, layer.bias) = (0.01, 0.0);
+            }
+            Layer::Dropout(layer) if layer.rule == DropoutRule::Inverted => layer.p = 0.5,
+            _ => {}
+        }
+    }
+    spec
 }

@@ -1,60 +1,24 @@
 //! torchvision's network, a narrow one of its pattern: the scores that PyTorch gives.
 
-use std::path::{Path, PathBuf};
+mod common;
 
-use candle_core::{DType, Device, Tensor};
-use tandem_alexnet::network::{Network, Pass};
-use tandem_alexnet::placement::Placement;
-use tandem_data::Normalise;
-use tandem_formats::{Imported, Options, import};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
-}
-
-/// The largest difference between the scores of `imported` and PyTorch's.
-fn difference(imported: &Imported) -> f32 {
-    let io =
-        candle_core::safetensors::load(fixture("torchvision-narrow-io.safetensors"), &Device::Cpu)
-            .unwrap();
-    let channels: Vec<Tensor> = (0..3)
-        .map(|channel| {
-            let (scale, offset) = Normalise::torchvision(channel, 3);
-            let pixels = io["image"].narrow(1, channel, 1).unwrap();
-            let pixels = pixels.to_dtype(DType::F32).unwrap();
-            pixels.affine(f64::from(scale), f64::from(offset)).unwrap()
-        })
-        .collect();
-    let x = Tensor::cat(&channels, 1).unwrap();
-    let weights = &imported.weights;
-    let network = Network::new(&weights.spec, &Placement::cpu(), &weights.parameters).unwrap();
-    let logits = network.forward(&x, Pass::Test).unwrap();
-    let apart = (logits - &io["logits"]).unwrap().abs().unwrap();
-    apart.max_all().unwrap().to_scalar().unwrap()
-}
+use common::{assert_close, fixture, narrow_scores, scores};
+use tandem_alexnet::weights::Weights;
+use tandem_formats::{Options, import};
 
 #[test]
 fn torchvisions_scores_come_out_of_its_safetensors() {
-    let imported = import(
-        &fixture("torchvision-narrow.safetensors"),
-        &Options::default(),
-    )
-    .unwrap();
-    let apart = difference(&imported);
-    assert!(apart < 1e-4, "{apart}");
+    let file = fixture("torchvision-narrow.safetensors");
+    let imported = import(&file, &Options::default()).unwrap();
+    assert_close(&scores(&imported), &narrow_scores(), 1e-4, "safetensors");
     assert_eq!(imported.weights.classes.len(), 10);
-    assert!(
-        imported.notes[0].contains("does not name its 10 classes"),
-        "{:?}",
-        imported.notes
-    );
+    let [note] = imported.notes.as_slice() else {
+        panic!("{:?}", imported.notes)
+    };
+    assert!(note.contains("does not name its 10 classes"), "{note}");
     let origin = imported.weights.origin.unwrap();
-    assert!(
-        origin.starts_with("imported from torchvision-narrow.safetensors (safetensors, SHA-256 "),
-        "{origin}"
-    );
+    let from = "imported from torchvision-narrow.safetensors (safetensors, SHA-256 ";
+    assert!(origin.starts_with(from), "{origin}");
 }
 
 #[test]
@@ -68,17 +32,28 @@ fn an_imported_network_is_a_folder_that_reads_back_equal_and_is_never_written_ov
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new");
     let file = imported.write(&out).unwrap();
-    let read = tandem_alexnet::weights::Weights::read(&file).unwrap();
-    assert_eq!(
-        (&read.classes, &read.spec),
-        (&labels, &imported.weights.spec)
-    );
+    let read = Weights::read(&file).unwrap();
+    assert_eq!(read.classes, labels);
+    assert_eq!(read.spec, imported.weights.spec);
     assert_eq!(read.origin, imported.weights.origin);
     let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
-    assert!(
-        config.contains("normalise = \"torchvision\"") && config.contains("\"j\""),
-        "{config}"
-    );
+    for said in ["normalise = \"torchvision\"", "\"j\"", "SHA-256"] {
+        assert!(config.contains(said), "{said} in {config}");
+    }
     let error = imported.write(&out).unwrap_err().to_string();
     assert!(error.contains("not empty"), "{error}");
+}
+
+#[test]
+fn a_number_of_labels_that_is_not_the_networks_is_refused() {
+    let options = Options {
+        labels: Some(vec!["cat".to_owned(), "dog".to_owned()]),
+        ..Options::default()
+    };
+    let error = import(&fixture("torchvision-narrow.safetensors"), &options).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("2 labels were given and the network in the file has 10 classes"),
+        "{error}"
+    );
 }

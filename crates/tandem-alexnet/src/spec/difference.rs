@@ -4,7 +4,7 @@ use super::Spec;
 
 impl Spec {
     /// What `other` has otherwise, where first; nothing if they are equal.
-    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+    pub fn difference(&self, other: &Self) -> Option<String> {
         if self == other {
             return None;
         }

@@ -6,18 +6,22 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What a file is shows in what it holds. Read are
-  safetensors   torchvision's `alexnet`, of any number of channels and classes; Tandem's own
+  PyTorch       .pth of torchvision's `alexnet`, of any number of channels and classes, in each of
+                the three forms that torch.save has had; pickles are read as data, and one that
+                would import or call anything is refused
+  safetensors   the same; and Tandem's own
   Caffe         a .caffemodel of one layer after another, as bvlc_alexnet and CaffeNet; groups become
                 towers, and the mean is that of a .binaryproto beside it
   ONNX          a graph of one layer after another; --normalise, --bgr and --mean say how pictures are
                 made if it does not
+  NumPy         .npy of a dictionary, as bvlc_alexnet.npy: Caffe's AlexNet converted for TensorFlow
 
 The folder that comes out holds best.safetensors (the weights, and in its metadata all that
 predicting goes by) and config.toml (the same for people: network, preprocessing, labels, origin).
 It is taken wherever a run is: --weights DIR. What is there already is never written over.
 
 Examples:
-  tandem import alexnet.safetensors
+  tandem import alexnet-owt-7be5be79.pth
   tandem import alexnet.safetensors --out models/torchvision
   tandem import birds.safetensors --labels birds.txt
   tandem import bvlc_alexnet.caffemodel --mean imagenet_mean.binaryproto

@@ -1,0 +1,45 @@
+//! How much memory a test takes.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Bytes this thread has asked for and not given back, and the most there were.
+    static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// The system's allocator, counting: `#[global_allocator] static COUNTING: Counting = Counting;`
+pub struct Counting;
+
+impl Counting {
+    /// What `act` gives, and the most bytes that this thread held at once meanwhile beyond those it
+    /// held before.
+    pub fn most<T>(&self, act: impl FnOnce() -> T) -> (T, usize) {
+        let before = HELD.get().0;
+        HELD.set((before, before));
+        let given = act();
+        (given, HELD.get().1 - before)
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = HELD.try_with(|held| {
+            let (now, most) = held.get();
+            let now = now.saturating_add(layout.size());
+            held.set((now, most.max(now)));
+        });
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        let _ = HELD.try_with(|held| {
+            let (now, most) = held.get();
+            held.set((now.saturating_sub(layout.size()), most));
+        });
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}

@@ -1,0 +1,144 @@
+//! Weights of other frameworks, in and out.
+
+use serde_json::Value;
+use tandem_tests::{Place, picture, place};
+
+/// A place with torchvision's narrow network as PyTorch saved it, and a picture.
+fn with_torchvision() -> Place {
+    let place = place!();
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/tandem-formats/tests/fixtures"
+    );
+    for name in ["torchvision-narrow.pth", "exploit-zip.pth"] {
+        let bytes = std::fs::read(format!("{fixtures}/{name}")).unwrap();
+        place.write(name, bytes);
+    }
+    place.write("a.png", picture(300, [200, 20, 20]));
+    place
+}
+
+#[test]
+fn an_imported_network_predicts_wherever_a_run_does_and_goes_out_and_in_again_unchanged() {
+    let place = with_torchvision();
+    place.write("labels.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+    let import = "import torchvision-narrow.pth --labels labels.txt --out narrow --json";
+    let done = place.tandem(import.split(' ')).succeeds();
+    let made: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(made["weights"], "narrow/best.safetensors");
+    assert_eq!(made["format"], "PyTorch, ZIP");
+    assert_eq!(
+        (made["parameters"].as_u64(), made["classes"].as_u64()),
+        (Some(79_538), Some(10))
+    );
+    let predict = "predict --weights narrow --json --top 10 a.png";
+    let first = place.tandem(predict.split(' ')).succeeds().stdout;
+    assert!(first.contains(r#""label":"j""#), "{first}");
+
+    let out = place
+        .tandem("export narrow --to torchvision".split(' '))
+        .succeeds();
+    assert_eq!(out.stdout, "narrow-torchvision.safetensors\n");
+    let again = "import narrow-torchvision.safetensors --out again";
+    place.tandem(again.split(' ')).succeeds();
+    assert!(place.read("again/best.safetensors") == place.read("narrow/best.safetensors"));
+
+    place
+        .tandem("export narrow --to safetensors --half".split(' '))
+        .succeeds();
+    let half = "predict --weights narrow-half.safetensors --json --top 10 a.png";
+    place.tandem(half.split(' ')).succeeds();
+    for repeated in [
+        "export narrow --to safetensors --half",
+        "export narrow --to torchvision",
+    ] {
+        place.refuses(1, repeated.split(' '), &["is there already", "--out"]);
+    }
+    place.refuses(
+        1,
+        import.split(' '),
+        &["narrow is there and not empty", "--out"],
+    );
+}
+
+#[test]
+fn without_a_name_imports_are_numbered_as_runs_are() {
+    let place = with_torchvision();
+    for number in 1..=2 {
+        let done = place
+            .tandem(["import", "torchvision-narrow.pth"])
+            .succeeds();
+        let says = format!("now: tandem predict --weights runs/torchvision-{number} PICTURE\n");
+        assert!(done.stdout.ends_with(&says), "{}", done.stdout);
+        assert!(
+            done.stdout
+                .contains("note: the file does not name its 10 classes"),
+            "{}",
+            done.stdout
+        );
+    }
+}
+
+#[test]
+fn weights_of_another_framework_are_refused_with_the_command_that_reads_them() {
+    let place = with_torchvision();
+    let predict = "predict --weights torchvision-narrow.pth a.png";
+    place.refuses(
+        1,
+        predict.split(' '),
+        &["PyTorch, ZIP", "tandem import torchvision-narrow.pth"],
+    );
+}
+
+#[test]
+fn a_pickle_that_would_run_a_program_is_refused_by_name() {
+    let place = with_torchvision();
+    place.refuses(
+        1,
+        ["import", "exploit-zip.pth"],
+        &[
+            "exploit-zip.pth",
+            "`posix.system` at byte",
+            "weights_only=True",
+        ],
+    );
+}
+
+#[test]
+fn imported_weights_are_no_run_to_go_on_with_and_do_not_say_what_they_learned_from() {
+    let place = with_torchvision();
+    place
+        .tandem("import torchvision-narrow.pth --out narrow".split(' '))
+        .succeeds();
+    place.refuses(
+        1,
+        ["train", "--resume", "narrow"],
+        &["config.toml is of weights that were imported"],
+    );
+    place.refuses(2, ["show", "top5", "narrow"], &["imported", "--data SPEC"]);
+}
+
+#[test]
+fn a_trained_network_goes_out_under_our_names_and_says_how_it_was_trained() {
+    let place = place!(16);
+    let train = "train --model tiny.toml --data fashion --epochs 1 --batch 8 --out run";
+    place.tandem(train.split(' ')).succeeds();
+    place
+        .tandem("export run --to safetensors --out w.safetensors".split(' '))
+        .succeeds();
+    let text = String::from_utf8_lossy(&place.read("w.safetensors")).into_owned();
+    assert!(
+        text.contains("trained by Tandem")
+            && text.contains("16 pictures of fashion: 1 of 1 epochs"),
+        "{:.2000}",
+        text
+    );
+    place.refuses(
+        1,
+        "export run --to torchvision".split(' '),
+        &[
+            "is not of the shape of torchvision's alexnet",
+            "--to safetensors",
+        ],
+    );
+}
