@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tandem_alexnet::weights::Weights;
-use tandem_formats::{ExportError, Precision, Target, export};
+use tandem_formats::{ExportError, Precision, Target, export, onnx};
 
 use crate::args::{Export, ExportFormat};
 use crate::failure::Failure;
@@ -47,7 +47,9 @@ fn hinted(error: ExportError) -> anyhow::Error {
         ExportError::NotTorchvision { .. } => {
             "--to safetensors writes any network; `tandem train --model torchvision` trains one of that shape"
         }
-        ExportError::NoHalf { .. } => "leave out --half",
+        ExportError::NoHalf { .. } | ExportError::Onnx(onnx::ExportError::NoHalf { .. }) => {
+            "leave out --half"
+        }
         _ => return error.into(),
     };
     Failure::failed(error.to_string(), hint).into()

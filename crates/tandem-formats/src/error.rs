@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use tandem_alexnet::error::{RunError, SpecError};
+use tandem_alexnet::error::SpecError;
 use tandem_alexnet::weights::Misfit;
 
 use crate::MAX_FILE;
@@ -98,32 +98,6 @@ pub enum Problem {
     Spec(#[from] SpecError),
     #[error("{0}")]
     Compute(#[from] candle_core::Error),
-}
-
-/// A network that cannot be written for another framework.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error("`{model}` is not of the shape of torchvision's alexnet: {difference}")]
-    NotTorchvision { model: String, difference: String },
-    #[error("{} is there already, and is not written over", path.display())]
-    Exists { path: PathBuf },
-    #[error("{0}")]
-    Compute(#[from] candle_core::Error),
-    #[error("{0}")]
-    Write(#[from] RunError),
-    #[error("{layer} has no like in the format")]
-    NoOperator { layer: String },
-    #[error("its weights take {bytes} bytes, and a model of ONNX holds up to 2 GiB")]
-    TooLarge { bytes: usize },
-    #[error("{name} holds {value}, which is too large for half precision")]
-    NoHalf { name: String, value: f32 },
-    #[error("{name}: {source}")]
-    Tensor {
-        name: String,
-        source: Box<candle_core::Error>,
-    },
-    #[error("{0}")]
-    Spec(#[from] SpecError),
 }
 
 /// Misfits that are listed; of many it is enough to know how many.

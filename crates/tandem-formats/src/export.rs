@@ -1,13 +1,13 @@
 //! Weights for other frameworks to read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
+use tandem_alexnet::error::{RunError, SpecError};
 use tandem_alexnet::replacement::{replace, replace_by};
 use tandem_alexnet::weights::{FORMAT, MEAN, Weights, is_finite, write_safetensors};
 
-use crate::error::ExportError;
 pub use crate::onnx::Precision;
 use crate::{onnx, torchvision};
 
@@ -20,6 +20,25 @@ pub enum Target {
     Torchvision,
     /// A model of ONNX.
     Onnx,
+}
+
+/// Weights that cannot be written so.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("`{model}` is not of the shape of torchvision's alexnet: {difference}")]
+    NotTorchvision { model: String, difference: String },
+    #[error("{name} holds {value}, which is too large for half precision")]
+    NoHalf { name: String, value: f32 },
+    #[error("{} is there already, and is not written over", path.display())]
+    Exists { path: PathBuf },
+    #[error("{0}")]
+    Onnx(#[from] onnx::ExportError),
+    #[error("{0}")]
+    Compute(#[from] candle_core::Error),
+    #[error("{0}")]
+    Spec(#[from] SpecError),
+    #[error("{0}")]
+    Write(#[from] RunError),
 }
 
 /// Writes `weights` to `path`, which must not be there. The metadata says what they are: network,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{caffe, npy, onnx, pth};
+use crate::{array, caffe, onnx, pth};
 
 /// A kind of weights file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Format {
             Some(Self::TorchStream)
         } else if pth::is_tar(bytes) {
             Some(Self::TorchTar)
-        } else if npy::is_npy(bytes) {
+        } else if array::is_npy(bytes) {
             Some(Self::Npy)
         } else if caffe::is_model(bytes) {
             Some(Self::Caffe)

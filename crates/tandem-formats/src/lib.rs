@@ -9,6 +9,7 @@
 //! them with that network and is the only place that copies values, so that a file of another
 //! network is refused at no cost.
 
+mod array;
 mod caffe;
 mod chain;
 mod decimal;
@@ -21,7 +22,6 @@ mod format;
 mod labels;
 mod mean;
 mod naming;
-mod npy;
 pub mod onnx;
 mod pickle;
 mod pth;
@@ -37,8 +37,8 @@ use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::Weights;
 
 pub use directory::DirectoryError;
-pub use error::{ExportError, FormatError, Problem};
-pub use export::{Precision, Target, export};
+pub use error::{FormatError, Problem};
+pub use export::{ExportError, Precision, Target, export};
 pub use fit::Suggestion;
 pub use format::Format;
 pub use stored::{Element, Stored};

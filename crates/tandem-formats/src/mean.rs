@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use crate::error::Problem;
-use crate::{ChannelOrder, caffe, npy};
+use crate::{ChannelOrder, array, caffe};
 
 /// Blue, green and red of ILSVRC 2012's training pictures: the mean over imagenet_mean.binaryproto, as
 /// Caffe's own examples print it.
@@ -48,8 +48,8 @@ impl Mean {
     }
 
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, Problem> {
-        let stored = match npy::is_npy(bytes) {
-            true => npy::array("the mean", bytes)?,
+        let stored = match array::is_npy(bytes) {
+            true => array::read("the mean", bytes)?,
             false => caffe::blob_file("the mean", bytes)?,
         };
         // Caffe's blob is a batch of one.

@@ -25,7 +25,7 @@ use crate::mean::{Mean, side_for, turned};
 use crate::wire::{Value, first_fields};
 use crate::{ChannelOrder, Format, Imported, Options, labels};
 use walk::Walked;
-pub use write::{Precision, model};
+pub use write::{ExportError, Precision, model};
 
 /// Whether `bytes` begin as a `ModelProto` does: with the version of its format, who wrote it, or its
 /// graph.

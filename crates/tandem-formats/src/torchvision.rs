@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use tandem_alexnet::spec::{DropoutRule, Input, Layer, Spec};
 use tandem_alexnet::weights::Weights;
 
-use crate::error::{ExportError, Problem};
+use crate::error::Problem;
+use crate::export::ExportError;
 use crate::stored::Stored;
 
 /// Convolutions and linear layers, in order.

@@ -5,6 +5,7 @@
 //! at test. After the last layer comes a softmax.
 
 use prost::Message;
+use tandem_alexnet::error::SpecError;
 use tandem_alexnet::shapes::{LayerShape, Shapes};
 use tandem_alexnet::spec::{
     Activation, AlphaConvention, DropoutRule, Layer, Lrn, Pool, Rounding, Sees, Spec,
@@ -16,7 +17,6 @@ use super::message::{
     Type, ValueInfo,
 };
 use super::pooling::windows;
-use crate::error::ExportError;
 
 /// Before each key of what is said of a network in a model's metadata.
 pub(super) const METADATA: &str = "tandem.";
@@ -36,6 +36,24 @@ pub enum Precision {
     #[default]
     Single,
     Half,
+}
+
+/// A network that cannot be written for another framework.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("{layer} has no like in the format")]
+    NoOperator { layer: String },
+    #[error("its weights take {bytes} bytes, and a model of ONNX holds up to 2 GiB")]
+    TooLarge { bytes: usize },
+    #[error("{name} holds {value}, which is too large for half precision")]
+    NoHalf { name: String, value: f32 },
+    #[error("{name}: {source}")]
+    Tensor {
+        name: String,
+        source: Box<candle_core::Error>,
+    },
+    #[error("{0}")]
+    Spec(#[from] SpecError),
 }
 
 /// Nodes, and the constants that they read beside the weights.

@@ -16,7 +16,7 @@ pub(crate) fn is_npy(bytes: &[u8]) -> bool {
 /// # Errors
 ///
 /// [`Problem::Tensor`] if it is cut short, or holds something else.
-pub(crate) fn array<'a>(name: &str, bytes: &'a [u8]) -> Result<Stored<'a>, Problem> {
+pub(crate) fn read<'a>(name: &str, bytes: &'a [u8]) -> Result<Stored<'a>, Problem> {
     let refuse = |what: &str| Problem::Tensor {
         name: name.to_owned(),
         what: what.to_owned(),
@@ -93,7 +93,7 @@ mod tests {
         let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 1, 2), }  \n";
         let values: Vec<u8> = (0..6).flat_map(|i| f64::from(i).to_le_bytes()).collect();
         let bytes = file(header, &values);
-        let tensor = array("x", &bytes).unwrap().to_tensor().unwrap();
+        let tensor = read("x", &bytes).unwrap().to_tensor().unwrap();
         assert_eq!(tensor.dims(), [3, 1, 2]);
         let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values, [0., 1., 2., 3., 4., 5.]);
@@ -123,9 +123,9 @@ mod tests {
             ),
         ] {
             let bytes = file(&header, &[0; 8]);
-            let error = array("x", &bytes).unwrap_err().to_string();
+            let error = read("x", &bytes).unwrap_err().to_string();
             assert!(error.contains(cause), "{header}: {error}");
         }
-        assert!(array("x", MAGIC).is_err());
+        assert!(read("x", MAGIC).is_err());
     }
 }
