@@ -51,6 +51,7 @@ impl Maxout {
 }
 
 /// By its definition, from candle's own operations.
+#[cfg(test)]
 fn reference(op: Maxout, x: &Tensor) -> candle_core::Result<Tensor> {
     let (n, channels, positions) = op.sizes(x.shape())?;
     let apart = x.reshape((n, channels, op.pieces, positions))?;

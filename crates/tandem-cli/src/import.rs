@@ -63,7 +63,7 @@ pub fn run(args: &Import) -> Result<()> {
 
 fn hinted(error: FormatError) -> anyhow::Error {
     let file = typed(&error.path).into_owned();
-    let hint = match &error.problem {
+    let hint = match &*error.problem {
         Problem::Read(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
             "it is a folder: name the weights file in it".to_owned()
         }

@@ -213,7 +213,7 @@ fn a_ground_truth_that_is_missing_is_not_taken_for_a_set_without_validation() {
     let folder = tempdir().unwrap();
     Ilsvrc::new().archives(folder.path());
     let kit = [("data/meta.mat", META)];
-    let kit = gzip(&tar(kit.map(|(name, bytes)| (name, &bytes[..]))));
+    let kit = gzip(&tar(kit.map(|(name, bytes)| (name, bytes))));
     write(folder.path(), "ILSVRC2012_devkit_t12.tar.gz", &kit);
     let error = tandem_data::open_all(folder.path().to_str().unwrap()).err();
     let text = error.expect("an error").to_string();

@@ -14,7 +14,7 @@ use crate::fit::Suggestion;
 #[error("{}: {problem}", path.display())]
 pub struct FormatError {
     pub path: PathBuf,
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// Why a file is refused. The message is written to stand after the file's name.

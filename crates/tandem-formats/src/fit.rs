@@ -124,8 +124,11 @@ pub enum Suggestion {
 /// How often each shape occurs.
 type Counts<'a> = BTreeMap<&'a [usize], usize>;
 
-/// The shapes of each preset's parameters, for colour pictures and its own number of classes.
-static PRESETS: LazyLock<Vec<(&str, Vec<Vec<usize>>)>> = LazyLock::new(|| {
+/// A preset's name and the shapes of its parameters.
+type Preset = (&'static str, Vec<Vec<usize>>);
+
+/// Every preset, for colour pictures and its own number of classes.
+static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     let shapes = |name| {
         let spec = Spec::preset(name)?;
         let list = parameters::of(&spec.for_data(spec.classes, 3)?)?;

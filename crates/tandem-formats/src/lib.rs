@@ -88,7 +88,7 @@ pub struct Imported {
 pub fn import(path: &Path, options: &Options) -> Result<Imported, FormatError> {
     let failed = |problem| FormatError {
         path: path.to_owned(),
-        problem,
+        problem: Box::new(problem),
     };
     let bytes = read(path).map_err(failed)?;
     let mut imported = import_from(&bytes, path.parent(), options).map_err(failed)?;

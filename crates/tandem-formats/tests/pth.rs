@@ -88,7 +88,7 @@ fn an_exploit_is_refused_by_name_and_place_and_touches_nothing() {
             ref module,
             name: ref function,
             at,
-        } = error.problem
+        } = *error.problem
         else {
             panic!("{error}")
         };
