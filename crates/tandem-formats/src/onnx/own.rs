@@ -52,6 +52,7 @@ pub(super) fn import<'a>(graph: Graph<'a>, options: &Options) -> Result<Found<'a
     let named = Named {
         tensors: tensors.collect(),
         said,
+        notes: Vec::new(),
     };
     // The metadata's network is the graph's; another one named by the user would not be.
     let options = Options {
