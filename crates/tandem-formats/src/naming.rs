@@ -7,7 +7,7 @@ use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::{MEAN, Misfit, Weights, is_finite};
 
 use crate::error::Problem;
-use crate::fit::{Suggestion, bounded, fit};
+use crate::fit::{Suggestion, fit};
 use crate::format::Format;
 use crate::stored::Stored;
 use crate::{Imported, Options, labels, torchvision};
@@ -20,8 +20,6 @@ pub(crate) struct Named<'a> {
     pub said: HashMap<String, String>,
     /// What its reader left out or took for granted.
     pub notes: Vec<String>,
-    /// Bytes of the file: it cannot hold more values than those make.
-    pub length: usize,
 }
 
 /// The network of `named`, if its names are torchvision's or Tandem's own.
@@ -30,7 +28,6 @@ pub(crate) fn import(
     format: Format,
     options: &Options,
 ) -> Result<Imported, Problem> {
-    bounded(&named.tensors, named.length)?;
     let mut notes = std::mem::take(&mut named.notes);
     let said = named.said.get("spec").map(|spec| Spec::parse(spec));
     let said = options.model.clone().map(Ok).or(said).transpose()?;

@@ -12,7 +12,6 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Named<'_>, Problem> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(Problem::Safetensors)?;
     let mut named = Named {
         said: header.metadata().clone().unwrap_or_default(),
-        length: bytes.len(),
         ..Named::default()
     };
     for (name, view) in archive.iter() {

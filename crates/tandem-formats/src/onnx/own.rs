@@ -53,8 +53,6 @@ pub(super) fn import<'a>(graph: Graph<'a>, options: &Options) -> Result<Found<'a
         tensors: tensors.collect(),
         said,
         notes: Vec::new(),
-        // Values lie in the file or beside it, those of a tensor side by side: none repeats.
-        length: usize::MAX,
     };
     // The metadata's network is the graph's; another one named by the user would not be.
     let options = Options {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Problem;
+use crate::fit::bounded;
 use crate::naming::Named;
 use crate::pickle::{Heap, Id, Pickled, TensorView, Value};
 use crate::stored::Stored;
@@ -72,10 +73,10 @@ fn collect<'a, 'p>(
     if parallel {
         notes.push("names had nn.DataParallel's `module.` in them: left out".to_owned());
     }
+    bounded(&tensors, length)?;
     Ok(Named {
         tensors,
         notes,
-        length,
         ..Named::default()
     })
 }
