@@ -1,4 +1,5 @@
 //! What the tests of all formats share: fixtures, and what an imported network says of a picture.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::path::{Path, PathBuf};
 
