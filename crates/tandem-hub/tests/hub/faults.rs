@@ -299,7 +299,7 @@ fn a_listing_that_leads_out_of_the_cache_is_refused() {
     ] {
         let place = Place::new();
         place.server.fail("/tree/", listing(path, oid), 1);
-        place.refuses(NAME, &["outside the data set"]);
+        place.refuses(NAME, &["outside the repository"]);
     }
     for oid in ["../../../../../../../../../../../../x", "", &oid[1..]] {
         let place = Place::new();
