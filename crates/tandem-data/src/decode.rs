@@ -13,6 +13,10 @@ pub(crate) const LONGEST_SIDE: u32 = 16_384;
 /// Most memory one picture may take while it is decoded, bytes: 16,384 × 8,192 in colour.
 pub(crate) const DECODER_MEMORY: u64 = 512 << 20;
 
+/// Most memory that what a PNG says of itself may unpack to, such as its colour profile, bytes. Pixels
+/// are not counted in this.
+const PNG_METADATA: u64 = 16 << 20;
+
 /// Why bytes do not decode as a picture. Whoever had the bytes adds their name: [`DataError::Decode`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,7 +90,10 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Picture, PictureError> {
 
 fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     let mut memory = Limits::no_limits();
-    memory.max_alloc = Some(DECODER_MEMORY);
+    memory.max_alloc = Some(match format {
+        ImageFormat::Png => PNG_METADATA,
+        _ => DECODER_MEMORY,
+    });
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(memory);
     let decoder = reader.into_decoder()?;
@@ -135,7 +142,12 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+    use std::io::{Cursor, Write};
+
+    use image::ImageFormat;
+
     use super::decode_bytes;
+    use crate::counted::most;
 
     #[test]
     fn a_hundred_thousand_mutated_pictures_decode_or_say_why_not() {
@@ -185,5 +197,26 @@ mod tests {
             }
         }
         assert!(decoded > 10_000 && refused > 10_000, "{decoded}, {refused}");
+    }
+
+    /// A small PNG with a colour profile that unpacks to 64 MiB.
+    #[test]
+    fn what_a_png_says_of_itself_takes_little_memory() {
+        let mut profile = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        profile.write_all(&vec![0; 64 << 20]).unwrap();
+        let mut chunk = b"iCCPk\0\0".to_vec();
+        chunk.extend(profile.finish().unwrap());
+        let length = (chunk.len() as u32 - 4).to_be_bytes();
+        let checksum = crc32fast::hash(&chunk).to_be_bytes();
+        let chunk = [&length[..], &chunk, &checksum].concat();
+        let mut bytes = Vec::new();
+        image::RgbImage::new(4, 4)
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .unwrap();
+        // Behind the signature and the header.
+        bytes.splice(33..33, chunk);
+        let (decoded, most) = most(|| decode_bytes(&bytes));
+        assert!(most < 48 << 20, "{most} bytes");
+        assert_eq!(decoded.unwrap().width, 4);
     }
 }

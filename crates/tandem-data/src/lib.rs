@@ -37,6 +37,8 @@
 mod augment;
 mod buffer;
 mod colour;
+#[cfg(test)]
+mod counted;
 mod dataset;
 mod decode;
 mod error;

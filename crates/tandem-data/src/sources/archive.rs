@@ -16,6 +16,9 @@ use crate::DataError;
 /// full size, 0.1 GB in small.
 const LARGEST_UNPACKED: u64 = 2 << 30;
 
+/// What deflate makes of a byte at most.
+const BEST_RATIO: u64 = 1032;
+
 /// Bytes of a gzip'd archive that are unpacked to see what it is.
 const HEAD: u64 = 4 << 20;
 
@@ -214,9 +217,18 @@ fn damaged_gzip(slice: &Slice, source: std::io::Error) -> DataError {
 
 /// All of a gzip file, if it unpacks to at most `limit` bytes.
 fn gunzip(slice: &Slice, limit: u64) -> Result<Vec<u8>, DataError> {
+    // All it can unpack to at once: a vector that grows would for a moment be there twice. The system
+    // gives no memory before it is written to.
+    let most = slice.length().saturating_mul(BEST_RATIO).min(limit) + 1;
     let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(most as usize)
+        .map_err(|_| DataError::Read {
+            path: slice.name().into(),
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        })?;
     MultiGzDecoder::new(slice.open()?.take(slice.length()))
-        .take(limit + 1)
+        .take(most)
         .read_to_end(&mut bytes)
         .map_err(|source| damaged_gzip(slice, source))?;
     if bytes.len() as u64 > limit {
@@ -244,7 +256,10 @@ mod tests {
         let length = bytes.len() as u64;
         let within = Arc::new(Container::Memory("set.tgz".into(), bytes));
         let slice = Slice::new(within, String::new(), 0, length);
-        assert_eq!(gunzip(&slice, 3 << 20).unwrap().len(), 3 << 20);
+        let whole = gunzip(&slice, 3 << 20).unwrap();
+        assert_eq!(whole.len(), 3 << 20);
+        // Never grown, which would hold it twice.
+        assert!(whole.capacity() <= (3 << 20) + 1);
         assert_eq!(
             gunzip(&slice, (3 << 20) - 1).unwrap_err().to_string(),
             "set.tgz unpacks to more than the 2 MiB that are kept in memory; `gunzip` it and give \

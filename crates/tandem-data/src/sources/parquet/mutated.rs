@@ -1,46 +1,13 @@
 //! Files of which the footer and the page headers say what is not so.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::panic::Location;
 
+use crate::counted::most;
 use crate::fuzzing::{self, tests::mutate};
 
 /// Most memory that one of the seeds, each of a few thousand bytes, may take mutated. A page of a
 /// thousand bytes may claim a million unpacked, of that a dictionary's entries another eight.
 const LARGEST: usize = 64 << 20;
-
-thread_local! {
-    /// Bytes this thread has asked for and not given back, and the most there were.
-    static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = HELD.try_with(|held| {
-            let (now, most) = held.get();
-            let now = now.saturating_add(layout.size());
-            held.set((now, most.max(now)));
-        });
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        let _ = HELD.try_with(|held| {
-            let (now, most) = held.get();
-            held.set((now.saturating_sub(layout.size()), most));
-        });
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 macro_rules! seed {
     ($name:literal) => {
@@ -68,10 +35,7 @@ fn a_mutated_file_is_read_or_refused_in_little_memory() {
             say(panic);
         }
     }));
-    let before = HELD.get().0;
-    HELD.set((before, before));
-    let kept = mutate(&seeds, fuzzing::parquet);
-    let most = HELD.get().1 - before;
+    let (kept, most) = most(|| mutate(&seeds, fuzzing::parquet));
     assert!(0 < kept && kept < 100_000, "{kept}");
     assert!(most < LARGEST, "{most} bytes");
 }
