@@ -139,7 +139,11 @@ impl Hub {
                 .block_on(self.download(name, &request, progress))?
         };
         let folder = repository.snapshot(&commit);
-        let data = folder.join(common_folder(&files));
+        let data = match files.as_slice() {
+            // Not its folder, where the others of its series are missing, or are not meant.
+            [only] if is_named(name, &files) => folder.join(only),
+            _ => folder.join(common_folder(&files)),
+        };
         Ok(Snapshot {
             commit,
             folder,
@@ -184,7 +188,8 @@ impl Hub {
                     .iter()
                     .find(|file| !snapshot.join(file).exists())
                     .cloned();
-                let gone = gone.or_else(|| missing_shard(&files));
+                let series = || (!is_named(name, &files)).then(|| missing_shard(&files))?;
+                let gone = gone.or_else(series);
                 (files, gone)
             }
         };
@@ -291,4 +296,9 @@ fn data_files(name: &Name, listed: Vec<Listed>) -> Result<(Vec<String>, Vec<List
         .filter(|file| files.binary_search(&file.path).is_ok())
         .collect();
     Ok((files, listed))
+}
+
+/// Whether `files` is the one file that `name` asks for.
+fn is_named(name: &Name, files: &[String]) -> bool {
+    matches!(files, [only] if name.part() == Some(only))
 }

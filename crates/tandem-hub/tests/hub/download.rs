@@ -318,3 +318,17 @@ fn a_cache_that_may_not_be_written_is_named() {
         .dataset(&NAME.parse().unwrap(), &mut |_| {});
     crate::place::says(result, &["cannot write /dev/null/cache", "Not a directory"]);
 }
+
+#[test]
+fn one_file_of_a_series_is_given_alone() {
+    let place = Place::new();
+    let [first, second] = [0, 1].map(|i| format!("data/train-0000{i}-of-00002.parquet"));
+    let files: [(&str, &[u8]); 2] = [(&first, b"one"), (&second, b"two")];
+    place.server.push("owner/pictures", "main", &files);
+    let name = format!("{NAME}:{first}");
+    for snapshot in [place.get(&name), place.offline(&name)] {
+        let snapshot = snapshot.unwrap();
+        assert_eq!(snapshot.files, [first.as_str()]);
+        assert_eq!(snapshot.data, snapshot.folder.join(&first));
+    }
+}
