@@ -164,11 +164,14 @@ impl Plan {
         }
         let path = self.run.path().join(LEFT_OUT);
         fs::write(&path, &list).with_context(|| format!("writing {}", path.display()))?;
-        let count = list.lines().count();
-        tracing::warn!(
-            "{count} pictures do not decode and are left out; {} lists them",
-            path.display()
-        );
+        let (count, path) = (list.lines().count(), path.display());
+        let first = list.lines().next().unwrap_or_default().replace('\t', ": ");
+        match count {
+            1 => tracing::warn!("a picture does not decode and is left out: {first}; see {path}"),
+            _ => tracing::warn!(
+                "{count} pictures do not decode and are left out; {path} lists them, first {first}"
+            ),
+        }
         Ok(())
     }
 

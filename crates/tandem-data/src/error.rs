@@ -1,6 +1,6 @@
 //! What can be wrong with data: each error names the file, what was found, and the fix.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::PictureError;
 use crate::pack::PackError;
@@ -12,7 +12,9 @@ use crate::sources::ParquetProblem;
 pub enum DataError {
     /// Nothing stands at the path.
     #[error(
-        "no data at {path}: it does not exist. Give `builtin`, or a folder that holds {looked_for}"
+        "no data at {path}: it does not exist{}. Give `builtin`, `hf:OWNER/NAME`, or a folder (or a file \
+         in it) of {looked_for}",
+        tilde(path)
     )]
     NotFound {
         /// What was asked for.
@@ -37,6 +39,41 @@ pub enum DataError {
         missing: String,
         /// The set it belongs to.
         set: &'static str,
+    },
+    /// Some files of a part are there and others are not.
+    #[error(
+        "{path} is not complete: it lacks {missing}, which belongs to {set}; fetch what is missing, \
+         or move the rest of that part away"
+    )]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// The files that are not there.
+        missing: String,
+        /// The set they belong to.
+        set: &'static str,
+    },
+    /// Something that is known, and not read.
+    #[error("{path} is {what}, which is not read; {fix}")]
+    Unread {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        fix: &'static str,
+    },
+    /// A folder of two sets.
+    #[error(
+        "{path} holds more than one set: {first}, and {second}; give the folder or file of one"
+    )]
+    Several {
+        /// The folder.
+        path: PathBuf,
+        /// One set.
+        first: String,
+        /// The other.
+        second: String,
     },
     /// The system refused to read a file or folder.
     #[error("cannot read {path}: {source}")]
@@ -114,7 +151,7 @@ pub enum DataError {
         count: usize,
     },
     /// A label beyond the classes.
-    #[error("{path}: label {label} of picture {index} is beyond the {classes} classes (0 to {})", classes - 1)]
+    #[error("{path}: label {label} of picture {index} is beyond the {classes} classes (0 to {})", classes.saturating_sub(1))]
     Label {
         /// The file.
         path: PathBuf,
@@ -184,7 +221,10 @@ pub enum DataError {
         key: String,
     },
     /// An archive is cut short, damaged, or holds what is not read.
-    #[error("{path} cannot be used as an archive: at byte {offset}, {reason}")]
+    #[error(
+        "{path} cannot be used as an archive: at byte {offset}, {reason}. Fetch it again, or unpack it \
+         and give the folder"
+    )]
     Archive {
         /// The archive; one inside another stands under the other's path.
         path: PathBuf,
@@ -204,8 +244,8 @@ pub enum DataError {
         /// Most bytes that are kept.
         limit: u64,
     },
-    /// A file is larger than any of its kind.
-    #[error("{path} has {length} bytes; no file of its kind has more than {limit}")]
+    /// A file is larger than any of its kind, or says that it is.
+    #[error("{path} has, or announces, {length} bytes; of its kind at most {limit} are read")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -290,17 +330,17 @@ pub enum DataError {
     },
     /// More pictures are bad than the stated share.
     #[error(
-        "{bad} of {total} pictures do not decode, more than the allowed share of {share}; \
-         the first is {first}: {reason}"
+        "at least {bad} of {total} pictures do not decode, more than the allowed share of {share}; \
+         one is {first}: {reason}. `tandem data verify` lists them all"
     )]
     TooManyBad {
-        /// How many are bad.
+        /// How many are bad, as far as was looked.
         bad: usize,
         /// Out of how many.
         total: usize,
         /// The allowed share, 0 to 1.
         share: f64,
-        /// The first bad one's name.
+        /// The name of a bad one.
         first: String,
         /// What is wrong with it.
         reason: String,
@@ -384,4 +424,25 @@ pub enum DataError {
         /// What the panic said.
         message: String,
     },
+}
+
+impl DataError {
+    /// What is wrong with a picture, for a list that names it.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Decode { source, .. } => source.to_string(),
+            Self::Parquet { problem, .. } => problem.to_string(),
+            Self::Read { source, .. } => format!("it cannot be read: {source}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What a shell does not replace everywhere.
+fn tilde(path: &Path) -> &'static str {
+    if path.starts_with("~") {
+        " (the shell leaves `~` as it is in quotes and after `=`; write $HOME)"
+    } else {
+        ""
+    }
 }

@@ -101,7 +101,7 @@ impl Pictures {
                 Some(pixels)
             }
             Err(error) => {
-                tally.bad.push((i, dataset.name(i), error.to_string()));
+                tally.bad.push((i, dataset.name(i), error.reason()));
                 None
             }
         };

@@ -101,9 +101,41 @@ fn what_the_file_system_keeps_for_itself_is_no_class() {
     let folder = tempdir().unwrap();
     write(folder.path(), "cat/1.png", &png(4, 4, [1; 3]));
     write(folder.path(), "dog/1.png", &png(4, 4, [2; 3]));
-    for name in ["lost+found", "System Volume Information", "$RECYCLE.BIN"] {
+    for name in [
+        "lost+found",
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+    ] {
         std::fs::create_dir(folder.path().join(name)).unwrap();
     }
     let data = open(folder.path(), Part::Train).unwrap();
     assert_eq!(data.classes(), ["cat", "dog"]);
+}
+
+#[test]
+fn pictures_of_forms_that_are_not_read_are_said_and_passed_over() {
+    let folder = tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        write(folder.path(), &format!("{class}/1.png"), &png(4, 4, [1; 3]));
+        write(folder.path(), &format!("{class}/2.bmp"), b"BM");
+    }
+    let text = warnings(|| assert_eq!(open(folder.path(), Part::Train).unwrap().len(), 2));
+    assert_says(&text, &["WARN", "cat/2.bmp", "JPEG, PNG and WebP are read"]);
+    assert_eq!(text.matches("WARN").count(), 1, "{text}");
+}
+
+#[test]
+fn a_gap_in_the_numbers_of_shards_is_said() {
+    let folder = tempdir().unwrap();
+    let picture = png(4, 4, [1; 3]);
+    for number in [0, 1, 3] {
+        let key = format!("{number}.png");
+        let label = format!("{number}.cls");
+        let files = [(key.as_str(), &picture[..]), (label.as_str(), b"0")];
+        let name = format!("train-{number:04}.tar");
+        write(folder.path(), &name, &common::ilsvrc::tar(files));
+    }
+    let text = warnings(|| assert_eq!(open(folder.path(), Part::Train).unwrap().len(), 3));
+    assert_says(&text, &["WARN", "lacks train-0002.tar"]);
 }

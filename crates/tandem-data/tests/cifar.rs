@@ -2,7 +2,12 @@
 
 mod common;
 
-use common::{open, refused, write};
+use std::fs::File;
+use std::path::Path;
+
+use common::{assert_says, open, refused, said, write};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tandem_data::{DataError, Part};
 use tempfile::tempdir;
 
@@ -109,5 +114,61 @@ fn a_missing_batch_is_named() {
     let folder = ten();
     std::fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();
     let error = refused(folder.path(), Part::Train, "data_batch_3.bin");
-    assert!(matches!(error, DataError::Missing { .. }));
+    assert!(matches!(error, DataError::Incomplete { .. }), "{error}");
+    // Not as if there were no training pictures.
+    let error = tandem_data::open_all(folder.path().to_str().unwrap()).err();
+    assert_says(&error.expect("an error").to_string(), &["data_batch_3.bin"]);
+}
+
+#[test]
+fn the_archive_as_it_is_fetched_and_the_folder_above_are_the_set() {
+    let (files, above) = (ten(), tempdir().unwrap());
+    let archive = above.path().join("cifar-10-binary.tar.gz");
+    let packed = GzEncoder::new(File::create(&archive).unwrap(), Compression::fast());
+    let mut tar = tar::Builder::new(packed);
+    tar.append_dir_all("cifar-10-batches-bin", files.path())
+        .unwrap();
+    tar.into_inner().unwrap().finish().unwrap();
+    let print = |path: &Path| open(path, Part::Train).unwrap().fingerprint();
+    let whole = print(files.path());
+    assert_eq!(print(&archive), whole);
+    assert_eq!(print(above.path()), whole);
+    // Unpacked beside the archive, as most tools leave it.
+    let unpacked = above.path().join("cifar-10-batches-bin");
+    std::fs::rename(files.path(), &unpacked).unwrap();
+    assert_eq!(print(above.path()), whole);
+    std::fs::remove_file(&archive).unwrap();
+    assert_eq!(print(above.path()), whole);
+}
+
+#[test]
+fn the_python_version_is_known_and_the_way_to_the_binary_one_said() {
+    let above = tempdir().unwrap();
+    for name in ["data_batch_1", "test_batch", "batches.meta"] {
+        let name = format!("cifar-10-batches-py/{name}");
+        write(above.path(), &name, b"\x80\x02}q\x01.");
+    }
+    let way = ["Python version of CIFAR-10", "cifar-10-binary.tar.gz"];
+    assert_says(&said(above.path(), Part::Train), &way);
+    let inner = above.path().join("cifar-10-batches-py");
+    assert_says(&said(&inner, Part::Train), &way);
+    let file = inner.join("data_batch_1");
+    assert_says(&said(&file, Part::Train), &["pickle", way[1]]);
+
+    let hundred = tempdir().unwrap();
+    for name in ["train", "test", "meta"] {
+        write(hundred.path(), name, b"\x80\x02}q\x01.");
+    }
+    let way = ["Python version of CIFAR-100", "cifar-100-binary.tar.gz"];
+    assert_says(&said(hundred.path(), Part::Train), &way);
+}
+
+#[test]
+fn both_sets_in_one_folder_are_told_apart_by_the_file_that_is_given() {
+    let folder = ten();
+    write(folder.path(), "train.bin", &record(&[19, 99], [0; 3]));
+    let both = said(folder.path(), Part::Train);
+    assert_says(&both, &["more than one set", "CIFAR-10,", "CIFAR-100,"]);
+    let given = open(&folder.path().join("train.bin"), Part::Train).unwrap();
+    assert_eq!(given.classes().len(), 100);
 }

@@ -211,7 +211,7 @@ fn pictures_that_do_not_decode_are_left_out_and_listed() {
         panic!("{:?}", pictures.bad())
     };
     assert!(
-        name.ends_with("003.png") && reason.contains("decode"),
+        name.ends_with("003.png") && reason == "it is no JPEG, PNG or WebP",
         "{name}: {reason}"
     );
     // What follows moves up, with its label and its bytes.
@@ -284,4 +284,100 @@ fn a_picture_is_read_as_it_is_stored_whatever_its_exif_orientation() {
     write(folder.path(), "turned.jpg", &bytes);
     let picture = decode(folder.path().join("turned.jpg")).unwrap();
     assert_eq!((picture.width, picture.height), (6, 4));
+}
+
+#[test]
+fn folders_of_the_parts_have_the_names_that_people_give_them() {
+    for [train, held_out] in [
+        ["Train", "Val"],
+        ["training", "validation"],
+        ["TRAIN", "TEST"],
+        ["train", "dev"],
+    ] {
+        let folder = tempdir().unwrap();
+        for class in ["cat", "dog"] {
+            for part in [train, held_out] {
+                let name = format!("{part}/{class}/1.png");
+                write(folder.path(), &name, &png(4, 4, [1; 3]));
+            }
+        }
+        let data = open(folder.path(), Part::Validation).unwrap();
+        assert_eq!((data.len(), data.classes().len()), (2, 2), "{held_out}");
+    }
+}
+
+#[test]
+fn a_class_may_be_called_train() {
+    let folder = tempdir().unwrap();
+    for class in ["bus", "train"] {
+        write(folder.path(), &format!("{class}/1.png"), &png(4, 4, [1; 3]));
+    }
+    let data = open(folder.path(), Part::Train).unwrap();
+    assert_eq!(data.classes(), ["bus", "train"]);
+}
+
+#[test]
+fn pictures_directly_in_test_are_without_labels() {
+    let folder = with_train_and("val");
+    write(folder.path(), "test/9.png", &png(4, 4, [1; 3]));
+    let test = open(folder.path(), Part::Test).unwrap();
+    assert_eq!((test.len(), test.label(0)), (1, None));
+    let validation = open(folder.path(), Part::Validation).unwrap();
+    assert!(validation.label(0).is_some());
+    assert_eq!(test.classes(), validation.classes());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nowhere_is_one_bad_picture_and_not_the_end() {
+    let folder = classes_only(20);
+    let link = folder.path().join("a/gone.png");
+    std::os::unix::fs::symlink("nowhere.png", link).unwrap();
+    let data = open(folder.path(), Part::Train).unwrap();
+    let pictures = Pictures::prepare(data, SMALL, 0.1).unwrap();
+    let [(name, reason)] = pictures.bad() else {
+        panic!("{:?}", pictures.bad());
+    };
+    assert!(name.ends_with("gone.png"), "{name}");
+    assert!(reason.starts_with("it cannot be read"), "{reason}");
+}
+
+/// Opening one waits for who writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_named_as_a_picture_is_a_bad_picture_and_not_waited_for() {
+    let folder = classes_only(20);
+    let pipe = folder.path().join("a/pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let data = open(folder.path(), Part::Train).unwrap();
+    let pictures = Pictures::prepare(data, SMALL, 0.1).unwrap();
+    let [(_, reason)] = pictures.bad() else {
+        panic!("{:?}", pictures.bad());
+    };
+    assert_eq!(reason, "it cannot be read: it is no plain file");
+    refused(&pipe, Part::Train, "neither a file nor a folder");
+}
+
+#[test]
+fn pictures_without_folders_of_classes_are_told_what_to_do() {
+    let folder = tempdir().unwrap();
+    write(folder.path(), "1.png", &png(4, 4, [1; 3]));
+    let error = refused(folder.path(), Part::Train, "without a folder a class");
+    assert!(matches!(error, DataError::Unread { .. }), "{error}");
+}
+
+#[test]
+fn an_archive_that_is_not_read_is_named_with_what_unpacks_it() {
+    for (name, bytes, says) in [
+        ("tiny-imagenet-200.zip", &b"PK\x03\x04"[..], "`unzip` it"),
+        ("set.tar.xz", b"\xfd7zXZ\0", "`xz -d` it"),
+        ("data-00000-of-00001.arrow", b"ARROW1\0\0", "to_parquet"),
+        ("train.tfrecord", b"\0\0", "TFRecord"),
+    ] {
+        let folder = tempdir().unwrap();
+        write(folder.path(), name, bytes);
+        refused(folder.path(), Part::Train, says);
+        refused(&folder.path().join(name), Part::Train, says);
+    }
 }

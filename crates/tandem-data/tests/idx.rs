@@ -214,7 +214,7 @@ fn impossible_sizes_are_refused_before_anything_is_allocated() {
         &idx_labels(&[1]),
     );
     let error = refused(folder.path(), Part::Train, IMAGES);
-    assert!(matches!(error, DataError::Length { .. }), "{error}");
+    assert!(matches!(error, DataError::TooLarge { .. }), "{error}");
 }
 
 #[test]
@@ -230,8 +230,29 @@ fn a_set_of_no_pictures_is_refused() {
 fn a_missing_file_of_the_set_is_named() {
     let folder = tempdir().unwrap();
     write(folder.path(), IMAGES, &idx_images(1));
-    refused(folder.path(), Part::Train, "train-labels-idx1-ubyte");
+    let error = refused(folder.path(), Part::Train, "train-labels-idx1-ubyte");
+    assert!(matches!(error, DataError::Incomplete { .. }), "{error}");
     refused(folder.path(), Part::Validation, "t10k-images-idx3-ubyte");
+}
+
+#[test]
+fn the_folders_above_are_the_set_too() {
+    let folder = tempdir().unwrap();
+    write(
+        folder.path(),
+        &format!("MNIST/raw/{IMAGES}"),
+        &idx_images(3),
+    );
+    let labels = "MNIST/raw/train-labels-idx1-ubyte";
+    write(folder.path(), labels, &idx_labels(&[1, 2, 3]));
+    assert_eq!(open(folder.path(), Part::Train).unwrap().len(), 3);
+}
+
+#[test]
+fn a_path_that_the_shell_has_left_as_it_is_is_explained() {
+    let error = tandem_data::open("~/nowhere", Part::Train).err();
+    let text = error.expect("an error").to_string();
+    assert!(text.contains("write $HOME"), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::ilsvrc::{Ilsvrc, META, tar};
 use common::{assert_says, folder_with, gzip, open, png, said, write};
-use tandem_data::{DataError, Part};
+use tandem_data::Part;
 use tempfile::{TempDir, tempdir};
 
 /// A small ILSVRC of archives, with one file replaced.
@@ -165,6 +165,8 @@ fn labels_of_a_shard_that_are_missing_or_wrong_are_named() {
     for (files, says) in [
         (&[][..], "set.tar/1.png has no label in"),
         (&[("1.cls", &b"4000000000"[..])], "label 4000000000"),
+        (&[("1.cls", b"-1\n")], "1.cls, line 1: the label is \"-1\""),
+        (&[("1.cls", b"")], "1.cls, line 1: the label is \"\""),
         (
             &[("1.json", b"{\"label\": -1}")],
             "1.json, line 1: the label is -1",
@@ -185,18 +187,58 @@ fn a_list_of_classes_names_numbers_and_bounds_them() {
     assert_eq!(data.classes(), ["zebra", "ape"]);
     assert_eq!((data.label(0), data.label(1)), (Some(0), Some(1)));
     write(folder.path(), "classes.txt", b"zebra\n");
-    let error = open(folder.path(), Part::Train).err().unwrap();
-    assert!(
-        matches!(
-            error,
-            DataError::Label {
-                label: 1,
-                classes: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let beyond = said(folder.path(), Part::Train);
+    assert_says(&beyond, &["1.png", "label 1 is beyond the 1 classes"]);
+    write(folder.path(), "classes.txt", b"");
+    let beyond = said(folder.path(), Part::Train);
+    assert_says(&beyond, &["label 0 is beyond the 0 classes"]);
+}
+
+#[test]
+fn pictures_of_a_shard_that_has_no_labels_are_told_what_labels_are() {
+    let picture = png(4, 4, [1; 3]);
+    let files = [("0.jpg", &picture[..]), ("0.txt", b"a caption")];
+    let folder = folder_with("set-000.tar", &tar(files));
+    for path in [
+        folder.path().to_path_buf(),
+        folder.path().join("set-000.tar"),
+    ] {
+        let says = ["set-000.tar", "without labels", "KEY.cls"];
+        assert_says(&said(&path, Part::Train), &says);
+    }
+}
+
+#[test]
+fn a_ground_truth_that_is_missing_is_not_taken_for_a_set_without_validation() {
+    let folder = tempdir().unwrap();
+    Ilsvrc::new().archives(folder.path());
+    let kit = [("data/meta.mat", META)];
+    let kit = gzip(&tar(kit.map(|(name, bytes)| (name, &bytes[..]))));
+    write(folder.path(), "ILSVRC2012_devkit_t12.tar.gz", &kit);
+    let error = tandem_data::open_all(folder.path().to_str().unwrap()).err();
+    let text = error.expect("an error").to_string();
+    assert_says(&text, &["lacks ILSVRC2012_validation_ground_truth.txt"]);
+}
+
+#[test]
+fn archives_that_lie_apart_below_one_folder_are_one_set() {
+    let (together, apart) = (tempdir().unwrap(), tempdir().unwrap());
+    Ilsvrc::new().archives(together.path());
+    for entry in std::fs::read_dir(together.path()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let folder = ["train", "val", "test", "devkit"]
+            .into_iter()
+            .find(|part| name.contains(part))
+            .unwrap();
+        let bytes = std::fs::read(entry.path()).unwrap();
+        write(apart.path(), &format!("{folder}/{name}"), &bytes);
+    }
+    for part in Part::ALL {
+        let [one, other] =
+            [&together, &apart].map(|folder| open(folder.path(), part).unwrap().fingerprint());
+        assert_eq!(one, other, "{part:?}");
+    }
 }
 
 #[test]

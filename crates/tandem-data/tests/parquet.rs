@@ -108,11 +108,11 @@ fn pictures_that_repeat_come_from_the_dictionary_and_every_tenth_of_a_class_is_h
 
 #[test]
 fn columns_have_other_names_and_types() {
-    for name in ["binary", "required", "delta", "no-names"] {
+    for name in ["binary", "required", "delta", "no-names", "capitals"] {
         let set = open(&fixture(&format!("columns/{name}.parquet")), Part::Train).unwrap();
         assert_rows(&*set, 0..20);
         let numbers = (0..10).map(|class| class.to_string()).collect::<Vec<_>>();
-        let is_named = !["binary", "no-names"].contains(&name);
+        let is_named = !["binary", "no-names", "capitals"].contains(&name);
         assert_eq!(set.classes() == CLASSES, is_named, "{name}");
         assert_eq!(set.classes() == numbers, !is_named, "{name}");
     }
@@ -120,12 +120,43 @@ fn columns_have_other_names_and_types() {
 
 #[test]
 fn rows_without_paths_are_called_by_their_number() {
-    let set = open(&fixture("columns/no-paths.parquet"), Part::Train).unwrap();
-    assert_eq!(
-        (set.key(0), set.label(0)),
-        ("00000001".to_string(), Some(0))
-    );
-    assert_picture(&*set, 0, 1);
+    // Of nulls only, pyarrow makes a column of numbers.
+    for name in ["no-paths", "null-paths"] {
+        let set = open(&fixture(&format!("columns/{name}.parquet")), Part::Train).unwrap();
+        assert_eq!(
+            (set.key(0), set.label(0)),
+            ("00000001".to_string(), Some(0))
+        );
+        assert_picture(&*set, 0, 1);
+    }
+}
+
+#[test]
+fn labels_that_are_names_are_classes_in_the_order_of_the_alphabet() {
+    let set = open(&fixture("columns/names.parquet"), Part::Train).unwrap();
+    let classes = set.classes();
+    // Of the ten, those that the twenty pictures show.
+    assert!(classes.is_sorted() && classes.len() == 9, "{classes:?}");
+    for i in 0..set.len() {
+        let row: usize = set.key(i)[8..].parse().unwrap();
+        let label = set.label(i).unwrap() as usize;
+        let by_number = open(&fixture("pages/plain.parquet"), Part::Train).unwrap();
+        let same = (0..by_number.len()).find(|&j| by_number.key(j) == set.key(i));
+        if let Some(same) = same {
+            assert_eq!(
+                classes[label],
+                CLASSES[by_number.label(same).unwrap() as usize]
+            );
+        }
+        assert_picture(&*set, i, row);
+    }
+}
+
+#[test]
+fn a_file_without_rows_has_no_pictures_and_is_not_called_damaged() {
+    let error = open(&fixture("bad/no-rows.parquet"), Part::Train).err();
+    let error = error.expect("an error");
+    assert!(matches!(error, DataError::NoPictures { .. }), "{error}");
 }
 
 #[test]
@@ -221,12 +252,16 @@ fn what_cannot_be_used_is_refused_by_file_place_and_fix() {
             "row 13 (row group 2) has the label 10, beyond the 10 classes",
         ),
         (
-            "text-label",
-            "its column label holds BYTE_ARRAY where whole numbers belong",
+            "real-label",
+            "its column label holds DOUBLE where whole numbers or names belong",
+        ),
+        (
+            "path-picture",
+            "its column image holds text where encoded pictures",
         ),
         (
             "list-of-pictures",
-            "its column image.list.element.bytes holds lists of BYTE_ARRAY where",
+            "its column image.list.element.bytes holds lists of bytes where",
         ),
         (
             "number-picture",

@@ -36,7 +36,10 @@ fn balance(dataset: &dyn Dataset) -> Option<(usize, usize)> {
 
 fn words(source: &str, parts: &[Opened]) -> String {
     let classes = parts[0].1.classes();
-    let mut text = format!("{source}: {} classes\n\n", grouped(classes.len() as u64));
+    let mut text = match classes.len() {
+        1 => format!("{source}: one class\n\n"),
+        count => format!("{source}: {} classes\n\n", grouped(count as u64)),
+    };
     let rows: Vec<Vec<String>> = parts
         .iter()
         .map(|(part, dataset)| {

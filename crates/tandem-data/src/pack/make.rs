@@ -201,7 +201,7 @@ impl<'a> Packing<'a> {
         match picture {
             Ok(picture) => Ok(Ok(self.options.preprocess.apply(&picture))),
             Err(error) => {
-                let bad = (self.dataset.name(i), error.to_string());
+                let bad = (self.dataset.name(i), error.reason());
                 self.note_bad(1, Some(&bad))?;
                 Ok(Err(bad))
             }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::DataError;
 
 /// Words in the names of folders that belong to a set. What cannot be listed of those is missing.
-const NEEDED: [&str; 10] = [
+const NEEDED: [&str; 11] = [
     "train",
     "training",
     "validation",
@@ -18,10 +18,40 @@ const NEEDED: [&str; 10] = [
     "testing",
     "devkit",
     "data",
+    "default",
 ];
 
-/// Folders that were told of: each is looked at for several forms, and once for each part.
-static SAID: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// What was warned of.
+static SAID: Mutex<BTreeSet<(PathBuf, Beside)>> = Mutex::new(BTreeSet::new());
+
+/// What is warned of, of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Beside {
+    /// It cannot be listed.
+    Unreadable,
+    /// It holds pictures of forms that are not read.
+    Pictures,
+    /// Numbers of its files are missing.
+    Numbers,
+    /// It holds another set.
+    Set,
+}
+
+/// Whether a folder is named as one of a set's own.
+pub(crate) fn is_needed(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| NEEDED.contains(&word))
+}
+
+/// Warns of `folder`, once: a set is looked at for several forms, and once for each part.
+pub(crate) fn say_once(folder: &Path, what: Beside, warning: &str) {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert((folder.into(), what)) {
+        tracing::warn!("{warning}");
+    }
+}
 
 /// What was found by looking into `folder`; `None`, and a warning, if it could not be read and its name
 /// is not that of a part.
@@ -29,15 +59,10 @@ pub(crate) fn unless_unreadable<T>(
     folder: &Path,
     found: Result<T, DataError>,
 ) -> Result<Option<T>, DataError> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.to_lowercase();
-    let mut words = name.split(|c: char| !c.is_alphanumeric());
     match found {
-        Err(error @ DataError::Read { .. }) if !words.any(|word| NEEDED.contains(&word)) => {
-            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-            if said.insert(folder.into()) {
-                tracing::warn!("{error}; no part of a set is looked for in it");
-            }
+        Err(error @ DataError::Read { .. }) if !is_needed(folder) => {
+            let warning = format!("{error}; no part of a set is looked for in it");
+            say_once(folder, Beside::Unreadable, &warning);
             Ok(None)
         }
         found => found.map(Some),

@@ -4,11 +4,10 @@
 //! A record is one label byte (CIFAR-10) or two (CIFAR-100: coarse, then fine), then 3,072 bytes: the
 //! red, green and blue planes of 32×32.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::memory::InMemory;
+use super::tree::{File, Folder};
 use crate::{DataError, Part};
 
 const SIDE: usize = 32;
@@ -38,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn set(self) -> &'static str {
+    pub(crate) fn set(self) -> &'static str {
         match self {
             Self::Ten => "CIFAR-10, binary version",
             Self::Hundred => "CIFAR-100, binary version",
@@ -83,14 +82,12 @@ impl Kind {
     }
 }
 
-/// Which CIFAR `folder` holds a file of.
-pub(crate) fn recognises(folder: &Path) -> Option<Kind> {
-    [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
-        [Part::Train, Part::Validation]
-            .iter()
-            .flat_map(|&part| kind.files(part))
-            .any(|name| folder.join(name).is_file())
-    })
+/// Whether `folder` holds a file of it.
+pub(crate) fn recognises(folder: &Folder, kind: Kind) -> bool {
+    [Part::Train, Part::Validation]
+        .iter()
+        .flat_map(|&part| kind.files(part))
+        .any(|name| folder.file(name).is_some())
 }
 
 /// Which CIFAR has a file named as `path` is.
@@ -104,21 +101,36 @@ pub(crate) fn is_file_of(path: &Path) -> Option<Kind> {
 }
 
 /// Reads one part from `folder`.
-pub(crate) fn open(folder: &Path, kind: Kind, part: Part) -> Result<InMemory, DataError> {
+pub(crate) fn open(folder: &Folder, kind: Kind, part: Part) -> Result<InMemory, DataError> {
+    let names = kind.files(part);
+    let missing: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| folder.file(name).is_none())
+        .collect();
+    if !missing.is_empty() {
+        let (path, set) = (folder.path(), kind.set());
+        let list = missing.join(", ");
+        return Err(if missing.len() == names.len() {
+            DataError::Missing {
+                path,
+                missing: list,
+                set,
+            }
+        } else {
+            DataError::Incomplete {
+                path,
+                missing: list,
+                set,
+            }
+        });
+    }
     let (mut labels, mut pixels) = (Vec::new(), Vec::new());
-    for name in kind.files(part) {
-        let path = folder.join(name);
-        if !path.is_file() {
-            return Err(DataError::Missing {
-                path: folder.into(),
-                missing: (*name).into(),
-                set: kind.set(),
-            });
-        }
-        append(&path, kind, &mut labels, &mut pixels)?;
+    for file in names.iter().filter_map(|name| folder.file(name)) {
+        append(&file, kind, &mut labels, &mut pixels)?;
     }
     Ok(InMemory {
-        source: folder.join(kind.files(part)[0]),
+        source: folder.path().join(names[0]),
         classes: class_names(folder, kind)?,
         labels,
         width: SIDE,
@@ -129,23 +141,17 @@ pub(crate) fn open(folder: &Path, kind: Kind, part: Part) -> Result<InMemory, Da
 }
 
 fn append(
-    path: &Path,
+    file: &File,
     kind: Kind,
     labels: &mut Vec<u32>,
     pixels: &mut Vec<u8>,
 ) -> Result<(), DataError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes))
-        .map_err(|source| DataError::Read {
-            path: path.into(),
-            source,
-        })?;
+    let (path, bytes) = (file.path(), file.slice().read_up_to(LARGEST_FILE)?);
 
     let record = kind.label_bytes() + 3 * PLANE;
     if bytes.is_empty() || bytes.len() % record != 0 {
         return Err(DataError::Length {
-            path: path.into(),
+            path,
             problem: if bytes.len() < record {
                 "too short"
             } else {
@@ -163,7 +169,7 @@ fn append(
         if label as usize >= kind.classes() {
             let classes = kind.classes();
             return Err(DataError::Label {
-                path: path.into(),
+                path,
                 index,
                 label,
                 classes,
@@ -180,18 +186,14 @@ fn append(
 }
 
 /// The names come with the files; without them CIFAR-10's are known, CIFAR-100's classes are numbers.
-fn class_names(folder: &Path, kind: Kind) -> Result<Vec<String>, DataError> {
-    let path = folder.join(kind.names());
-    if !path.is_file() {
+fn class_names(folder: &Folder, kind: Kind) -> Result<Vec<String>, DataError> {
+    let Some(file) = folder.file(kind.names()) else {
         return Ok(match kind {
             Kind::Ten => CIFAR_10.map(String::from).into(),
             Kind::Hundred => (0..100).map(|class| class.to_string()).collect(),
         });
-    }
-    let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read {
-        path: path.clone(),
-        source,
-    })?;
+    };
+    let text = file.text()?;
     let names: Vec<String> = text
         .lines()
         .map(str::trim)
@@ -200,7 +202,7 @@ fn class_names(folder: &Path, kind: Kind) -> Result<Vec<String>, DataError> {
         .collect();
     if names.len() != kind.classes() {
         return Err(DataError::ClassNames {
-            path,
+            path: file.path(),
             found: names.len(),
             wanted: kind.classes(),
         });

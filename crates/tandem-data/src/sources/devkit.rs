@@ -10,6 +10,7 @@ use super::wnid;
 use crate::DataError;
 
 pub(crate) const ARCHIVE: &str = "ILSVRC2012_devkit_t12.tar.gz";
+const DEVKIT: &str = "ILSVRC's devkit";
 const META: &str = "meta.mat";
 const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 
@@ -62,7 +63,11 @@ pub(crate) fn holds(members: &[String]) -> bool {
 
 /// The classes a devkit numbers: the one of ID 1 first.
 pub(crate) fn synsets(data: &Folder) -> Result<Vec<Synset>, DataError> {
-    let file = data.file(META).ok_or_else(|| missing(data, META))?;
+    let file = data.file(META).ok_or_else(|| DataError::Missing {
+        path: data.path(),
+        missing: META.into(),
+        set: DEVKIT,
+    })?;
     parse_meta(&file.bytes()?).map_err(|reason| DataError::Meta {
         path: file.path(),
         reason,
@@ -138,7 +143,11 @@ pub(crate) fn ground_truth(
 ) -> Result<(std::path::PathBuf, Vec<usize>), DataError> {
     let file = data
         .file(GROUND_TRUTH)
-        .ok_or_else(|| missing(data, GROUND_TRUTH))?;
+        .ok_or_else(|| DataError::Incomplete {
+            path: data.path(),
+            missing: GROUND_TRUTH.into(),
+            set: DEVKIT,
+        })?;
     let ids =
         parse_ground_truth(&file.text()?, classes).map_err(|(line, reason)| DataError::Line {
             path: file.path(),
@@ -163,14 +172,6 @@ pub(crate) fn parse_ground_truth(
             )),
         })
         .collect()
-}
-
-fn missing(data: &Folder, file: &str) -> DataError {
-    DataError::Missing {
-        path: data.path(),
-        missing: file.into(),
-        set: "ILSVRC's devkit",
-    }
 }
 
 /// The `ILSVRC2012_ID` of each class, as a submission to ILSVRC's server writes them.

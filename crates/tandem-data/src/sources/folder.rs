@@ -1,15 +1,42 @@
 //! Picture folders: one folder a class, its name the class's name.
 //!
-//! Either `train/` beside `val/`, `valid/` or `test/` (the first that is there), or only the class
-//! folders: then every tenth picture of a class is held out. Folders named by WNIDs, as Imagenette's
-//! are, are ILSVRC's classes.
+//! Either `train/` beside `val/`, `valid/`, `validation/`, `dev/` or `test/` (the first that is there,
+//! in capitals or not), or only the class folders: then every tenth picture of a class is held out.
+//! Pictures directly in `test/` are without labels. Folders named by WNIDs, as Imagenette's are, are
+//! ILSVRC's classes.
 
+use super::beside::{Beside, say_once};
 use super::listing::{Listing, Sample};
-use super::tree::Folder;
+use super::tree::{Folder, is_other_picture, is_picture};
 use super::wnid;
 use crate::{DataError, Part};
 
-const HELD_OUT: [&str; 3] = ["val", "valid", "test"];
+const TRAIN: [&str; 2] = ["train", "training"];
+const HELD_OUT: [&str; 6] = ["val", "valid", "validation", "dev", "test", "testing"];
+const TEST: [&str; 2] = ["test", "testing"];
+
+/// The first of the folders of these names, in capitals or not.
+fn named(folder: &Folder, names: &[&str]) -> Result<Option<Folder>, DataError> {
+    let there = folder.folders()?;
+    let found = names
+        .iter()
+        .find_map(|name| there.iter().find(|there| there.eq_ignore_ascii_case(name)));
+    Ok(found.map(|name| folder.join(name)))
+}
+
+/// Whether pictures lie in it, and no folders: it is then a class, though it may be named `train`, or
+/// has none.
+fn is_flat(folder: &Folder) -> Result<bool, DataError> {
+    Ok(folder.folders()?.is_empty() && !folder.pictures()?.is_empty())
+}
+
+/// The folder of the training pictures, where some are set apart.
+fn train_of(folder: &Folder) -> Result<Option<Folder>, DataError> {
+    match named(folder, &TRAIN)? {
+        Some(train) if !is_flat(&train)? => Ok(Some(train)),
+        _ => Ok(None),
+    }
+}
 
 /// Whether `folder` is laid out as one of the two kinds.
 ///
@@ -18,7 +45,7 @@ const HELD_OUT: [&str; 3] = ["val", "valid", "test"];
 /// If it holds folders and none of them a picture: class folders that are all empty, most likely, or
 /// that cannot be read.
 pub(crate) fn recognises(folder: &Folder) -> Result<bool, DataError> {
-    if folder.folder("train").is_some() {
+    if train_of(folder)?.is_some() {
         return Ok(true);
     }
     let classes = folder.folders()?;
@@ -43,7 +70,7 @@ pub(crate) fn recognises(folder: &Folder) -> Result<bool, DataError> {
 
 /// Lists one part.
 pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
-    let Some(train) = folder.folder("train") else {
+    let Some(train) = train_of(folder)? else {
         let classes = folder.folders()?;
         return list(folder, &classes, &classes, Some(part));
     };
@@ -51,14 +78,19 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
     if part == Part::Train {
         return list(&train, &classes, &classes, None);
     }
-    let test = HELD_OUT
-        .iter()
-        .find_map(|name| folder.folder(name))
-        .ok_or_else(|| DataError::Missing {
-            path: folder.path(),
-            missing: "val/, valid/ or test/".into(),
-            set: "picture folders with train/",
-        })?;
+    let test = named(folder, &TEST)?;
+    let unlabelled = test.as_ref().map_or(Ok(false), is_flat)?;
+    if let (Part::Test, Some(test), true) = (part, test, unlabelled) {
+        let mut samples = Vec::new();
+        append(&test, None, &mut samples)?;
+        return Listing::new(test.path(), names(&classes), samples, None);
+    }
+    let held_out = &HELD_OUT[..HELD_OUT.len() - if unlabelled { TEST.len() } else { 0 }];
+    let test = named(folder, held_out)?.ok_or_else(|| DataError::Missing {
+        path: folder.path(),
+        missing: "val/, valid/, validation/ or test/ with a folder a class".into(),
+        set: "picture folders with train/",
+    })?;
     let present = test.folders()?;
     if let Some(unknown) = present.iter().find(|class| !classes.contains(class)) {
         return Err(DataError::UnknownClass {
@@ -67,6 +99,11 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
         });
     }
     list(&test, &classes, &present, None)
+}
+
+fn names(classes: &[String]) -> Vec<String> {
+    let name = |class: &String| wnid::class(class, None);
+    classes.iter().map(name).collect()
 }
 
 /// Lists the pictures of `present` under `root`.
@@ -84,11 +121,7 @@ fn list(
         let folder = root.join(class);
         append(&folder, Some(label), &mut samples)?;
     }
-    let classes = classes
-        .iter()
-        .map(|class| wnid::class(class, None))
-        .collect();
-    Listing::new(root.path(), classes, samples, held_out)
+    Listing::new(root.path(), names(classes), samples, held_out)
 }
 
 /// Appends the pictures directly in `folder`, of which there must be some.
@@ -97,16 +130,28 @@ pub(crate) fn append(
     label: Option<u32>,
     samples: &mut Vec<Sample<super::slice::Slice>>,
 ) -> Result<(), DataError> {
-    let pictures = folder.pictures()?;
+    let files = folder.files(|name| is_picture(name) || is_other_picture(name))?;
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| is_picture(&file.name));
     if pictures.is_empty() {
         return Err(DataError::EmptyClass {
             path: folder.path(),
         });
     }
+    if let Some(other) = others.first() {
+        say_once(
+            folder.path().parent().unwrap_or(&folder.path()),
+            Beside::Pictures,
+            &format!(
+                "{} and others of its kind are passed over: JPEG, PNG and WebP are read",
+                other.path().display()
+            ),
+        );
+    }
     for picture in pictures {
         samples.push(Sample {
             label,
-            place: picture.slice()?,
+            place: picture.slice(),
             key: picture.name,
         });
     }

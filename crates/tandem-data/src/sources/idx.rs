@@ -3,13 +3,14 @@
 //! Big-endian: `00 00 08 03, count, rows, columns`, then count × rows × columns bytes; and
 //! `00 00 08 01, count`, then count labels. A header is never believed before the bytes are there.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
 use super::memory::InMemory;
+use super::slice::Slice;
+use super::tree::{File, Folder};
 use crate::decode::LONGEST_SIDE;
 use crate::{DataError, Part};
 
@@ -42,7 +43,7 @@ pub(crate) struct Files<'a, R> {
 }
 
 /// Whether `folder` holds an IDX file of either part.
-pub(crate) fn recognises(folder: &Path) -> bool {
+pub(crate) fn recognises(folder: &Folder) -> bool {
     [Part::Train, Part::Validation]
         .iter()
         .any(|&part| find(folder, part, "images-idx3").is_some())
@@ -60,29 +61,42 @@ pub(crate) fn is_file_of(path: &Path) -> bool {
 }
 
 /// Reads one part from `folder`.
-pub(crate) fn open(folder: &Path, part: Part) -> Result<InMemory, DataError> {
-    let images = require(folder, part, "images-idx3")?;
-    let labels = require(folder, part, "labels-idx1")?;
-    let read = |path: &Path| {
-        File::open(path)
-            .map(BufReader::new)
-            .map_err(|source| DataError::Read {
-                path: path.into(),
-                source,
-            })
+pub(crate) fn open(folder: &Folder, part: Part) -> Result<InMemory, DataError> {
+    let find = |kind| find(folder, part, kind);
+    let (images, labels) = match (find("images-idx3"), find("labels-idx1")) {
+        (Some(images), Some(labels)) => (images, labels),
+        (images, labels) => return Err(missing(folder, part, images.is_some(), labels.is_some())),
     };
+    let ((images, in_images), (labels, in_labels)) = (
+        (images.path(), images.slice()),
+        (labels.path(), labels.slice()),
+    );
     let files = Files {
-        images: (&images, read(&images)?),
-        labels: (&labels, read(&labels)?),
+        images: (&images, reader(&in_images)?),
+        labels: (&labels, reader(&in_labels)?),
     };
-    self::read(
-        files,
-        if is_fashion(folder) {
-            &FASHION
-        } else {
-            &DIGITS
-        },
-    )
+    let classes = if is_fashion(&folder.path()) {
+        &FASHION
+    } else {
+        &DIGITS
+    };
+    read(files, classes)
+}
+
+fn reader(slice: &Slice) -> Result<impl Read, DataError> {
+    Ok(BufReader::new(slice.open()?.take(slice.length())))
+}
+
+/// That a part is not there, or only one of its two files.
+fn missing(folder: &Folder, part: Part, images: bool, labels: bool) -> DataError {
+    let (path, set) = (folder.path(), "MNIST or Fashion-MNIST");
+    let kind = if images { "labels-idx1" } else { "images-idx3" };
+    let missing = format!("{}-{kind}-ubyte[.gz]", prefix(part));
+    if images || labels {
+        DataError::Incomplete { path, missing, set }
+    } else {
+        DataError::Missing { path, missing, set }
+    }
 }
 
 /// The two sets cannot be told apart by their files: their names, shapes and labels are the same.
@@ -99,7 +113,7 @@ fn prefix(part: Part) -> &'static str {
 }
 
 /// Both spellings are in circulation: `train-images-idx3-ubyte` and `train-images.idx3-ubyte`.
-fn find(folder: &Path, part: Part, kind: &str) -> Option<PathBuf> {
+fn find(folder: &Folder, part: Part, kind: &str) -> Option<File> {
     let prefix = prefix(part);
     let (what, dimensions) = kind.split_once('-')?;
     ["-", "."]
@@ -107,16 +121,7 @@ fn find(folder: &Path, part: Part, kind: &str) -> Option<PathBuf> {
         .flat_map(|joint| {
             ["", ".gz"].map(|end| format!("{prefix}-{what}{joint}{dimensions}-ubyte{end}"))
         })
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
-}
-
-fn require(folder: &Path, part: Part, kind: &str) -> Result<PathBuf, DataError> {
-    find(folder, part, kind).ok_or_else(|| DataError::Missing {
-        path: folder.into(),
-        missing: format!("{}-{kind}-ubyte[.gz]", prefix(part)),
-        set: "MNIST or Fashion-MNIST",
-    })
+        .find_map(|name| folder.file(&name))
 }
 
 /// Reads pictures and labels and checks that they belong together.
@@ -221,18 +226,19 @@ fn body<const D: usize, R: Read>(
     // At most 2³² × 2¹⁴ × 2¹⁴ = 2⁶⁰: this product cannot overflow.
     let wanted: u64 = sizes.iter().map(|&size| u64::from(size)).product();
 
-    // One byte more than announced, to see that nothing trails; for gzip this also reads on to the
-    // checksum. The vector grows with what is there, not with what the header claims.
-    let mut bytes = Vec::new();
-    file.read(wanted.min(LARGEST) + 1, &mut bytes)?;
-    let found = bytes.len() as u64;
-    if found > LARGEST {
+    if wanted > LARGEST {
         return Err(DataError::TooLarge {
             path: path.into(),
             length: wanted,
             limit: LARGEST,
         });
     }
+
+    // One byte more than announced, to see that nothing trails; for gzip this also reads on to the
+    // checksum. The vector grows with what is there, not with what the header claims.
+    let mut bytes = Vec::new();
+    file.read(wanted + 1, &mut bytes)?;
+    let found = bytes.len() as u64;
     if found != wanted {
         let (problem, found) = if found < wanted {
             ("too short", format!("{found} bytes after the header"))

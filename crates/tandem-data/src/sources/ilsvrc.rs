@@ -98,15 +98,14 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
     {
         let place = Place::Folder(base.join(&name));
         let holds = place.folder().and_then(|folder| Holds::of_folder(&folder));
-        if let Some(holds) = unless_unreadable(&place.path(), holds)? {
-            places.push((name, holds, place));
+        match unless_unreadable(&place.path(), holds)? {
+            None => {}
+            // The archives may lie apart, `train/ILSVRC2012_img_train.tar`.
+            Some(Holds::Other) => archives(&base.join(&name), &mut places)?,
+            Some(holds) => places.push((name, holds, place)),
         }
     }
-    for file in base.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
-        let members = file.first_members(FIRST)?;
-        let holds = Holds::of(members.iter().map(String::as_str));
-        places.push((file.name.clone(), holds, Place::Archive(file)));
-    }
+    archives(&base, &mut places)?;
     for (name, holds, place) in places {
         sure |= !matches!(holds, Holds::ClassFolders | Holds::Other);
         let of_part = match holds {
@@ -121,8 +120,24 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
         of_part.push(place);
     }
     found.devkit = devkit::find(root)?;
+    for name in root.folders()?.iter().filter(|name| !wnid::is_wnid(name)) {
+        if found.devkit.is_none() {
+            let below = root.join(name);
+            found.devkit = unless_unreadable(&below.path(), devkit::find(&below))?.flatten();
+        }
+    }
     sure |= found.devkit.is_some();
     Ok(sure.then_some(found))
+}
+
+/// Appends the archives in `folder` that are not of one class, and what they hold.
+fn archives(folder: &Folder, places: &mut Vec<(String, Holds, Place)>) -> Result<(), DataError> {
+    for file in folder.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
+        let members = file.first_members(FIRST)?;
+        let holds = Holds::of(members.iter().map(String::as_str));
+        places.push((file.name.clone(), holds, Place::Archive(file)));
+    }
+    Ok(())
 }
 
 /// Whether a file of this name belongs to the set and is no archive.

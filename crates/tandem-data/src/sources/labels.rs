@@ -84,7 +84,7 @@ impl Labels {
                 })?;
             samples.push(Sample {
                 label: Some(label),
-                place: picture.slice()?,
+                place: picture.slice(),
                 key: picture.name,
             });
         }

@@ -140,9 +140,13 @@ impl Listing {
         if samples.is_empty() {
             return Err(DataError::NoPictures {
                 path,
-                reason: "there are no class folders, or (where every tenth picture of a class is \
-                         held out) fewer than ten pictures in each; add pictures, or a val/ beside \
-                         train/",
+                reason: match held_out {
+                    None => "there is no class folder in it",
+                    Some(_) => {
+                        "no class has ten pictures, of which every tenth would be held out; add \
+                         pictures, or put some apart, val/ beside train/"
+                    }
+                },
             });
         }
         samples.shrink_to_fit();

@@ -2,7 +2,7 @@
 //! `default/train/0000.parquet` …, or one file.
 //!
 //! A column `image` (or `img` …) holds encoded pictures, as bytes or as a struct of `bytes` and `path`;
-//! a column `label` (or `fine_label` …) whole numbers, null or -1 where there is none. A picture's key
+//! a column `label` (or `fine_label` …) whole numbers or names, null or -1 where there is none. A picture's key
 //! is its path's file name; where a row has no path, the keys are the rows' numbers.
 //!
 //! **Classes** are named in the files' metadata (`huggingface`, which the `datasets` library writes);
@@ -17,6 +17,7 @@
 //! page up to 1,024 rows. In memory stay each picture's label, key and place, each page's place, and
 //! up to 256 MiB of pages; each thread holds one page besides (see `page.rs` for its limits).
 
+mod belonging;
 mod cache;
 mod classes;
 mod column;
@@ -29,13 +30,14 @@ mod shard;
 mod thrift;
 
 use std::fs::{DirEntry, FileType};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use parquet::data_type::ByteArrayType;
 use rayon::prelude::*;
 
+use self::belonging::{one_set, part_of};
 use self::cache::{Cache, Rows};
-use self::classes::Classes;
+use self::classes::{Classes, number};
 use self::column::Column;
 pub use self::problem::ParquetProblem;
 use self::shard::Shard;
@@ -124,26 +126,6 @@ fn is_folder(entry: &DirEntry) -> bool {
         .is_ok_and(|kind: FileType| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
 }
 
-/// The part a file belongs to, by the words of its name or else of the folders it is in below `root`.
-fn part_of(root: &Path, file: &Path) -> Part {
-    let below = file.strip_prefix(root).unwrap_or(file);
-    let words = |component: Component| {
-        let name = component.as_os_str().to_string_lossy().to_lowercase();
-        name.split(|c: char| !c.is_alphanumeric())
-            .find_map(|word| match word {
-                "train" | "training" => Some(Part::Train),
-                "validation" | "valid" | "val" | "dev" => Some(Part::Validation),
-                "test" | "testing" => Some(Part::Test),
-                _ => None,
-            })
-    };
-    below
-        .components()
-        .rev()
-        .find_map(words)
-        .unwrap_or(Part::Train)
-}
-
 /// Opens one part of the set of `files`, which lie under `root`.
 ///
 /// Files of no part's name are training pictures. Where there are no validation pictures the test
@@ -158,7 +140,9 @@ pub(crate) fn open(root: &Path, files: &[PathBuf], part: Part) -> Result<Parquet
     let shards: Vec<Result<Shard, DataError>> =
         files.par_iter().map(|path| Shard::open(path)).collect();
     // The first error of the files' order, not of the threads'.
-    let shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    number(&mut shards)?;
+    one_set(root, &shards)?;
     let classes = Classes::of(&shards)?;
 
     let is_of = |part| move |shard: &&Shard| part_of(root, &shard.path) == part;
@@ -272,7 +256,8 @@ fn name(path: &Path, place: Place) -> String {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn scan(bytes: &[u8]) -> Option<usize> {
     let mut file = std::io::Cursor::new(bytes);
-    let shard = Shard::read("fuzzed".into(), &mut file).ok()?;
+    let mut shard = Shard::read("fuzzed".into(), &mut file).ok()?;
+    number(std::slice::from_mut(&mut shard)).ok()?;
     let classes = Classes::of(std::slice::from_ref(&shard)).ok()?;
     let mut samples = samples(&[&shard], &classes, Part::Test).ok()?;
     put_in_order(&mut samples, &classes.names, |place| {

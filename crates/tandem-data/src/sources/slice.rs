@@ -42,13 +42,12 @@ impl Slice {
         }
     }
 
-    /// The file `member` of a folder, whole.
-    pub(crate) fn of_file(folder: Arc<Container>, member: String) -> Result<Self, DataError> {
+    /// The file `member` of a folder, whole. Of one that is not there, such as a link to nowhere, reading
+    /// it says so: one picture is not the end of a set.
+    pub(crate) fn of_file(folder: Arc<Container>, member: String) -> Self {
         let mut slice = Self::new(folder, member, 0, 0);
-        let metadata =
-            std::fs::metadata(slice.file()).map_err(|source| slice.unreadable(source))?;
-        slice.length = metadata.len();
-        Ok(slice)
+        slice.length = std::fs::metadata(slice.file()).map_or(0, |file| file.len());
+        slice
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -129,7 +128,7 @@ impl Slice {
             let start = usize::try_from(self.offset).map_or(bytes.len(), |at| at.min(bytes.len()));
             return Ok(Reader::Memory(std::io::Cursor::new(&bytes[start..])));
         }
-        let file = File::open(self.file())
+        let file = plain(&self.file())
             .and_then(|mut file| file.seek(SeekFrom::Start(self.offset)).map(|_| file))
             .map_err(|source| self.unreadable(source))?;
         Ok(Reader::File(file))
@@ -140,6 +139,15 @@ impl Slice {
             path: self.name().into(),
             source,
         }
+    }
+}
+
+/// Opens a plain file: to open a pipe is to wait for who writes into it.
+pub(crate) fn plain(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(std::io::Error::other("it is no plain file"))
     }
 }
 

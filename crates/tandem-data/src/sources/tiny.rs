@@ -94,7 +94,11 @@ fn by_class(
     samples: &mut Vec<Sample<Slice>>,
 ) -> Result<(), DataError> {
     for (label, wnid) in (0..).zip(wnids) {
-        append(&pictures_of(&root.join(wnid)), Some(label), samples)?;
+        let class = root.folder(wnid).ok_or_else(|| DataError::MissingClass {
+            path: root.path(),
+            class: wnid.clone(),
+        })?;
+        append(&pictures_of(&class), Some(label), samples)?;
     }
     Ok(())
 }

@@ -12,17 +12,35 @@ use crate::DataError;
 /// Most bytes a text, such as a list of labels, may have. ILSVRC's largest has 0.3 MB.
 const LARGEST_TEXT: u64 = 64 << 20;
 
-const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
-/// What file systems keep at their root.
-const SYSTEM: [&str; 3] = ["lost+found", "System Volume Information", "$RECYCLE.BIN"];
+const PICTURES: [&str; 6] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp"];
+/// Pictures that are not read.
+const OTHERS: [&str; 12] = [
+    "bmp", "gif", "tif", "tiff", "ppm", "pgm", "jp2", "heic", "heif", "avif", "jxl", "svg",
+];
+/// What file systems keep at their root, and macOS beside what it packs.
+pub(crate) const SYSTEM: [&str; 4] = [
+    "lost+found",
+    "System Volume Information",
+    "$RECYCLE.BIN",
+    "__MACOSX",
+];
 
 const ARCHIVES: [&str; 3] = [".tar", ".tgz", ".tar.gz"];
 
 /// Whether a file is named as a picture. By name only: asking the system about each of a million
 /// files takes minutes on some disks.
 pub(crate) fn is_picture(name: &str) -> bool {
+    ends(name, &PICTURES)
+}
+
+/// Whether a file is named as a picture of a form that is not read.
+pub(crate) fn is_other_picture(name: &str) -> bool {
+    ends(name, &OTHERS)
+}
+
+fn ends(name: &str, endings: &[&str]) -> bool {
     name.rsplit_once('.').is_some_and(|(_, ending)| {
-        PICTURES
+        endings
             .iter()
             .any(|known| ending.eq_ignore_ascii_case(known))
     })
@@ -96,7 +114,7 @@ impl Folder {
             }
             Self::Archive(archive, inside) => {
                 let names = archive.folders_in(inside);
-                let names = names.filter(|name| !name.starts_with('.'));
+                let names = names.filter(|name| !name.starts_with('.') && !SYSTEM.contains(name));
                 Ok(names.map(String::from).collect())
             }
         }
@@ -192,10 +210,10 @@ impl File {
     }
 
     /// Where its bytes are.
-    pub(crate) fn slice(&self) -> Result<Slice, DataError> {
+    pub(crate) fn slice(&self) -> Slice {
         match &self.place {
             Place::Disk(folder) => Slice::of_file(Arc::clone(folder), self.name.clone()),
-            Place::Archive(slice) => Ok(slice.clone()),
+            Place::Archive(slice) => slice.clone(),
         }
     }
 
@@ -209,7 +227,7 @@ impl File {
 
     /// A small file's bytes.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, DataError> {
-        self.slice()?.read_up_to(LARGEST_TEXT)
+        self.slice().read_up_to(LARGEST_TEXT)
     }
 
     /// A small file's text; what is not UTF-8 in it becomes U+FFFD.
@@ -224,13 +242,13 @@ impl File {
     /// See [`Archive::of`].
     pub(crate) fn enter(&self) -> Result<Folder, DataError> {
         Ok(Folder::Archive(
-            Arc::new(Archive::of(&self.slice()?)?),
+            Arc::new(Archive::of(&self.slice())?),
             String::new(),
         ))
     }
 
     /// The paths of the first `count` files of the tar it is; none if it is something else.
     pub(crate) fn first_members(&self, count: usize) -> Result<Vec<String>, DataError> {
-        archive::first_members(&self.slice()?, count)
+        archive::first_members(&self.slice(), count)
     }
 }

@@ -16,7 +16,7 @@ use super::holds::FIRST;
 use super::listing::{Listing, Sample};
 use super::slice::Slice;
 use super::tree::{File, Folder, is_archive, is_picture};
-use super::wnid;
+use super::{numbered, wnid};
 use crate::{DataError, Part};
 
 const LISTS: [&str; 2] = ["classes.txt", "classnames.txt"];
@@ -85,6 +85,8 @@ pub(crate) fn find(root: &Folder) -> Result<Option<WebDataset>, DataError> {
             shards.push((part.unwrap_or(Part::Train), file));
         }
     }
+    let paths: Vec<PathBuf> = shards.iter().map(|(_, file)| file.path()).collect();
+    numbered::check(&paths, "a WebDataset")?;
     Ok((!shards.is_empty()).then(|| WebDataset {
         root: root.path(),
         shards,
@@ -215,7 +217,7 @@ fn read_folder(folder: &Folder, samples: &mut Vec<Raw>) -> Result<(), DataError>
         }
         *slot = Some(file);
     }
-    let label_of = |file: &File| file.slice()?.read_up_to(LARGEST_LABEL);
+    let label_of = |file: &File| file.slice().read_up_to(LARGEST_LABEL);
     for files in by_key.into_values() {
         let Some(picture) = files.picture else {
             continue;
@@ -231,21 +233,34 @@ fn read_folder(folder: &Folder, samples: &mut Vec<Raw>) -> Result<(), DataError>
         if let Some(file) = files.cls {
             let bytes = label_of(&file)?;
             let text = String::from_utf8_lossy(&bytes);
-            label = Some(match text.trim().parse() {
-                Ok(number) => Label::Number(number),
-                Err(_) => Label::Class(text.trim().into()),
-            });
+            label = Some(parse_cls(text.trim()).map_err(|reason| DataError::Line {
+                path: file.path(),
+                line: 1,
+                reason,
+            })?);
         }
         samples.push(Sample {
             label: None,
             key: name.unwrap_or_else(|| picture.name.clone()),
-            place: (picture.slice()?, label),
+            place: (picture.slice(), label),
         });
     }
     for name in folder.folders()? {
         read_folder(&folder.join(&name), samples)?;
     }
     Ok(())
+}
+
+/// A number, or the name of a class.
+fn parse_cls(text: &str) -> Result<Label, String> {
+    let numeric = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+    match text.parse() {
+        Ok(number) => Ok(Label::Number(number)),
+        Err(_) if numeric => Err(format!("the label is {text:?}")),
+        Err(_) => Ok(Label::Class(text.into())),
+    }
 }
 
 /// `label` (or `cls`, `class_name`, `class`, `wnid`) and the last part of `filename`.
@@ -380,10 +395,12 @@ impl Classes {
 }
 
 fn beyond(slice: &Slice, label: u32, classes: usize) -> DataError {
-    DataError::Label {
+    DataError::Line {
         path: slice.path(),
-        index: 0,
-        label,
-        classes,
+        line: 1,
+        reason: format!(
+            "its label {label} is beyond the {classes} classes (0 to {})",
+            classes.saturating_sub(1)
+        ),
     }
 }

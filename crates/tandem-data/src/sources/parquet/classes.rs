@@ -1,5 +1,7 @@
 //! What the labels of a set mean.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::problem::ParquetProblem;
 use super::shard::Shard;
 use crate::DataError;
@@ -14,6 +16,35 @@ pub(super) struct Classes {
     pub(super) names: Vec<String>,
     /// Of each label, its place in `names`.
     places: Vec<u32>,
+}
+
+/// Makes numbers of labels that are names: places among all names of the set, sorted.
+///
+/// # Errors
+///
+/// If there are more names than classes are read.
+pub(super) fn number(shards: &mut [Shard]) -> Result<(), DataError> {
+    let names: BTreeSet<Box<str>> = shards
+        .iter()
+        .flat_map(|shard| shard.named.iter().flatten().cloned())
+        .collect();
+    for shard in shards.iter_mut().filter(|shard| !shard.named.is_empty()) {
+        if names.len() as i64 > UNNAMED {
+            return Err(shard.error(ParquetProblem::TooManyNames {
+                found: names.len(),
+                limit: UNNAMED as usize,
+            }));
+        }
+        let places: HashMap<&str, i64> = names.iter().map(|name| &**name).zip(0..).collect();
+        shard.labels = shard
+            .named
+            .iter()
+            .map(|name| name.as_deref().map(|name| places[name]))
+            .collect();
+        shard.named = Vec::new();
+        shard.names = Some(names.iter().map(|name| String::from(&**name)).collect());
+    }
+    Ok(())
 }
 
 impl Classes {

@@ -81,6 +81,11 @@ impl Column {
         rows: u64,
     ) -> Result<(), ParquetProblem> {
         let (row_group, codec) = (self.groups.len(), chunk.compression());
+        if rows == 0 {
+            // A writer that had nothing to write may have put no pages either.
+            self.groups.push((codec, None));
+            return Ok(());
+        }
         let first = chunk.data_page_offset();
         let dictionary = chunk
             .dictionary_page_offset()

@@ -113,6 +113,17 @@ pub enum ParquetProblem {
         /// How many classes there are.
         classes: usize,
     },
+    /// Labels that are names, all different or nearly.
+    #[error(
+        "its labels are of {found} different names, and at most {limit} are read: they are most likely \
+         captions, and no classes"
+    )]
+    TooManyNames {
+        /// How many there are.
+        found: usize,
+        /// Most that are read.
+        limit: usize,
+    },
     /// A picture's path says another class than its label.
     #[error(
         "row {row} (row group {row_group}) has the label {label}, which is {expected}, but its path \

@@ -4,15 +4,17 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use parquet::basic::Type;
+use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::file::metadata::ParquetMetaData;
+use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
 use super::column::Column;
 use super::footer;
 use super::problem::ParquetProblem;
 use crate::DataError;
+use crate::sources::slice::plain;
 
 /// Names of the column of pictures: a struct of `bytes` and `path`, or the bytes themselves.
 const PICTURES: [&str; 7] = ["image", "img", "picture", "jpg", "jpeg", "png", "webp"];
@@ -30,8 +32,10 @@ pub(super) struct Shard {
     end: u64,
     /// The column of pictures.
     pictures: usize,
-    /// Of each row, null as none; empty without such a column.
+    /// Of each row, null as none; empty without such a column, or where it holds names.
     pub(super) labels: Vec<Option<i64>>,
+    /// Of each row, the name of its class where the column of labels holds names.
+    pub(super) named: Vec<Option<Box<str>>>,
     /// Of each row; empty without such a column.
     pub(super) paths: Vec<Option<Box<str>>>,
     /// The names of the classes, in the order of the labels.
@@ -54,16 +58,17 @@ impl Shard {
         let (metadata, end) = footer::read(file).map_err(at)?;
         let features = features(&metadata);
         let columns = Columns::find(&metadata, &features).map_err(at)?;
-        let (mut labels, mut paths) = (Vec::new(), Vec::new());
+        let (mut labels, mut named, mut paths) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(leaf) = columns.labels {
-            labels = integers(file, end, &metadata, leaf).map_err(at)?;
+            let schema = metadata.file_metadata().schema_descr();
+            if Kind::of(&schema.column(leaf)) == Some(Kind::Text) {
+                named = texts(file, end, &metadata, leaf).map_err(at)?;
+            } else {
+                labels = integers(file, end, &metadata, leaf).map_err(at)?;
+            }
         }
         if let Some(leaf) = columns.paths {
-            let column = Column::index(file, end, &metadata, leaf).map_err(at)?;
-            paths = all::<ByteArrayType, _>(file, &column, |path| {
-                String::from_utf8_lossy(path.data()).into()
-            })
-            .map_err(at)?;
+            paths = texts(file, end, &metadata, leaf).map_err(at)?;
         }
         let names = columns.names(&features);
         let pictures = columns.pictures;
@@ -73,6 +78,7 @@ impl Shard {
             end,
             pictures,
             labels,
+            named,
             paths,
             names,
         })
@@ -108,6 +114,11 @@ impl Shard {
             .count()
     }
 
+    /// The names of its columns.
+    pub(super) fn columns(&self) -> String {
+        names_of(&self.metadata)
+    }
+
     /// That there is no column of labels.
     pub(super) fn no_labels(&self) -> ParquetProblem {
         ParquetProblem::NoColumn {
@@ -126,10 +137,49 @@ impl Shard {
 }
 
 pub(super) fn file(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|source| DataError::Read {
+    plain(path).map_err(|source| DataError::Read {
         path: path.into(),
         source,
     })
+}
+
+/// What a column holds, of what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bytes,
+    Text,
+    Integers,
+}
+
+impl Kind {
+    fn of(column: &ColumnDescriptor) -> Option<Self> {
+        let null = column.logical_type_ref() == Some(&LogicalType::Unknown);
+        match column.physical_type() {
+            _ if null || column.max_rep_level() > 0 => None,
+            Type::INT32 | Type::INT64 => Some(Self::Integers),
+            Type::BYTE_ARRAY if is_text(column) => Some(Self::Text),
+            Type::BYTE_ARRAY => Some(Self::Bytes),
+            _ => None,
+        }
+    }
+}
+
+fn is_text(column: &ColumnDescriptor) -> bool {
+    column.logical_type_ref() == Some(&LogicalType::String)
+        || column.converted_type() == ConvertedType::UTF8
+}
+
+/// What a column holds, in words.
+fn described(column: &ColumnDescriptor) -> String {
+    let list = match column.max_rep_level() {
+        0 => "",
+        _ => "lists of ",
+    };
+    match column.physical_type() {
+        Type::BYTE_ARRAY if is_text(column) => format!("{list}text"),
+        Type::BYTE_ARRAY => format!("{list}bytes"),
+        other => format!("{list}{other}"),
+    }
 }
 
 /// Places of the columns among the leaves of the schema.
@@ -149,34 +199,28 @@ impl Columns {
         };
         // By name, or else as the `datasets` library has noted.
         let named = |names: &[&'static str], kind: &str| {
-            let there = |name: &&str| {
-                schema
-                    .columns()
-                    .iter()
-                    .any(|leaf| leaf.path().parts()[0] == *name)
+            let there = |name: &str| {
+                let mut columns = schema.columns().iter().map(|leaf| &leaf.path().parts()[0]);
+                columns.find(|column| column.eq_ignore_ascii_case(name))
             };
             let noted = || {
                 let mut all = features.as_object()?.iter();
-                all.find(|(name, feature)| feature["_type"] == kind && there(&name.as_str()))
+                all.find_map(|(name, feature)| there(name).filter(|_| feature["_type"] == kind))
             };
-            match names.iter().find(|name| there(name)) {
-                Some(name) => Some(String::from(*name)),
-                None => noted().map(|(name, _)| name.clone()),
-            }
+            names
+                .iter()
+                .find_map(|name| there(name))
+                .or_else(noted)
+                .cloned()
         };
-        let check = |leaf: usize, types: &[Type], wanted| {
+        let check = |leaf: usize, kinds: &[Kind], wanted| {
             let column = schema.column(leaf);
-            if column.max_rep_level() == 0 && types.contains(&column.physical_type()) {
+            if kinds.iter().any(|kind| Kind::of(&column) == Some(*kind)) {
                 return Ok(leaf);
             }
-            let list = if column.max_rep_level() > 0 {
-                "lists of "
-            } else {
-                ""
-            };
             Err(ParquetProblem::Type {
                 column: column.path().string(),
-                found: format!("{list}{}", column.physical_type()),
+                found: described(&column),
                 wanted,
             })
         };
@@ -196,7 +240,7 @@ impl Columns {
         let pictures = pictures.expect("a column of that name is there");
         check(
             pictures,
-            &[Type::BYTE_ARRAY],
+            &[Kind::Bytes],
             "encoded pictures (bytes, or a struct of bytes and path)",
         )?;
         let label = named(&LABELS, "ClassLabel");
@@ -208,12 +252,19 @@ impl Columns {
                     .iter()
                     .position(|leaf| leaf.path().parts()[0] == *label)
             })
-            .map(|leaf| check(leaf, &[Type::INT32, Type::INT64], "whole numbers"))
+            .map(|leaf| {
+                check(
+                    leaf,
+                    &[Kind::Integers, Kind::Text],
+                    "whole numbers or names",
+                )
+            })
             .transpose()?;
+        // A column of nulls only is of no kind, whatever type it is written as.
+        let is_text = |leaf: &usize| Kind::of(&schema.column(*leaf)) == Some(Kind::Text);
         let paths = leaf(&[&image, "path"])
             .or_else(|| PATHS.iter().find_map(|name| leaf(&[name])))
-            .map(|leaf| check(leaf, &[Type::BYTE_ARRAY], "text"))
-            .transpose()?;
+            .filter(is_text);
         Ok(Self {
             pictures,
             labels,
@@ -274,6 +325,18 @@ fn integers(
         Type::INT32 => all::<Int32Type, _>(file, &column, i64::from),
         _ => all::<Int64Type, _>(file, &column, |value| value),
     }
+}
+
+fn texts(
+    file: &mut (impl Read + Seek),
+    end: u64,
+    metadata: &ParquetMetaData,
+    leaf: usize,
+) -> Result<Vec<Option<Box<str>>>, ParquetProblem> {
+    let column = Column::index(file, end, metadata, leaf)?;
+    all::<ByteArrayType, _>(file, &column, |text| {
+        String::from_utf8_lossy(text.data()).into()
+    })
 }
 
 /// All rows of a column.
