@@ -302,6 +302,27 @@ fn another_pack_is_not_written_over() {
 }
 
 #[test]
+fn a_folder_of_something_else_is_not_packed_into() {
+    let out = tempdir().unwrap();
+    fs::create_dir(out.path().join("photographs")).unwrap();
+    refused_words(
+        &pack("builtin", out.path(), Encoding::Raw, 2).unwrap_err(),
+        &["not empty", "photographs", "new folder"],
+    );
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    // What a file system keeps at its root is nobody's.
+    fs::rename(
+        out.path().join("photographs"),
+        out.path().join("lost+found"),
+    )
+    .unwrap();
+    pack("builtin", out.path(), Encoding::Raw, 2).unwrap();
+    // Begun, it is gone on with, whatever lies beside.
+    fs::write(out.path().join("notes.txt"), "mine").unwrap();
+    pack("builtin", out.path(), Encoding::Raw, 2).unwrap();
+}
+
+#[test]
 fn a_pack_that_does_not_fit_is_refused_before_it_is_begun() {
     let out = tempdir().unwrap();
     let huge = PackOptions {
@@ -315,7 +336,7 @@ fn a_pack_that_does_not_fit_is_refused_before_it_is_begun() {
         .unwrap()
         .run(out.path(), &|_| ())
         .unwrap_err();
-    refused_words(&error, &["5637.1 GB more", "free", "--jpeg 90"]);
+    refused_words(&error, &["5682.2 GB more", "free", "--jpeg 90"]);
     assert!(files(out.path()).is_empty());
 }
 

@@ -37,6 +37,14 @@ pub enum PackError {
         /// The file that is there.
         path: PathBuf,
     },
+    /// The folder holds something that is no pack.
+    #[error("{path} is not empty, and no pack ({found} is in it); give a new folder")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it, the first by name.
+        found: String,
+    },
     /// Another process packs there.
     #[error("another process is packing into {path}; wait for it, or give another folder")]
     InUse {
@@ -64,7 +72,10 @@ pub enum PackError {
         problem: String,
     },
     /// The description of a pack does not read.
-    #[error("{path} describes no pack that this Tandem reads: {problem}")]
+    #[error(
+        "{path} describes no pack that this Tandem reads: {problem}. If it is damaged, remove it and \
+         `tandem data pack SOURCE FOLDER` again with the same settings: what is whole is kept"
+    )]
     Description {
         /// The file.
         path: PathBuf,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DESCRIPTION, Description, PackError};
-use crate::{DataError, Part};
+use crate::{DataError, Part, sources};
 
 /// Ends the name of a file that is not whole.
 pub(super) const UNFINISHED: &str = "unfinished";
@@ -47,6 +47,31 @@ pub(super) fn claim(
         .and_then(|()| lock.write_all(wanted.as_bytes()))
         .and_then(|()| lock.sync_all())
         .map_err(writing(&out.join(LOCK)))
+}
+
+/// Refuses a folder that holds something else than a pack, begun or whole: it is somebody's data, and
+/// would be hard to tell from a pack's files.
+pub(super) fn refuse_others(out: &Path) -> Result<(), DataError> {
+    if out.join(LOCK).exists() || out.join(DESCRIPTION).exists() {
+        return Ok(());
+    }
+    let mut found: Vec<String> = Vec::new();
+    for entry in fs::read_dir(out).map_err(reading(out))? {
+        let entry = entry.map_err(reading(out))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let shard = name.ends_with(".shard");
+        if !shard && !name.starts_with('.') && !sources::SYSTEM.contains(&name.as_str()) {
+            found.push(name);
+        }
+    }
+    match found.into_iter().min() {
+        None => Ok(()),
+        Some(found) => Err(PackError::NotEmpty {
+            path: out.into(),
+            found,
+        }
+        .into()),
+    }
 }
 
 /// One process at a time packs into a folder.

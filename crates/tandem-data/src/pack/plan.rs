@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::folder::{claim, free_space, lock, reading, replace, writing};
+use super::folder::{claim, free_space, lock, reading, refuse_others, replace, writing};
 use super::make::Packing;
-use super::{DESCRIPTION, Description, Encoding, PackError, spool};
+use super::{DESCRIPTION, Description, Encoding, PackError, SHARD, spool};
+use crate::tally::Tally;
 use crate::{DataError, Opened, Part, Preprocess};
 
 /// What the pictures are packed as.
@@ -30,7 +31,8 @@ pub struct Plan {
 pub struct PlannedPart {
     pub part: Part,
     pub pictures: usize,
-    /// Bytes of its shards: exactly for raw pictures if all decode, roughly for JPEG.
+    /// Bytes of its pictures: exactly for raw ones if all decode, roughly for JPEG. The sums behind them
+    /// add less than a hundredth.
     pub bytes: u64,
 }
 
@@ -91,14 +93,15 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`PackError::DiskSpace`] before anything is written, [`PackError::OtherPack`] if `out` holds
-    /// something else, [`DataError::TooManyBad`], [`PackError::Write`].
+    /// [`PackError::DiskSpace`] before anything is written, [`PackError::OtherPack`] or
+    /// [`PackError::NotEmpty`] if `out` holds something else, [`DataError::TooManyBad`], [`PackError::Write`].
     pub fn run(
         &self,
         out: &Path,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Description, DataError> {
         fs::create_dir_all(out).map_err(writing(out))?;
+        refuse_others(out)?;
         let lock = lock(out)?;
         let before = out
             .join(DESCRIPTION)
@@ -141,8 +144,11 @@ impl Plan {
                     .sum()
             })
             .map_err(reading(out))?;
-        let whole: u64 = self.parts().iter().map(|part| part.bytes).sum();
-        let needed = whole.saturating_sub(there);
+        let parts = self.parts();
+        let whole: u64 = parts.iter().map(|part| part.bytes).sum();
+        let shards: usize = parts.iter().map(|part| part.pictures.div_ceil(SHARD)).sum();
+        let sums = (shards * Tally::bytes(self.options.preprocess)) as u64;
+        let needed = (whole + sums).saturating_sub(there);
         let free = free_space(out).unwrap_or(u64::MAX);
         free.checked_sub(needed).ok_or_else(|| {
             PackError::DiskSpace {
