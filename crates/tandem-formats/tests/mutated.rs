@@ -23,7 +23,7 @@ fn parse(bytes: &[u8]) -> Option<usize> {
 
 /// Mutates the fixtures `names`, and each once more after `mend`, which makes the outer form hold
 /// again so that mutations reach what lies within.
-fn survives(names: &[&str], mend: impl Fn(&mut [u8])) {
+fn survives(names: &[&str], mend: impl Fn(&mut Vec<u8>)) {
     let seeds: Vec<Vec<u8>> = names
         .iter()
         .map(|name| fs::read(fixture(name)).unwrap())
@@ -88,7 +88,7 @@ fn a_mutated_safetensors_is_read_or_refused() {
 }
 
 /// Each member's checksum in the directory made that of its bytes.
-fn with_checksums(file: &mut [u8]) {
+fn with_checksums(file: &mut Vec<u8>) {
     let number = |file: &[u8], at: usize, length: usize| -> Option<usize> {
         let bytes = file.get(at..)?.get(..length)?;
         Some(
@@ -113,7 +113,7 @@ fn with_checksums(file: &mut [u8]) {
     }
 }
 
-fn with_tar_checksums(file: &mut [u8]) {
+fn with_tar_checksums(file: &mut Vec<u8>) {
     for block in file.chunks_exact_mut(512) {
         if block[257..262] == *b"ustar" {
             let mut header = tar::Header::from_byte_slice(block).clone();
