@@ -15,6 +15,10 @@ pub(crate) const ILSVRC: [f32; 3] = [104.00699, 116.66877, 122.67892];
 /// The longest file taken for a mean: 3 x 2048 x 2048 in double precision.
 const MAX_FILE: u64 = 100 << 20;
 
+/// The largest side of pictures whose mean is made of a number for each channel: a file of a few bytes
+/// may say any.
+const MAX_SIDE: usize = 4096;
+
 /// On 0..255, channels in the order that the network reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Mean {
@@ -124,6 +128,11 @@ impl Mean {
             } => {
                 return Err(refuse(format!(
                     "is of {c}x{s}x{s}, and the pictures are {channels}x{side}x{side}"
+                )));
+            }
+            Self::Channels(_) if side > MAX_SIDE => {
+                return Err(refuse(format!(
+                    "of pictures of {side}x{side} would be too large"
                 )));
             }
             Self::Channels(values) if values.len() == channels || values.len() == 1 => {

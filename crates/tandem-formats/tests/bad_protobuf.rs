@@ -113,6 +113,41 @@ fn a_shape_that_its_values_do_not_fill_is_refused() {
     }
 }
 
+/// A picture of 18,000 x 18,000 fits the layers, and its mean would take five gigabytes.
+#[test]
+fn a_few_bytes_do_not_ask_for_a_huge_mean() {
+    let crop = bytes_field(100, &number_field(3, 18_000));
+    let convolution = [number_field(1, 1), number_field(4, 1), number_field(6, 64)].concat();
+    let pooling = [number_field(1, 1), number_field(12, 1)].concat();
+    let one = |shape: &[u64]| [blob(shape, shape.iter().product::<u64>() as usize)].concat();
+    let file = caffe(&[
+        layer("data", "Data", "nothing", &[crop]),
+        layer(
+            "conv1",
+            "Convolution",
+            "data",
+            &[
+                bytes_field(106, &convolution),
+                one(&[1, 3, 1, 1]),
+                one(&[1]),
+            ],
+        ),
+        layer("pool", "Pooling", "conv1", &[bytes_field(121, &pooling)]),
+        layer(
+            "fc",
+            "InnerProduct",
+            "pool",
+            &[
+                bytes_field(117, &number_field(1, 2)),
+                one(&[2, 1]),
+                one(&[2]),
+            ],
+        ),
+    ]);
+    let error = refused(&file);
+    assert!(error.contains("would be too large"), "{error}");
+}
+
 #[test]
 fn a_layer_that_tandem_has_not_is_named() {
     let relu = |bottom| layer("r", "ReLU", bottom, &[]);
