@@ -30,7 +30,7 @@ fn survives(seeds: &[Vec<u8>], parse: impl Fn(&[u8]) -> Option<usize>) -> u64 {
 }
 
 /// Parses after `mend`, which makes the outer form hold again, so that mutations reach what is within.
-fn mended(mend: impl Fn(&mut Vec<u8>)) -> impl Fn(&[u8]) -> Option<usize> {
+fn mended(mend: impl Fn(&mut [u8])) -> impl Fn(&[u8]) -> Option<usize> {
     move |bytes| {
         let mut bytes = bytes.to_vec();
         mend(&mut bytes);
@@ -89,7 +89,7 @@ fn a_mutated_safetensors_is_read_or_refused() {
 }
 
 /// Each member's checksum in the directory made that of its bytes.
-fn with_checksums(file: &mut Vec<u8>) {
+fn with_checksums(file: &mut [u8]) {
     let number = |file: &[u8], at: usize, length: usize| -> Option<usize> {
         let bytes = file.get(at..)?.get(..length)?;
         Some(
@@ -114,7 +114,7 @@ fn with_checksums(file: &mut Vec<u8>) {
     }
 }
 
-fn with_tar_checksums(file: &mut Vec<u8>) {
+fn with_tar_checksums(file: &mut [u8]) {
     for block in file.chunks_exact_mut(512) {
         if block[257..262] == *b"ustar" {
             let mut header = tar::Header::from_byte_slice(block).clone();
