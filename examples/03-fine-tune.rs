@@ -17,6 +17,7 @@ use tandem_alexnet::config::{MeanOf, TrainConfig};
 use tandem_alexnet::trainer::{Event, Flow, Trainer};
 use tandem_alexnet::training_data::TrainingData;
 use tandem_alexnet::weights::Weights;
+use tandem_hub::Wanted;
 
 /// Trains as `config` says into the folder `out`, and returns the weights of the best epoch.
 fn train(config: TrainConfig, out: &Path) -> Result<PathBuf> {
@@ -59,7 +60,11 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         [weights, data] => {
             let out = Path::new("runs/fine-tuned");
-            let best = train(from_weights(Path::new(weights), data)?, out)?;
+            let file = match weights.starts_with("hf:") {
+                true => tandem_hub::model(&weights.parse()?, Wanted::Weights, &mut |_| ())?.path(),
+                false => weights.into(),
+            };
+            let best = train(from_weights(&file, data)?, out)?;
             println!("{}", best.display());
             Ok(())
         }

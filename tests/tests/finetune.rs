@@ -148,7 +148,11 @@ fn rows_of_classes_of_the_same_name_are_kept() {
 #[test]
 fn a_run_ends_when_its_error_no_longer_falls() {
     let place = trained();
-    let done = tune(&place, "--patience 1 --epochs 9 --set rate.initial=1e-12").succeeds();
+    let done = tune(
+        &place,
+        "--patience 1 --set epochs=9 --set rate.initial=1e-12",
+    )
+    .succeeds();
     assert!(
         done.stdout.starts_with("the error no longer falls"),
         "{done:#?}"
@@ -162,7 +166,11 @@ fn a_run_ends_when_its_error_no_longer_falls() {
 #[test]
 fn the_rate_climbs_in_equal_steps() {
     let place = trained();
-    tune(&place, "--warm-up 4 --epochs 1 --set rate.initial=0.004").succeeds();
+    tune(
+        &place,
+        "--warm-up 4 --set epochs=1 --set rate.initial=0.004",
+    )
+    .succeeds();
     let rates: Vec<f64> = place
         .text("tuned/metrics.jsonl")
         .lines()
@@ -213,7 +221,7 @@ fn what_cannot_be_meant_is_refused_before_there_is_a_run() {
     tones(&place, "one", &[("only", 30, 12)]);
     from("source", "one", &["`only`", "two or more"]);
     for class in ["red", "blue"] {
-        for i in 0..5 {
+        for i in 0..12 {
             place.write(
                 format!("coloured/{class}/{i}.png"),
                 picture(20, [200, 10, 10]),
