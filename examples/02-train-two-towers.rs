@@ -14,7 +14,8 @@ fn main() -> Result<()> {
     let mut config = TrainConfig::for_model(Spec::preset("mini")?)?;
     for setting in [
         "epochs=2",
-        "train_pictures=320",
+        "train_pictures=480",
+        "batch=8",
         "devices=cpu,cpu",
         "rate.initial=0.02",
     ] {
@@ -39,7 +40,7 @@ fn main() -> Result<()> {
     })?;
     assert_eq!(ending, Ending::Done);
     assert!(
-        errors.last() < Some(&0.6),
+        errors.last() < Some(&0.7),
         "nine of ten would be chance: {errors:?}"
     );
 
