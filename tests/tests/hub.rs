@@ -154,8 +154,9 @@ fn weights_of_another_program_are_told_how_to_import() {
     }
     predict("hf:owner/nothing").refused(1, &["no model owner/nothing", "check the name"]);
     predict("hf:a/b/c").refused(2, &["hf:OWNER/NAME"]);
-    hub.protect("owner/torch", Access::Gated("secret".into()));
-    predict("hf:owner/torch@main").refused(1, &["owner/torch is gated", "HF_TOKEN"]);
+    hub.push_model("owner/gated", "main", &files);
+    hub.protect("owner/gated", Access::Gated("secret".into()));
+    predict("hf:owner/gated").refused(1, &["owner/gated is gated", "HF_TOKEN"]);
 }
 
 const TOKEN: Option<&str> = Some("hf_of_me");
