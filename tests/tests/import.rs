@@ -99,7 +99,7 @@ fn a_pickle_that_would_run_a_program_is_refused_by_name() {
         &[
             "exploit-zip.pth",
             "`posix.system` at byte",
-            "weights_only=True",
+            "ask its author for safetensors",
         ],
     );
 }

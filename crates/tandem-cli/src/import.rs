@@ -62,15 +62,15 @@ pub fn run(args: &Import) -> Result<()> {
 }
 
 fn hinted(error: FormatError) -> anyhow::Error {
-    let file = typed(&error.path).into_owned();
     let hint = match &*error.problem {
         Problem::Read(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
             "it is a folder: name the weights file in it".to_owned()
         }
-        Problem::Refused { .. } => format!(
-            "PyTorch itself can take the tensors out: python3 -c \"import torch; torch.save(torch.load('{file}', \
-             weights_only=True), 'weights.pth')\""
-        ),
+        Problem::Refused { .. } => {
+            "a file of tensors alone needs none of that: ask its author for safetensors, or, where \
+                                    you trust this file, make one with PyTorch"
+                .to_owned()
+        }
         Problem::UnknownNames {
             suggestion: Suggestion::Exact(_),
             ..
