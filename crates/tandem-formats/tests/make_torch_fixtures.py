@@ -65,7 +65,8 @@ def save_tar(state, path):
     for key, storage in storages.items():
         kind = {torch.float32: torch.FloatStorage, torch.float64: torch.DoubleStorage}[storage.dtype]
         pickle.dump((key, "cpu", kind), files["storages"], protocol=2)
-        files["storages"].write(struct.pack("<q", len(storage)) + bytes(storage._untyped_storage))
+        values = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage, 0, (len(storage),), (1,))
+        files["storages"].write(struct.pack("<q", len(storage)) + values.numpy().tobytes())
     pickle.dump(views, files["storages"], protocol=2)
     with tarfile.open(path, "w:", format=tarfile.PAX_FORMAT) as tar:
         for name in ["storages", "tensors", "pickle"]:
