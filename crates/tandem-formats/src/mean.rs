@@ -17,7 +17,7 @@ const MAX_FILE: u64 = 100 << 20;
 
 /// The largest side of pictures whose mean is made of a number for each channel: a file of a few bytes
 /// may say any.
-const MAX_SIDE: usize = 4096;
+const MAX_SIDE: usize = 1024;
 
 /// On 0..255, channels in the order that the network reads.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,17 @@
-//! Damaged Caffe and ONNX files: 100,000 of each are read or refused, without a panic or a hang.
+//! Damaged Caffe and ONNX files: 100,000 of each are read or refused, without a panic, in
+//! time and in little memory.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use tandem_data::fuzzing::Counting;
 use tandem_formats::{Options, import_bytes};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Most memory that reading a file of a kilobyte may take: a mean picture of the largest side that is
+/// taken, and a second while its channels are turned round.
+const LARGEST: usize = 64 << 20;
 
 const INPUTS: usize = 100_000;
 
@@ -62,13 +71,15 @@ fn a_mutated_caffemodel_is_read_or_refused() {
         include_bytes!("../../../fuzz/seeds/caffe/v1"),
         include_bytes!("../../../fuzz/seeds/caffe/current"),
     ];
-    let read = read(&seeds, &Options::default());
+    let (read, most) = COUNTING.most(|| read(&seeds, &Options::default()));
     assert!(0 < read && read < INPUTS, "{read}");
+    assert!(most < LARGEST, "{most} bytes");
 }
 
 #[test]
 fn a_mutated_onnx_model_is_read_or_refused() {
     let seeds: [&[u8]; 1] = [include_bytes!("../../../fuzz/seeds/onnx/tiny")];
-    let read = read(&seeds, &Options::default());
+    let (read, most) = COUNTING.most(|| read(&seeds, &Options::default()));
     assert!(0 < read && read < INPUTS, "{read}");
+    assert!(most < LARGEST, "{most} bytes");
 }
