@@ -124,11 +124,18 @@ fn an_idx_file_of_the_wrong_length_is_named_with_both_lengths() {
         &place,
         &[IMAGES, "too short: 7 bytes", "a header of 16 bytes"],
     );
-    // A header that claims more than any disk holds is believed no further than the file goes.
+    // A header that claims more than any such set has is refused before anything is read.
     let mut claims = whole.clone();
     claims[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
     place.write(IMAGES, claims);
-    refused(&place, &[IMAGES, "too short"]);
+    refused(
+        &place,
+        &[
+            IMAGES,
+            "announces, 1099511627520 bytes",
+            "at most 8589934592 are read",
+        ],
+    );
 }
 
 #[test]
@@ -359,8 +366,8 @@ fn too_few_pictures_to_hold_any_out_are_told_of() {
         &place,
         &[
             "data has no pictures for this part",
-            "fewer than ten",
-            "a val/ beside train/",
+            "no class has ten pictures",
+            "val/ beside train/",
         ],
     );
 }

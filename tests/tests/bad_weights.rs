@@ -2,7 +2,7 @@
 //! wrong with it.
 
 use serde_json::{Value, json};
-use tandem_tests::{Place, picture, place};
+use tandem_tests::{Done, Place, picture, place};
 
 /// A place with a trained run in `run` and a picture.
 fn trained() -> Place {
@@ -242,11 +242,12 @@ fn what_is_not_there_is_named() {
             "--resume empty",
         ],
     );
-    refused(
-        &place,
-        "hf:someone/alexnet",
-        &["hf:someone/alexnet", "hint:"],
-    );
+    // Offline, so that no test reaches for the real hub; tests/hub.rs has the rest.
+    let mut offline = place.command(["predict", "--weights", "hf:someone/alexnet", "a.png"]);
+    offline
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HOME", place.path("hf"));
+    Done::of(&mut offline).refused(1, &["hf:someone/alexnet", "HF_HUB_OFFLINE"]);
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn a_member_that_does_not_fit_is_named_before_anything_is_computed() {
     place.refuses(
         2,
         ["ensemble", "eval", "--data", "fashion"],
-        &["<FILE|RUN>"],
+        &["<FILE|RUN|hf:OWNER/NAME>"],
     );
 }
 

@@ -5,18 +5,22 @@ use std::path::Path;
 use crate::checkpoint::Position;
 use crate::config::TrainConfig;
 
-/// A sentence for whoever finds the weights: the model, the data and how far the run had come.
-/// Of paths only the last part: where things lie on the machine that trained is nobody's business.
+/// A sentence for whoever finds the weights: the model, the data and how far the run had come. Data is
+/// named where its name means the same to everybody: where things lie on the machine that trained is
+/// nobody's business, and pictures that were moved make no other weights.
 pub(super) fn origin(config: &TrainConfig, pictures: usize, position: &Position) -> String {
     let start = match &config.start_from {
         Some(weights) => format!(", starting from {}", last_part(&weights.to_string_lossy())),
         None => String::new(),
     };
+    let of = match config.data.as_str() {
+        data if data == "builtin" || data.starts_with("hf:") => format!(" of {data}"),
+        _ => String::new(),
+    };
     format!(
-        "`{}` trained by Tandem {} on {pictures} pictures of {}{start}: {} of {} epochs, seed {}",
+        "`{}` trained by Tandem {} on {pictures} pictures{of}{start}: {} of {} epochs, seed {}",
         config.model.name,
         env!("CARGO_PKG_VERSION"),
-        last_part(&config.data),
         position.epoch,
         config.epochs,
         config.seed,
@@ -48,7 +52,7 @@ mod tests {
         let text = origin(&config, 6000, &position);
         assert!(text.starts_with("`mini` trained by Tandem "), "{text}");
         assert!(
-            text.ends_with("on 6000 pictures of pictures: 3 of 16 epochs, seed 0"),
+            text.ends_with("on 6000 pictures: 3 of 16 epochs, seed 0"),
             "{text}"
         );
         config.data = "hf:someone/birds".to_owned();
