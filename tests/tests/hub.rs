@@ -345,3 +345,27 @@ fn a_push_that_cannot_be_is_told_and_one_that_broke_goes_on() {
     push(TOKEN, "secret-place/run me/tiny --private --revision v2").succeeds();
     assert_eq!(hub.files("me/tiny", "v2"), hub.files("me/tiny", "main"));
 }
+
+#[test]
+fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_origin() {
+    let place = place!();
+    let hub = Hub::start();
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/tandem-formats/tests/fixtures/torchvision-narrow.pth"
+    );
+    let narrow = fs::read(fixture).unwrap();
+    hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);
+    let run = |line: &str| tandem(&place, hub.endpoint(), line.split(' '));
+    run("predict --weights hf:you/narrow a.png").refused(1, &["tandem import hf:you/narrow"]);
+    run("import hf:you/narrow --out narrow").succeeds();
+    run("hub push narrow me/narrow --licence X-own --dry-run look").succeeds();
+    let card = place.text("look/README.md");
+    for words in [
+        "license: other\nlicense_name: \"x-own\"\n",
+        "Origin: imported from narrow.pth (PyTorch, ZIP, SHA-256 ",
+    ] {
+        assert!(card.contains(words), "`{words}` is not in:\n{card}");
+    }
+    assert!(!place.holds("look/config.toml") && place.holds("look/model.safetensors"));
+}

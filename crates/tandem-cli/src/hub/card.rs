@@ -59,7 +59,6 @@ const KNOWN_LICENCES: &[&str] = &[
 pub struct Card<'a> {
     /// `OWNER/NAME`.
     pub name: &'a str,
-    pub licence: Option<&'a str>,
     pub weights: &'a Weights,
     pub config: Option<&'a TrainConfig>,
     pub metrics: Option<&'a Metrics>,
@@ -77,7 +76,7 @@ impl Card<'_> {
         text += &format!(
             "# {short}\n\n\
              `{}`, a network of AlexNet's kind ({parameters} parameters, {towers} {}) for {} classes, \
-             trained with [Tandem]({}).\n\n",
+             for [Tandem]({}).\n\n",
             spec.name,
             if towers == 1 { "tower" } else { "towers" },
             classes.len(),
@@ -112,7 +111,7 @@ impl Card<'_> {
     /// What the hub reads, in YAML. Strings are written as JSON has them, which is YAML too.
     fn head(&self) -> String {
         let mut lines = vec!["---".to_owned()];
-        if let Some(licence) = self.licence {
+        if let Some(licence) = &self.weights.licence {
             let known = licence.to_ascii_lowercase();
             if KNOWN_LICENCES.contains(&known.as_str()) {
                 lines.push(format!("license: {known}"));
@@ -212,8 +211,10 @@ impl Card<'_> {
     }
 
     fn training(&self) -> String {
+        let origin = self.weights.origin.as_ref();
+        let origin = origin.map_or(String::new(), |origin| format!("Origin: {origin}.\n"));
         let Some(config) = self.config else {
-            return String::new();
+            return origin;
         };
         let data = match of_the_hub(&config.data) {
             Some(data) => format!("[{data}](https://huggingface.co/datasets/{data})"),
@@ -223,7 +224,7 @@ impl Card<'_> {
             None => format!("`{}`", config.data.replace('`', "'")),
         };
         format!(
-            "## Training\n\n\
+            "## Training\n\n{origin}\n\
              On {data}: {} of {} epochs, {} pictures an update, stochastic gradient descent with \
              momentum {} and weight decay {}, rate {} at first, seed {}. \
              `config.toml` has every setting; `tandem train --config config.toml --data DIR` does the \

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::CONFIG;
 use tandem_alexnet::config::TrainConfig;
+use tandem_alexnet::error::ConfigError;
 use tandem_alexnet::metrics::METRICS;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::weights::Weights;
@@ -35,8 +36,14 @@ pub struct Publication {
 impl Publication {
     /// Makes all files but the weights in `folder`, for the run (or weights file) `run` as `name`.
     pub fn make(run: &str, name: &str, licence: Option<&str>, folder: &Path) -> Result<Self> {
-        let file = weights::file(run)?;
-        let weights = Weights::read(&file)?;
+        let mut file = weights::file(run)?;
+        let mut weights = Weights::read(&file)?;
+        // The file says under what terms it is, wherever it goes.
+        if licence.is_some() && weights.licence.as_deref() != licence {
+            weights.licence = licence.map(str::to_owned);
+            file = folder.join(WEIGHTS);
+            weights.replace(&file)?;
+        }
         let config = config(run)?;
         let metrics = metrics(run)?;
         let mut others = vec![LABELS, README];
@@ -57,7 +64,6 @@ impl Publication {
         }
         let card = Card {
             name,
-            licence,
             weights: &weights,
             config: config.as_ref(),
             metrics: metrics.as_ref(),
@@ -77,7 +83,11 @@ fn config(run: &str) -> Result<Option<TrainConfig>> {
     let Some((text, path)) = beside(run, CONFIG)? else {
         return Ok(None);
     };
-    let mut config = TrainConfig::parse(&text, &path.display().to_string())?;
+    let mut config = match TrainConfig::parse(&text, &path.display().to_string()) {
+        // It was not trained here: what it is stands in its weights.
+        Err(ConfigError::Imported { .. }) => return Ok(None),
+        parsed => parsed?,
+    };
     config.data = public(&config.data);
     if let Some(start) = config.start_from.take() {
         config.start_from = Some(public(&start.to_string_lossy()).into());

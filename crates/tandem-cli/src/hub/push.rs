@@ -20,8 +20,10 @@ pub fn run(args: &args::Push) -> Result<()> {
             let made = super::fresh(folder, |folder| {
                 let publication = publish(args, repository, folder)?;
                 let weights = folder.join(WEIGHTS);
-                fs::copy(&publication.weights, &weights)
-                    .with_context(|| format!("writing {}", weights.display()))?;
+                if publication.weights != weights {
+                    fs::copy(&publication.weights, &weights)
+                        .with_context(|| format!("writing {}", weights.display()))?;
+                }
                 Ok(publication)
             })?;
             let files = made.others.len() + 1;
