@@ -27,7 +27,9 @@ pub use eval::Eval;
 pub use export::{Export, ExportFormat};
 pub use features::Features;
 pub use finetune::Finetune;
-pub use hub::{Hub, HubCommand, Pull, Push};
+pub use hub::Hub;
+#[cfg(feature = "hub")]
+pub use hub::{HubCommand, Pull, Push};
 pub use import::{Import, NormaliseName};
 pub use info::Info;
 pub use predict::Predict;
