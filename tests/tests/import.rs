@@ -128,8 +128,7 @@ fn a_trained_network_goes_out_under_our_names_and_says_how_it_was_trained() {
         .succeeds();
     let text = String::from_utf8_lossy(&place.read("w.safetensors")).into_owned();
     assert!(
-        text.contains("trained by Tandem")
-            && text.contains(" on 16 pictures: 1 of 1 epochs"),
+        text.contains("trained by Tandem") && text.contains(" on 16 pictures: 1 of 1 epochs"),
         "{:.2000}",
         text
     );
