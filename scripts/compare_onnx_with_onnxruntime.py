@@ -78,7 +78,9 @@ def main():
             if mean is not None:
                 x = x - mean
             else:
-                x = (x / 255 - TORCHVISION[:, 0, None, None]) / TORCHVISION[:, 1, None, None]
+                # Grey has the mean of the three colours' values.
+                of = TORCHVISION if channels == 3 else TORCHVISION.mean(0, keepdims=True)
+                x = (x / 255 - of[:, 0, None, None]) / of[:, 1, None, None]
             left = (side - crop) // 2
             x = x[None, :, left:left + crop, left:left + crop].astype("f4")
             want = predicted(file, folder / "p.png", spec["classes"])
