@@ -49,6 +49,7 @@ pub mod fuzzing;
 mod jpeg;
 mod loader;
 mod normalise;
+pub mod npy;
 mod order;
 pub mod pack;
 mod picture;

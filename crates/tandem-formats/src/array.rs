@@ -42,7 +42,7 @@ pub(crate) fn read<'a>(name: &str, bytes: &'a [u8]) -> Result<Stored<'a>, Proble
 }
 
 /// The header and what follows it.
-fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (version, rest) = rest.split_at_checked(2)?;
     let (length, rest) = match version[0] {

@@ -14,15 +14,14 @@ use std::path::Path;
 use candle_core::Tensor;
 use tandem_alexnet::parameters;
 use tandem_alexnet::spec::{Input, Normalise, Spec};
-use tandem_alexnet::weights::Weights;
 
 use crate::chain::Chain;
 use crate::error::Problem;
 use crate::fit::fit;
-use crate::mean::{Mean, side_for, turned};
+use crate::mean::{Mean, change_first_weight, side_for, turned};
 use crate::stored::{Element, Stored};
 use crate::wire::{Budget, Field, Value, append, first_fields};
-use crate::{ChannelOrder, Format, Imported, Options, labels};
+use crate::{ChannelOrder, Format, Imported, Options};
 use layers::{Pictures, Walk};
 
 /// Bytes of a file that are not weights: bvlc_alexnet's are some 3,000.
@@ -75,35 +74,21 @@ pub(crate) fn import(
     let mut parameters = fit(&spec, &chain.tensors)?;
     let side = spec.input.side;
     let mean = mean.picture((channels, side), ChannelOrder::Bgr)?;
-    let first = spec.layers.iter().find_map(|layer| layer.name());
-    if let Some(weight) = first.and_then(|name| parameters.get_mut(&format!("{name}.weight"))) {
-        let turned = first_weight(weight, channels, pictures.scale);
-        *weight = turned.map_err(|error| Problem::Tensor {
-            name: first.unwrap_or_default().to_owned(),
-            what: error.to_string(),
-        })?;
-    }
+    change_first_weight(&spec, &mut parameters, |weight| {
+        first_weight(weight, channels, pictures.scale)
+    })?;
     if channels == 3 {
         notes.push(
             "pictures are RGB here: the first layer's input channels and the mean are turned round from Caffe's BGR"
                 .to_owned(),
         );
     }
-    let weights = Weights {
-        classes: labels::of(&spec, options, None, &mut notes)?,
-        step: 0,
-        epoch: 0,
-        origin: None,
-        licence: None,
-        mean: Some(mean),
-        parameters,
-        spec,
-    };
-    Ok(Imported {
-        weights,
-        format: Format::Caffe,
+    Imported::of(
+        Format::Caffe,
+        (spec, parameters, Some(mean)),
+        options,
         notes,
-    })
+    )
 }
 
 /// The weight for RGB pictures, Caffe's factor after the mean taken in.

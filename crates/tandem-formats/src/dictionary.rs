@@ -9,17 +9,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use tandem_alexnet::spec::{Layer, Normalise, Spec};
-use tandem_alexnet::weights::Weights;
 
 use crate::error::Problem;
 use crate::fit::{bounded, fit};
 use crate::format::Format;
-use crate::mean::{Mean, turned};
+use crate::mean::{Mean, change_first_weight, turned};
 use crate::pickle::{self, ArrayState, Dialect, Heap, Id, Value};
 use crate::stored::{Element, Stored};
-use crate::{ChannelOrder, Imported, Options, labels};
+use crate::{ChannelOrder, Imported, Options, array};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
 /// The mean blue, green and red that go round with these weights.
 const MEAN: [f32; 3] = [104.0, 117.0, 124.0];
 const PRESET: &str = "bvlc-alexnet";
@@ -47,11 +45,8 @@ pub(crate) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Proble
     }
     bounded(&tensors, bytes.len())?;
     let mut parameters = fit(&spec, &tensors)?;
-    let first = spec.layers.iter().find_map(Layer::name).unwrap_or_default();
-    if let Some(weight) = parameters.get_mut(&format!("{first}.weight"))
-        && spec.input_channels() == 3
-    {
-        *weight = turned(weight)?;
+    if spec.input_channels() == 3 {
+        change_first_weight(&spec, &mut parameters, turned)?;
     }
     let (mean, said) = match &options.mean {
         Some(path) => (Mean::read(path)?, "that in the file given"),
@@ -65,45 +60,20 @@ pub(crate) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Proble
         Normalise::Mean => Some(mean.picture(shape, ChannelOrder::Bgr)?),
         Normalise::Torchvision => None,
     };
-    let mut notes = vec![format!(
+    let notes = vec![format!(
         "taken for Caffe's AlexNet as converted for TensorFlow: pictures are RGB here, the first layer turned round \
          from BGR, and the mean subtracted is {said}"
     )];
-    let weights = Weights {
-        classes: labels::of(&spec, options, None, &mut notes)?,
-        step: 0,
-        epoch: 0,
-        origin: None,
-        licence: None,
-        mean,
-        parameters,
-        spec,
-    };
-    Ok(Imported {
-        weights,
-        format: Format::Npy,
-        notes,
-    })
+    Imported::of(Format::Npy, (spec, parameters, mean), options, notes)
 }
 
 /// Where the pickle begins, in an array of objects.
 fn objects(bytes: &[u8]) -> Result<usize, Problem> {
-    let header = || {
-        let (version, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<2>()?;
-        let (length, rest) = match version[0] {
-            1 => {
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                (usize::from(u16::from_le_bytes(*length)), rest)
-            }
-            _ => {
-                let (length, rest) = rest.split_first_chunk::<4>()?;
-                (u32::from_le_bytes(*length) as usize, rest)
-            }
-        };
-        let header = std::str::from_utf8(rest.get(..length)?).ok()?;
-        Some((header, bytes.len() - rest.len() + length))
-    };
-    let (header, start) = header().ok_or_else(|| wrong("is a NumPy file cut short"))?;
+    let parts = array::parts(bytes).and_then(|(header, rest)| {
+        let header = std::str::from_utf8(header).ok()?;
+        Some((header, bytes.len() - rest.len()))
+    });
+    let (header, start) = parts.ok_or_else(|| wrong("is a NumPy file cut short"))?;
     if !header.replace(' ', "").contains("'descr':'|O'") {
         return Err(wrong(
             "is a NumPy file of one array of numbers, and weights are a dictionary of arrays",

@@ -25,13 +25,16 @@ mod naming;
 pub mod onnx;
 mod pickle;
 mod pth;
+mod refusal;
 mod safetensors;
 mod stored;
 mod torchvision;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::Weights;
@@ -77,6 +80,33 @@ pub struct Imported {
     pub format: Format,
     /// What a user should know: what was assumed, what was left out. A sentence each.
     pub notes: Vec<String>,
+}
+
+impl Imported {
+    /// The network of a file that says of itself its layers and weights alone: a spec, its parameters and
+    /// its mean.
+    fn of(
+        format: Format,
+        (spec, parameters, mean): (Spec, BTreeMap<String, Tensor>, Option<Tensor>),
+        options: &Options,
+        mut notes: Vec<String>,
+    ) -> Result<Self, Problem> {
+        let weights = Weights {
+            classes: labels::of(&spec, options, None, &mut notes)?,
+            step: 0,
+            epoch: 0,
+            origin: None,
+            licence: None,
+            mean,
+            parameters,
+            spec,
+        };
+        Ok(Self {
+            weights,
+            format,
+            notes,
+        })
+    }
 }
 
 /// Reads the weights in the file at `path`, whatever framework wrote it.

@@ -1,9 +1,11 @@
 //! The mean that a network subtracts: a picture, or a number for each channel.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use tandem_alexnet::spec::{Layer, Spec};
 
 use crate::error::Problem;
 use crate::{ChannelOrder, array, caffe};
@@ -163,6 +165,23 @@ pub(crate) fn side_for(crop: usize) -> usize {
         193..=256 => 256,
         _ => crop.saturating_mul(8).div_ceil(7),
     }
+}
+
+/// Puts in place of the first layer's weight what `change` makes of it.
+pub(crate) fn change_first_weight(
+    spec: &Spec,
+    parameters: &mut BTreeMap<String, Tensor>,
+    change: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
+) -> Result<(), Problem> {
+    let first = spec.layers.iter().find_map(Layer::name).unwrap_or_default();
+    let name = format!("{first}.weight");
+    if let Some(weight) = parameters.get_mut(&name) {
+        *weight = change(weight).map_err(|error| Problem::Tensor {
+            name,
+            what: error.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 /// The weight `(outputs, …)` of a first layer for RGB pictures in place of BGR.

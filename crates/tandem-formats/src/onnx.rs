@@ -16,14 +16,13 @@ mod write;
 use std::path::Path;
 
 use candle_core::Tensor;
-use tandem_alexnet::spec::{Input, Layer, Normalise, Spec};
-use tandem_alexnet::weights::Weights;
+use tandem_alexnet::spec::{Input, Normalise, Spec};
 
 use crate::error::Problem;
 use crate::fit::fit;
-use crate::mean::{Mean, side_for, turned};
+use crate::mean::{Mean, change_first_weight, side_for, turned};
 use crate::wire::{Value, first_fields};
-use crate::{ChannelOrder, Format, Imported, Options, labels};
+use crate::{ChannelOrder, Format, Imported, Options};
 use walk::Walked;
 pub use write::{ExportError, Precision, model};
 
@@ -70,42 +69,23 @@ pub(crate) fn import(
     let pictures = Pictures::of(&walked, &producer, options, &mut notes)?;
     let spec = pictures.spec(&walked)?;
     let mut parameters = fit(&spec, &walked.chain.tensors)?;
-    let failed = |name: &str, error: candle_core::Error| Problem::Tensor {
-        name: name.to_owned(),
-        what: error.to_string(),
-    };
     for (name, factor) in &walked.factors {
         if let Some(tensor) = parameters.get_mut(name) {
-            *tensor = (&*tensor * *factor).map_err(|error| failed(name, error))?;
+            *tensor = (&*tensor * *factor).map_err(|error| Problem::Tensor {
+                name: name.clone(),
+                what: error.to_string(),
+            })?;
         }
     }
-    let first = spec.layers.iter().find_map(Layer::name).unwrap_or_default();
     if pictures.order == ChannelOrder::Bgr && walked.channels == 3 {
-        let name = format!("{first}.weight");
-        if let Some(weight) = parameters.get_mut(&name) {
-            *weight = turned(weight).map_err(|error| failed(&name, error))?;
-        }
+        change_first_weight(&spec, &mut parameters, turned)?;
         notes.push(
             "pictures are RGB here: the first layer's input channels and the mean are turned round from BGR"
                 .to_owned(),
         );
     }
     let mean = pictures.mean(&walked, spec.input.side)?;
-    let weights = Weights {
-        classes: labels::of(&spec, options, None, &mut notes)?,
-        step: 0,
-        epoch: 0,
-        origin: None,
-        licence: None,
-        mean,
-        parameters,
-        spec,
-    };
-    Ok(Imported {
-        weights,
-        format: Format::Onnx,
-        notes,
-    })
+    Imported::of(Format::Onnx, (spec, parameters, mean), options, notes)
 }
 
 /// How pictures are made for a model that does not say.

@@ -189,15 +189,14 @@ pub(super) fn mean_file(part: &str) -> String {
     format!("{part}-mean.npy")
 }
 
+/// Bytes before the values: of three sizes, however small or large, NumPy's header takes as many.
+const HEADER: usize = 128;
+
 /// A mean picture, (C, side, side), as NumPy writes an array of `float32`.
 pub(super) fn npy(mean: &[f32], preprocess: Preprocess) -> Vec<u8> {
     let Preprocess { side, channels } = preprocess;
-    let header = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({channels}, {side}, {side}), }}"
-    );
-    // Magic, version and length take ten bytes; header and a line's end fill up to 128.
-    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    bytes.extend(format!("{header:<117}\n").bytes());
+    let mut bytes = crate::npy::header("<f4", &[channels, side, side]);
+    debug_assert_eq!(bytes.len(), HEADER);
     bytes.extend(mean.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
@@ -205,7 +204,7 @@ pub(super) fn npy(mean: &[f32], preprocess: Preprocess) -> Vec<u8> {
 /// The values of what [`npy`] wrote.
 pub(super) fn from_npy(bytes: &[u8], preprocess: Preprocess) -> Option<Vec<f32>> {
     let values = bytes
-        .get(128..)
+        .get(HEADER..)
         .filter(|rest| rest.len() == 4 * preprocess.len())?;
     Some(
         values

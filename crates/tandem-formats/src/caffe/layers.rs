@@ -9,6 +9,7 @@ use super::message;
 use super::{Parsed, Problem};
 use crate::chain::Chain;
 use crate::decimal::decimal;
+use crate::refusal::Refusal;
 use crate::stored::Stored;
 
 /// How pictures are made, as the data layer says.
@@ -69,10 +70,6 @@ impl<'a> Walk<'a> {
         let Parsed { layer, blobs } = parsed;
         let name = layer.name.clone().unwrap_or_default();
         let kind = layer.kind.as_deref().unwrap_or("no type").to_owned();
-        let refuse = |what: String| Problem::Layer {
-            layer: format!("layer `{name}` ({kind})"),
-            what,
-        };
         match kind.as_str() {
             "Data" | "ImageData" | "WindowData" | "HDF5Data" | "MemoryData" | "DummyData"
             | "Input" => {
@@ -91,11 +88,9 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
-        self.follows(&layer).map_err(&refuse)?;
-        self.compute(&kind, layer, blobs).map_err(|why| match why {
-            Why::Refused(what) => refuse(what),
-            Why::Problem(problem) => problem,
-        })
+        let follows = self.follows(&layer).map_err(Refusal::from);
+        let taken = follows.and_then(|()| self.compute(&kind, layer, blobs));
+        taken.map_err(|refusal| refusal.of(&format!("layer `{name}` ({kind})")))
     }
 
     /// A data layer. Of several, one for each phase, the first says all.
@@ -152,7 +147,7 @@ impl<'a> Walk<'a> {
         kind: &str,
         layer: message::Layer,
         blobs: Vec<Stored<'a>>,
-    ) -> Result<(), Why> {
+    ) -> Result<(), Refusal> {
         let name = self.chain.name(layer.name.as_deref().unwrap_or(kind));
         match kind {
             "Convolution" => {
@@ -207,35 +202,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Why a layer is refused: in words that follow its name, or by what has its own.
-enum Why {
-    Refused(String),
-    Problem(Problem),
-}
-
-impl From<String> for Why {
-    fn from(what: String) -> Self {
-        Self::Refused(what)
-    }
-}
-
-impl From<&str> for Why {
-    fn from(what: &str) -> Self {
-        Self::Refused(what.to_owned())
-    }
-}
-
-impl From<Problem> for Why {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
 /// Weight and bias of the blobs of a layer.
 fn weights<'a>(
     blobs: Vec<Stored<'a>>,
     bias_term: Option<bool>,
-) -> Result<(Stored<'a>, Option<Stored<'a>>), Why> {
+) -> Result<(Stored<'a>, Option<Stored<'a>>), Refusal> {
     let wanted = if bias_term.unwrap_or(true) { 2 } else { 1 };
     let found = blobs.len();
     let mut blobs = blobs.into_iter();
@@ -255,7 +226,7 @@ fn weights<'a>(
     }
 }
 
-fn convolution(name: String, said: &message::Convolution) -> Result<Convolution, Why> {
+fn convolution(name: String, said: &message::Convolution) -> Result<Convolution, Refusal> {
     let one = |what, list: &[u32], h, w, default| one_size(what, list, (h, w), default);
     let kernel = one(
         "kernel",
@@ -293,7 +264,7 @@ fn convolution(name: String, said: &message::Convolution) -> Result<Convolution,
     })
 }
 
-fn inner_product(name: String, said: &message::InnerProduct) -> Result<Linear, Why> {
+fn inner_product(name: String, said: &message::InnerProduct) -> Result<Linear, Refusal> {
     if said.axis.unwrap_or(1) != 1 || said.transpose.unwrap_or(false) {
         return Err("has another axis than 1 or a transposed weight".into());
     }
@@ -308,13 +279,13 @@ fn inner_product(name: String, said: &message::InnerProduct) -> Result<Linear, W
     })
 }
 
-fn outputs(said: Option<u32>) -> Result<usize, Why> {
+fn outputs(said: Option<u32>) -> Result<usize, Refusal> {
     let said = said.ok_or("does not say how many outputs it has")?;
     Ok(said as usize)
 }
 
 /// Caffe's formula is k + (alpha / size) Σ a², and its defaults are those of caffe.proto.
-fn lrn(said: message::Lrn) -> Result<Layer, Why> {
+fn lrn(said: message::Lrn) -> Result<Layer, Refusal> {
     if said.norm_region.unwrap_or(0) != 0 {
         return Err("normalises within channels, and Tandem's LRN across them".into());
     }
@@ -328,7 +299,7 @@ fn lrn(said: message::Lrn) -> Result<Layer, Why> {
     }))
 }
 
-fn pooling(said: &message::Pooling) -> Result<Layer, Why> {
+fn pooling(said: &message::Pooling) -> Result<Layer, Refusal> {
     let kind = said.pool.unwrap_or(0);
     if said.global_pooling.unwrap_or(false) {
         return match kind {
@@ -376,7 +347,7 @@ fn one_size(
     list: &[u32],
     (h, w): (Option<u32>, Option<u32>),
     default: Option<u32>,
-) -> Result<usize, Why> {
+) -> Result<usize, Refusal> {
     let sizes: Vec<u32> = match (h, w) {
         (None, None) => list.to_vec(),
         (h, w) => [h, w].map(|size| size.or(default).unwrap_or(0)).to_vec(),

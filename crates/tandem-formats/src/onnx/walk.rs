@@ -14,6 +14,7 @@ use super::read::{Constant, Graph, Node};
 use crate::chain::Chain;
 use crate::decimal::decimal;
 use crate::error::Problem;
+use crate::refusal::Refusal;
 use crate::stored::Stored;
 
 /// What a model computes.
@@ -56,31 +57,7 @@ pub(super) struct Walk<'a> {
     unbiased: Option<String>,
 }
 
-/// Why a node is refused: in words that follow its name, or by what has its own.
-pub(super) enum Why {
-    Refused(String),
-    Problem(Problem),
-}
-
-impl From<String> for Why {
-    fn from(what: String) -> Self {
-        Self::Refused(what)
-    }
-}
-
-impl From<&str> for Why {
-    fn from(what: &str) -> Self {
-        Self::Refused(what.to_owned())
-    }
-}
-
-impl From<Problem> for Why {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-pub(super) type Step<T> = std::result::Result<T, Why>;
+pub(super) type Step<T> = std::result::Result<T, Refusal>;
 
 /// The layers of `graph`.
 pub(super) fn walk(graph: Graph<'_>) -> Result<Walked<'_>, Problem> {
@@ -162,13 +139,7 @@ impl<'a> Walk<'a> {
                 Err(format!("is of `{domain}`, and Tandem knows ONNX's own operators").into())
             }
         };
-        step.map_err(|why| match why {
-            Why::Refused(what) => Problem::Layer {
-                layer: format!("node `{called}` ({op})"),
-                what,
-            },
-            Why::Problem(problem) => problem,
-        })
+        step.map_err(|refusal| refusal.of(&format!("node `{called}` ({op})")))
     }
 
     fn step(&mut self, node: &message::Node, tensor: Option<Constant<'a>>) -> Step<()> {
