@@ -116,19 +116,6 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// The 1×1 convolution that this one is of the unfolded pictures.
-    fn unfolded(&self) -> Self {
-        Self {
-            c: self.taps(),
-            size: self.out,
-            padded: self.out,
-            kernel: (1, 1),
-            stride: (1, 1),
-            padding: (0, 0),
-            ..*self
-        }
-    }
-
     /// Shape of the output.
     fn output(&self) -> Shape {
         Shape::from((self.n, self.groups * self.o, self.out.0, self.out.1))

@@ -3,8 +3,8 @@
 //! *Outer-product kernel.* `C[i][j] += Σ_k A[i][k] · B[k][j]` for a tile of C held in registers:
 //! [`MAX_ROWS`] rows by two vectors of columns. Both operands are packed beforehand so that the
 //! kernel reads each of them straight through: A in *tiles* (`[tile][k][rows of the tile]`), B in
-//! *panels* (`[panel][k][columns of the panel]`). A convolution packs its panels from the picture,
-//! so the unfolded matrix never exists.
+//! *panels* (`[panel][k][columns of the panel]`). A convolution reads B where it lies in the padded
+//! picture, so the unfolded matrix never exists.
 //!
 //! *Dot-product kernel.* `C[i][j] = Σ_k X[i][k] · W[j][k]`, both operands with contiguous rows, as
 //! a linear layer has them: nothing is packed, so the 151 MB of fc6 are read once and not copied.
@@ -293,6 +293,17 @@ fn tile_of<S: Simd, T: Real, const R: usize, const V: usize>(
             }
         }
     }
+    put(simd, sums, store);
+}
+
+/// Stores a tile that has been summed.
+#[inline(always)]
+fn put<S: Simd, T: Real, const R: usize, const V: usize>(
+    simd: S,
+    sums: [[T::Vector<S>; V]; R],
+    store: Store<'_, T>,
+) {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
     let zero = T::splat(simd, T::ZERO);
     for (i, sums) in sums.into_iter().enumerate() {
         let row = &mut store.out[i * store.pitch..][..store.columns];
@@ -329,6 +340,105 @@ fn tile_of<S: Simd, T: Real, const R: usize, const V: usize>(
             row.copy_from_slice(&padded[..row.len()]);
         }
     }
+}
+
+/// `C[rows × columns] = start + A · B` with A in tiles and B read where it lies: row `k` of B begins
+/// at `right[offsets[k]]`, and beyond its last column there are two vectors of anything finite.
+///
+/// A convolution's B: packing it takes longer than reading it across cache lines.
+pub struct ProductInPlace<'a, T> {
+    pub tiles: Tiles,
+    pub columns: usize,
+    pub left: &'a [T],
+    pub right: &'a [T],
+    pub offsets: &'a [usize],
+    /// Rows `pitch` apart, a multiple of two vectors and at least `columns`.
+    pub out: &'a mut [T],
+    pub pitch: usize,
+    pub start: Start<'a, T>,
+    pub finish: Finish,
+}
+
+impl<T: Real> ProductInPlace<'_, T> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<T: Real> WithSimd for ProductInPlace<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = 2 * size_of::<T::Vector<S>>() / size_of::<T>();
+        let depth = self.offsets.len();
+        for column in (0..self.columns).step_by(width) {
+            for t in 0..self.tiles.count() {
+                let (row, rows) = self.tiles.span(t);
+                let left = &self.left[row * depth..(row + rows) * depth];
+                let right = &self.right[column..];
+                let last = (row + rows - 1) * self.pitch + column + width;
+                let store = Store {
+                    out: &mut self.out[row * self.pitch + column..last],
+                    pitch: self.pitch,
+                    columns: width,
+                    start: match self.start {
+                        Start::RowValue(values) => Start::RowValue(&values[row..row + rows]),
+                        other => other,
+                    },
+                    finish: self.finish,
+                };
+                in_place(simd, rows, left, right, self.offsets, store);
+            }
+        }
+    }
+}
+
+/// The outer-product kernel for a tile of `rows` rows and two vectors of columns read in place.
+#[inline(always)]
+fn in_place<S: Simd, T: Real>(
+    simd: S,
+    rows: usize,
+    left: &[T],
+    right: &[T],
+    offsets: &[usize],
+    store: Store<'_, T>,
+) {
+    macro_rules! by_rows {
+        ($($n:literal)*) => {
+            match rows {
+                $($n => in_place_of::<S, T, $n>(simd, left, right, offsets, store),)*
+                _ => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
+            }
+        };
+    }
+    if S::REGISTER_COUNT >= 32 {
+        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12)
+    } else {
+        by_rows!(1 2 3 4 5 6)
+    }
+}
+
+#[inline(always)]
+fn in_place_of<S: Simd, T: Real, const R: usize>(
+    simd: S,
+    left: &[T],
+    right: &[T],
+    offsets: &[usize],
+    store: Store<'_, T>,
+) {
+    let width = 2 * size_of::<T::Vector<S>>() / size_of::<T>();
+    let mut sums = [[T::splat(simd, T::ZERO); 2]; R];
+    for (a, offset) in left.as_chunks::<R>().0.iter().zip(offsets) {
+        let b = T::as_simd::<S>(&right[*offset..][..width]).0;
+        for i in 0..R {
+            let a = T::splat(simd, a[i]);
+            for j in 0..2 {
+                sums[i][j] = T::mul_add(simd, a, b[j], sums[i][j]);
+            }
+        }
+    }
+    put(simd, sums, store);
 }
 
 /// `out[i][j] += Σ_k x[i][k] · w[j][k]` over rows of `depth` contiguous elements.

@@ -1,14 +1,14 @@
-//! Convolution by its sum: the picture is unfolded, a piece at a time, straight into the panels of
-//! the outer-product kernel. Any kernel, stride and padding; forward and the input gradient.
+//! Convolution by its sum, as a product whose right operand, the unfolded picture, never exists: its
+//! rows are read where they lie in the padded picture. Any kernel, stride and padding; forward and
+//! the input gradient.
 
 use super::{Geometry, masked, part};
 use crate::planes::Planes;
-use crate::product::{DEPTH, Finish, Panels, Product, Start, Tiles, pack_tiles};
+use crate::product::{DEPTH, Finish, ProductInPlace, Start, Tiles, pack_tiles};
 use crate::real::Real;
-use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Pixels of the output that are packed and multiplied together: 512 × DEPTH floats are 512 KiB.
+/// Pixels of the output that are computed together, so that they stay in the cache.
 const PIXELS: usize = 512;
 
 /// One stride-1 correlation of phase planes with packed weights; forward and input gradient alike.
@@ -45,44 +45,41 @@ impl<T: Real> Weights<T> {
 impl Correlation {
     /// `out (rows, out.0 · out.1) = start + weights · unfolded planes`, for the rows of `weights`
     /// from `first_row` on that `out` holds.
+    ///
+    /// Outputs are computed in rows of the planes' width, `wide`, so that each tap reads one stretch
+    /// of the planes; what comes to stand between the rows of the output is left behind.
     fn run<T: Real>(
         &self,
         planes: &[T],
         (weights, first_row): (&Weights<T>, usize),
         bias: Option<&[T]>,
         finish: Finish,
-        panels: &mut Vec<T>,
+        wide: &mut Vec<T>,
         out: &mut [T],
     ) {
         let pixels = self.out.0 * self.out.1;
-        let rows = weights.tiles.rows;
         let tiles = Tiles {
             rows: out.len() / pixels,
             ..weights.tiles
         };
-        for first in (0..pixels).step_by(PIXELS) {
-            let chunk = Panels::new::<T>(PIXELS.min(pixels - first));
+        let all = weights.tiles.rows;
+        let block = (PIXELS / self.planes.width).max(1);
+        for first in (0..self.out.0).step_by(block) {
+            let rows = block.min(self.out.0 - first);
+            let columns = (rows - 1) * self.planes.width + self.out.1;
+            let pitch = columns.next_multiple_of(2 * T::lanes());
+            wide.resize(tiles.rows * pitch, T::ZERO);
             for k in (0..self.taps.len()).step_by(DEPTH) {
                 let depth = DEPTH.min(self.taps.len() - k);
-                let pack = PackPixels {
-                    planes,
-                    width: self.planes.width,
-                    out_width: self.out.1,
-                    taps: &self.taps[k..k + depth],
-                    first,
-                    panels: chunk,
-                    out: panels,
-                };
-                Arch::new().dispatch(pack);
                 let last = k + depth == self.taps.len();
-                Product {
+                ProductInPlace {
                     tiles,
-                    panels: chunk,
-                    depth,
-                    left: &weights.packed[k * rows + first_row * depth..][..tiles.rows * depth],
-                    right: panels,
-                    out: &mut out[first..],
-                    pitch: pixels,
+                    columns,
+                    left: &weights.packed[k * all + first_row * depth..][..tiles.rows * depth],
+                    right: &planes[first * self.planes.width..],
+                    offsets: &self.taps[k..k + depth],
+                    out: wide,
+                    pitch,
                     start: match (k, bias) {
                         (0, Some(bias)) => Start::RowValue(bias),
                         (0, None) => Start::Zero,
@@ -92,66 +89,20 @@ impl Correlation {
                 }
                 .run();
             }
-        }
-    }
-}
-
-/// Unfolds pixels `first..` of the output for some taps straight into panels.
-struct PackPixels<'a, T> {
-    planes: &'a [T],
-    width: usize,
-    out_width: usize,
-    taps: &'a [usize],
-    first: usize,
-    panels: Panels,
-    out: &'a mut Vec<T>,
-}
-
-impl<T: Real> WithSimd for PackPixels<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-        let depth = self.taps.len();
-        // One vector of slack: a run is copied in whole vectors, and what it writes past its end
-        // is written again by the run or the tap that comes there.
-        self.out
-            .resize(self.panels.padded() * depth + lanes, T::ZERO);
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        for p in 0..self.panels.count() {
-            let (column, width, real) = self.panels.span(p);
-            runs.clear();
-            let mut at = 0;
-            while at < real {
-                let pixel = self.first + column + at;
-                let (row, x) = (pixel / self.out_width, pixel % self.out_width);
-                let run = (self.out_width - x).min(real - at);
-                runs.extend(
-                    (0..run)
-                        .step_by(lanes)
-                        .map(|s| (at + s, row * self.width + x + s)),
-                );
-                at += run;
-            }
-            let panel = &mut self.out[column * depth..(column + width) * depth + lanes];
-            for (k, tap) in self.taps.iter().enumerate() {
-                let to = &mut panel[k * width..(k + 1) * width + lanes];
-                for &(at, from) in &runs {
-                    let from = T::as_simd::<S>(&self.planes[tap + from..][..lanes]).0[0];
-                    T::as_mut_simd::<S>(&mut to[at..at + lanes]).0[0] = from;
+            for (out, wide) in out.chunks_exact_mut(pixels).zip(wide.chunks_exact(pitch)) {
+                let out = out[first * self.out.1..].chunks_exact_mut(self.out.1);
+                for (out, wide) in out.zip(wide.chunks(self.planes.width)).take(rows) {
+                    out.copy_from_slice(&wide[..self.out.1]);
                 }
             }
         }
-        // The last panel may be wider than its pixels: what lies there is finite but meaningless,
-        // and its columns of C are never stored.
     }
 }
 
 /// Scratch memory of one thread, kept from picture to picture.
 struct Scratch<T> {
     planes: Vec<T>,
-    panels: Vec<T>,
+    wide: Vec<T>,
     masked: Vec<T>,
     image: Vec<T>,
 }
@@ -160,7 +111,7 @@ impl<T: Real> Scratch<T> {
     fn new(planes: usize) -> Self {
         Self {
             planes: vec![T::ZERO; planes],
-            panels: Vec::new(),
+            wide: Vec::new(),
             masked: Vec::new(),
             image: Vec::new(),
         }
@@ -197,15 +148,15 @@ pub(super) fn forward<T: Real>(g: &Geometry, finish: Finish, x: &[T], w: &[T], b
             shares.map(move |(share, y)| (i, share * rows, y))
         })
         .for_each_init(
-            || Scratch::new(planes.len() + T::lanes()),
+            || Scratch::new(planes.len() + 2 * T::lanes()),
             |scratch, (i, row, y)| {
                 let group = i % g.groups;
                 let picture = &x[i * g.in_len()..][..g.in_len()];
                 planes.fill(picture, g.size, (top, left), &mut scratch.planes);
                 let bias = &b[group * g.o + row..][..y.len() / g.out_pixels()];
-                let Scratch { planes, panels, .. } = scratch;
+                let Scratch { planes, wide, .. } = scratch;
                 let weights = (&weights[group], row);
-                correlation.run(planes, weights, Some(bias), finish, panels, y);
+                correlation.run(planes, weights, Some(bias), finish, wide, y);
             },
         );
     y
@@ -252,7 +203,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, w: &[T], y: &[T], dy: &[T]) 
     );
     let mut dx = vec![T::ZERO; g.n * g.groups * g.in_len()];
     dx.par_chunks_mut(g.in_len()).enumerate().for_each_init(
-        || Scratch::new(planes.len() + T::lanes()),
+        || Scratch::new(planes.len() + 2 * T::lanes()),
         |scratch, (i, dx)| {
             let y = part(y, i, g.out_len());
             let dy = masked(y, part(dy, i, g.out_len()), &mut scratch.masked);
@@ -260,16 +211,16 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, w: &[T], y: &[T], dy: &[T]) 
             let weights = (&weights[i % g.groups], 0);
             let Scratch {
                 planes,
-                panels,
+                wide,
                 image,
                 ..
             } = scratch;
             if g.stride == (1, 1) {
-                correlation.run(planes, weights, None, Finish::Nothing, panels, dx);
+                correlation.run(planes, weights, None, Finish::Nothing, wide, dx);
                 return;
             }
             image.resize(g.c * sh * sw * out.0 * out.1, T::ZERO);
-            correlation.run(planes, weights, None, Finish::Nothing, panels, image);
+            correlation.run(planes, weights, None, Finish::Nothing, wide, image);
             for c in 0..g.c {
                 for row in 0..g.size.0 {
                     for column in 0..g.size.1 {

@@ -10,39 +10,75 @@
 
 use super::{Geometry, masked, part};
 use crate::planes::Planes;
-use crate::product::{Finish, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
+use crate::product::{Dots, Finish, Panels, Runs, Start, Store, Tiles, pack_tiles, tile};
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// The pictures unfolded, `(n, c · kh · kw, h', w')`: a 1×1 convolution of them is this convolution.
-///
-/// For pictures of so few channels that most of a vector of channels would be padding.
-fn unfold<T: Real>(g: &Geometry, x: &[T]) -> Vec<T> {
-    let mut unfolded = vec![T::ZERO; g.n * g.groups * g.taps() * g.out_pixels()];
-    unfolded
-        .par_chunks_mut(g.out_pixels())
-        .enumerate()
-        .for_each(|(plane, unfolded)| {
-            let (i, tap) = (plane / g.taps(), plane % g.taps());
-            let area = g.kernel.0 * g.kernel.1;
-            let (c, u, v) = (tap / area, tap % area / g.kernel.1, tap % g.kernel.1);
-            let picture = &x[(i * g.c + c) * g.size.0 * g.size.1..][..g.size.0 * g.size.1];
-            for (row, unfolded) in unfolded.chunks_exact_mut(g.out.1).enumerate() {
-                let Some(y) = (row * g.stride.0 + u)
-                    .checked_sub(g.padding.0)
-                    .filter(|y| *y < g.size.0)
-                else {
-                    continue;
-                };
-                let picture = &picture[y * g.size.1..][..g.size.1];
-                for (column, value) in unfolded.iter_mut().enumerate() {
-                    let x = (column * g.stride.1 + v).wrapping_sub(g.padding.1);
-                    *value = picture.get(x).copied().unwrap_or(T::ZERO);
+/// One picture unfolded, `(c · kh · kw, h' · w')`: row `k` is what tap `k` sees of it.
+fn unfold<T: Real>(g: &Geometry, picture: &[T], unfolded: &mut [T]) {
+    let (kh, kw) = g.kernel;
+    for (tap, unfolded) in unfolded.chunks_exact_mut(g.out_pixels()).enumerate() {
+        let (c, u, v) = (tap / (kh * kw), tap % (kh * kw) / kw, tap % kw);
+        let plane = &picture[c * g.size.0 * g.size.1..][..g.size.0 * g.size.1];
+        // Columns of the output whose tap falls on the picture: the first, and the one after the last.
+        let from = g.padding.1.saturating_sub(v).div_ceil(g.stride.1);
+        let end = (g.size.1 + g.padding.1).saturating_sub(v);
+        let end = end.div_ceil(g.stride.1).min(g.out.1);
+        for (row, unfolded) in unfolded.chunks_exact_mut(g.out.1).enumerate() {
+            unfolded.fill(T::ZERO);
+            let y = (row * g.stride.0 + u).wrapping_sub(g.padding.0);
+            if y >= g.size.0 || from >= end {
+                continue;
+            }
+            let x = from * g.stride.1 + v - g.padding.1;
+            let seen = &plane[y * g.size.1 + x..(y + 1) * g.size.1];
+            if g.stride.1 == 1 {
+                unfolded[from..end].copy_from_slice(&seen[..end - from]);
+            } else {
+                let seen = seen.iter().step_by(g.stride.1);
+                for (value, seen) in unfolded[from..end].iter_mut().zip(seen) {
+                    *value = *seen;
                 }
             }
-        });
-    unfolded
+        }
+    }
+}
+
+/// For pictures of so few channels that most of a vector of channels would be padding: the sum runs
+/// along the pixels of the unfolded picture instead.
+fn of_few_channels<T: Real>(g: &Geometry, x: &[T], y: &[T], dy: &[T]) -> (Vec<T>, Vec<T>) {
+    let pixels = g.out_pixels();
+    let len = g.o * g.taps();
+    let mut sums = vec![T::ZERO; g.n * g.groups * len];
+    let mut biases = vec![T::ZERO; g.n * g.groups * g.o];
+    sums.par_chunks_mut(len)
+        .zip(biases.par_chunks_mut(g.o))
+        .enumerate()
+        .for_each_init(
+            || (vec![T::ZERO; g.taps() * pixels], Vec::new()),
+            |(unfolded, scratch), (i, (sums, db))| {
+                unfold(g, part(x, i, g.in_len()), unfolded);
+                let dy = masked(part(y, i, g.out_len()), part(dy, i, g.out_len()), scratch);
+                sum_rows(dy, db);
+                Dots {
+                    x: dy,
+                    x_rows: g.o,
+                    x_pitch: pixels,
+                    w: unfolded,
+                    w_rows: g.taps(),
+                    w_pitch: pixels,
+                    depth: pixels,
+                    out: sums,
+                    out_pitch: g.taps(),
+                }
+                .run();
+            },
+        );
+    (
+        sum_pictures(&sums, g.groups * len),
+        sum_pictures(&biases, g.groups * g.o),
+    )
 }
 
 /// Pictures brought into order before their products are summed: few enough to stay in the caches.
@@ -55,9 +91,8 @@ pub(super) fn weight_gradient<T: Real>(
     dy: &[T],
 ) -> (Vec<T>, Vec<T>) {
     let planes = Planes::new(g.c, g.padded.0, g.padded.1, g.stride);
-    if planes.count() < T::lanes() / 2 && g.kernel != (1, 1) {
-        let unfolded = unfold(g, x);
-        return weight_gradient(&g.unfolded(), &unfolded, y, dy);
+    if planes.count() < T::lanes() / 2 {
+        return of_few_channels(g, x, y, dy);
     }
     // The last taps of the last phases reach beyond the picture; they are not part of the kernel.
     let kernel = (
@@ -157,7 +192,7 @@ pub(super) fn sum_rows<T: Real>(dy: &[T], db: &mut [T]) {
     }
 }
 
-/// Adds up what [`sum_rows`] found in each picture, in their order.
+/// Adds up what was found in each picture, in their order.
 pub(super) fn sum_pictures<T: Real>(biases: &[T], channels: usize) -> Vec<T> {
     let mut db = vec![T::ZERO; channels];
     for biases in biases.chunks_exact(channels) {
