@@ -91,6 +91,21 @@ fn weights_of_another_framework_are_refused_with_the_command_that_reads_them() {
 }
 
 #[test]
+fn what_a_file_leaves_no_choice_in_is_not_silently_ignored() {
+    let place = with_torchvision();
+    for (option, flag) in [
+        ("--bgr", "--bgr"),
+        ("--normalise mean", "--normalise"),
+        ("--mean mean.npy", "--mean"),
+    ] {
+        let import = format!("import torchvision-narrow.pth {option}");
+        let flag = format!("leave out {flag}");
+        place.refuses(1, import.split(' '), &["torchvision-narrow.pth", &flag]);
+    }
+    assert!(!place.holds("runs"));
+}
+
+#[test]
 fn a_pickle_that_would_run_a_program_is_refused_by_name() {
     let place = with_torchvision();
     place.refuses(

@@ -58,6 +58,7 @@ mod preprocess;
 mod random;
 mod randomised;
 mod recipe;
+mod scale;
 mod sources;
 mod subset;
 mod tally;

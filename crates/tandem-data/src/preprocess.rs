@@ -1,11 +1,6 @@
 //! One size for all pictures (section 2 of the paper): the shorter side scaled, the centre cut.
 
-use std::cell::RefCell;
-
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-
+use crate::scale::{self, scale};
 use crate::{DataError, Picture};
 
 /// What every picture is brought to: `side × side × channels`.
@@ -47,9 +42,9 @@ impl Preprocess {
 
     /// Scales the shorter side of `picture` to `side` and cuts the centre `side × side`; HWC bytes.
     ///
-    /// Bilinear with a filter as wide as the reduction, as Pillow scales, and the square where
-    /// torchvision's `Resize(side)` and `CenterCrop(side)` put it, so that weights trained elsewhere
-    /// see the pictures they know. Grey is repeated for three channels;
+    /// The same bytes as from torchvision's `Resize(side)` and `CenterCrop(side)` of a Pillow picture,
+    /// so that weights trained elsewhere see the pictures they know: bilinear with a filter as wide
+    /// as the reduction. Grey is repeated for three channels;
     /// colour becomes grey by 0.299 R + 0.587 G + 0.114 B.
     ///
     /// ```
@@ -112,10 +107,9 @@ impl Axis {
         Self { scaled, start }
     }
 
-    /// Start and length of the square in pixels of the picture itself.
-    fn in_picture(&self, length: usize, side: usize) -> (f64, f64) {
-        let at = |pixels: usize| (pixels * length) as f64 / self.scaled as f64;
-        (at(self.start), at(side))
+    /// How the square's pixels come from those of the picture.
+    fn scaling(&self, length: usize, side: usize) -> scale::Axis {
+        scale::Axis::new(length, self.scaled, self.start..self.start + side)
     }
 }
 
@@ -131,46 +125,11 @@ fn cut_centre(picture: &Picture, side: usize) -> Vec<u8> {
     square
 }
 
-thread_local! {
-    /// Keeps the rows between the two passes from picture to picture.
-    static RESIZER: RefCell<Resizer> = RefCell::default();
-}
-
 /// Scales only the centre square: the same as scaling the whole and cutting, without the work.
 fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
-    let Picture {
-        width,
-        height,
-        channels,
-        ref pixels,
-    } = *picture;
-    let shorter = width.min(height);
-    let (left, across) = Axis::new(width, shorter, side).in_picture(width, side);
-    let (top, down) = Axis::new(height, shorter, side).in_picture(height, side);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(left, top, across, down);
-    let mut square = vec![0; side * side * channels];
-    let (from, to) = ((width, height, &pixels[..]), (side, side, &mut square[..]));
-    match channels {
-        1 => scale::<U8>(from, to, &options),
-        3 => scale::<U8x3>(from, to, &options),
-        other => panic!("a picture of {other} channels"),
-    }
-    square
-}
-
-/// From and to pictures of width, height and bytes. Named by its pixel: `Resizer::resize` would be
-/// compiled for every kind of pixel there is, which took most of this crate's build.
-fn scale<P: PixelTrait>(
-    (width, height, pixels): (usize, usize, &[u8]),
-    (across, down, square): (usize, usize, &mut [u8]),
-    options: &ResizeOptions,
-) {
-    let whole = "the caller has as many bytes as pixels, and bytes are always aligned";
-    let source = TypedImageRef::<P>::from_buffer(width as u32, height as u32, pixels).expect(whole);
-    let mut target = TypedImage::from_buffer(across as u32, down as u32, square).expect(whole);
-    RESIZER
-        .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, options))
-        .expect("the cut lies inside the source");
+    let shorter = picture.width.min(picture.height);
+    let scaling = |length| Axis::new(length, shorter, side).scaling(length, side);
+    let (across, down) = (scaling(picture.width), scaling(picture.height));
+    let row = (picture.width, picture.channels);
+    scale(&picture.pixels, row, &across, &down)
 }

@@ -61,6 +61,7 @@ pub(crate) fn import(
     folder: Option<&Path>,
     options: &Options,
 ) -> Result<Imported, Problem> {
+    options.check_needed(Format::Caffe, true)?;
     let (net, layers) = parse(bytes)?;
     let mut walk = Walk::over(&net);
     for layer in layers {

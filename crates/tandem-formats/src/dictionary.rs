@@ -23,6 +23,7 @@ const MEAN: [f32; 3] = [104.0, 117.0, 124.0];
 const PRESET: &str = "bvlc-alexnet";
 
 pub(crate) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Problem> {
+    options.check_needed(Format::Npy, true)?;
     let start = objects(bytes)?;
     let pickled = pickle::run(bytes, start, Dialect::Numpy)?;
     let heap = &pickled.heap;

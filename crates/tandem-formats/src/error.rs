@@ -8,6 +8,7 @@ use tandem_alexnet::weights::Misfit;
 
 use crate::MAX_FILE;
 use crate::fit::Suggestion;
+use crate::format::Format;
 
 /// A file that is refused.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,15 @@ pub enum Problem {
     /// What the file leaves open, and nobody may guess.
     #[error("does not say {what}; {hint}")]
     Unsaid { what: String, hint: &'static str },
+    /// What was said of pictures would change nothing.
+    #[error(
+        "is a file of {format} whose pictures are made in one way only: leave out --{option}, which would be \
+         ignored"
+    )]
+    Needless {
+        option: &'static str,
+        format: Format,
+    },
     /// A mean that was given, or lies beside the file.
     #[error("the mean in {}: {what}", path.display())]
     Mean { path: PathBuf, what: String },

@@ -64,6 +64,22 @@ pub struct Options {
     pub order: Option<ChannelOrder>,
 }
 
+impl Options {
+    /// Refuses what was said of pictures and a file of `format` leaves no choice in: everything, or,
+    /// where its network subtracts a mean, all but that.
+    fn check_needed(&self, format: Format, subtracts_mean: bool) -> Result<(), Problem> {
+        let said = [
+            ("normalise", self.normalise.is_some()),
+            ("bgr", self.order.is_some()),
+            ("mean", self.mean.is_some() && !subtracts_mean),
+        ];
+        match said.into_iter().find(|(_, said)| *said) {
+            Some((option, _)) => Err(Problem::Needless { option, format }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How a network reads the three channels of a picture. Tandem's pictures are RGB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelOrder {

@@ -28,6 +28,7 @@ pub(crate) fn import(
     format: Format,
     options: &Options,
 ) -> Result<Imported, Problem> {
+    options.check_needed(format, false)?;
     let mut notes = std::mem::take(&mut named.notes);
     let said = named.said.get("spec").map(|spec| Spec::parse(spec));
     let said = options.model.clone().map(Ok).or(said).transpose()?;

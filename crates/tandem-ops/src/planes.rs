@@ -71,16 +71,17 @@ impl Planes {
                 if sw == 1 {
                     let at = self.at(c, at_y as usize, at_x);
                     out[at..at + end - first].copy_from_slice(&row[first..end]);
+                } else if sw == 2 {
+                    let odd = self.at(c, at_y as usize, at_x | 1);
+                    let (to_even, to_odd) = out.split_at_mut(odd);
+                    let even = self.at(c, at_y as usize, at_x.next_multiple_of(2));
+                    split_pairs(&row[first..end], at_x % 2, &mut to_even[even..], to_odd);
                 } else {
                     for phase in 0..sw.min(end - first) {
                         let at = self.at(c, at_y as usize, at_x + phase);
-                        let row = &row[first + phase..end];
-                        if sw == 2 {
-                            copy_every_other(row, &mut out[at..]);
-                        } else {
-                            for (to, from) in out[at..].iter_mut().zip(row.iter().step_by(sw)) {
-                                *to = *from;
-                            }
+                        let row = row[first + phase..end].iter().step_by(sw);
+                        for (to, from) in out[at..].iter_mut().zip(row) {
+                            *to = *from;
                         }
                     }
                 }
@@ -89,14 +90,21 @@ impl Planes {
     }
 }
 
-/// Values 0, 2, 4, … of a row, in a form that becomes vector instructions.
+/// The values of even and of odd columns of a row that begins at a column of parity `first`, in a
+/// form that becomes vector instructions.
 #[inline(always)]
-fn copy_every_other<T: Copy>(row: &[T], out: &mut [T]) {
+fn split_pairs<T: Copy>(row: &[T], first: usize, even: &mut [T], mut odd: &mut [T]) {
+    let (head, row) = row.split_at(first.min(row.len()));
+    if let [value] = head {
+        odd[0] = *value;
+        odd = &mut odd[1..];
+    }
     let (pairs, last) = row.as_chunks::<2>();
-    for (to, [from, _]) in out.iter_mut().zip(pairs) {
-        *to = *from;
+    let n = pairs.len();
+    for ((pair, even), odd) in pairs.iter().zip(&mut even[..n]).zip(&mut odd[..n]) {
+        [*even, *odd] = *pair;
     }
     if let [last] = last {
-        out[pairs.len()] = *last;
+        even[n] = *last;
     }
 }

@@ -25,6 +25,26 @@ pub const MAX_ROWS: usize = 12;
 /// Depth of one pass over the operands: a panel of 256 × 32 floats fills 32 KiB, the first cache.
 pub const DEPTH: usize = 256;
 
+/// Calls a kernel for the number of rows that a tile has: `$call` with the constant `$r`.
+macro_rules! by_rows {
+    ($simd:ty, $rows:expr, $r:ident => $call:expr) => {
+        if <$simd>::REGISTER_COUNT >= 32 {
+            by_rows!($rows, $r, $call, 1 2 3 4 5 6 7 8 9 10 11 12)
+        } else {
+            by_rows!($rows, $r, $call, 1 2 3 4 5 6)
+        }
+    };
+    ($rows:expr, $r:ident, $call:expr, $($n:literal)*) => {
+        match $rows {
+            $($n => {
+                const $r: usize = $n;
+                $call
+            })*
+            rows => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
+        }
+    };
+}
+
 /// How the rows of a matrix are cut into register tiles, as evenly as can be.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiles {
@@ -237,34 +257,9 @@ pub fn tile<S: Simd, T: Real>(
     store: Store<'_, T>,
 ) {
     if width == size_of::<T::Vector<S>>() / size_of::<T>() {
-        tile_of_rows::<S, T, 1>(simd, rows, left, right, runs, store);
+        by_rows!(S, rows, R => tile_of::<S, T, R, 1>(simd, left, right, runs, store));
     } else {
-        tile_of_rows::<S, T, 2>(simd, rows, left, right, runs, store);
-    }
-}
-
-/// The kernel for a tile of `rows` rows and `V` vectors of columns.
-#[inline(always)]
-fn tile_of_rows<S: Simd, T: Real, const V: usize>(
-    simd: S,
-    rows: usize,
-    left: &[T],
-    right: &[T],
-    runs: Runs,
-    store: Store<'_, T>,
-) {
-    macro_rules! by_rows {
-        ($($n:literal)*) => {
-            match rows {
-                $($n => tile_of::<S, T, $n, V>(simd, left, right, runs, store),)*
-                _ => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
-            }
-        };
-    }
-    if S::REGISTER_COUNT >= 32 {
-        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12)
-    } else {
-        by_rows!(1 2 3 4 5 6)
+        by_rows!(S, rows, R => tile_of::<S, T, R, 2>(simd, left, right, runs, store));
     }
 }
 
@@ -388,39 +383,15 @@ impl<T: Real> WithSimd for ProductInPlace<'_, T> {
                     },
                     finish: self.finish,
                 };
-                in_place(simd, rows, left, right, self.offsets, store);
+                by_rows!(S, rows, R => in_place::<S, T, R>(simd, left, right, self.offsets, store));
             }
         }
     }
 }
 
-/// The outer-product kernel for a tile of `rows` rows and two vectors of columns read in place.
+/// The outer-product kernel for a tile of `R` rows and two vectors of columns, read in place.
 #[inline(always)]
-fn in_place<S: Simd, T: Real>(
-    simd: S,
-    rows: usize,
-    left: &[T],
-    right: &[T],
-    offsets: &[usize],
-    store: Store<'_, T>,
-) {
-    macro_rules! by_rows {
-        ($($n:literal)*) => {
-            match rows {
-                $($n => in_place_of::<S, T, $n>(simd, left, right, offsets, store),)*
-                _ => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
-            }
-        };
-    }
-    if S::REGISTER_COUNT >= 32 {
-        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12)
-    } else {
-        by_rows!(1 2 3 4 5 6)
-    }
-}
-
-#[inline(always)]
-fn in_place_of<S: Simd, T: Real, const R: usize>(
+fn in_place<S: Simd, T: Real, const R: usize>(
     simd: S,
     left: &[T],
     right: &[T],
