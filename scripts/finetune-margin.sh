@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What fine-tuning gains over training from scratch on few pictures: `mini` learns five classes of
+# What fine-tuning gains over training from scratch on few pictures: `mini` learns every other class of
 # Fashion-MNIST, then the other five from 50 pictures a class; with --halves 2 the other way round too.
 # Prints a table of test errors, means over seeds with 95 % intervals.
 #

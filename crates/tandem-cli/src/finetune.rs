@@ -17,7 +17,7 @@ use crate::report::table::grouped;
 use crate::{settings, train, weights};
 
 /// A trunk that has learned is changed slowly: its recipe's rate divided by this.
-const SLOWER: f64 = 10.0;
+const SLOWER: f64 = 3.0;
 
 pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     let file = weights::file(&args.from)?;

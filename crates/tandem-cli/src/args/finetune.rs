@@ -14,7 +14,7 @@ use super::Recipe;
     )),
     after_help = "\
 The network, and what is done to pictures before it, are the weights': sides, crop, mean. The last
-layer is new, unless the classes are exactly the weights' own. The rest learns at a tenth of its
+layer is new, unless the classes are exactly the weights' own. The rest learns at a third of its
 recipe's rate and the new layer at all of it; --rate says otherwise, by layer.
 
 Frozen layers keep their bytes and cost no backward pass. Those before the first layer that learns
