@@ -32,4 +32,4 @@ cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
 parts=(-p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests --features tandem-tests/cuda)
 cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
 cargo test --locked "${parts[@]}" --lib \
-    --test ops --test two_tower --test on_gpu --test gpus --test gpu_steps
+    --test ops --test two_tower --test lrn_over_towers --test on_gpu --test gpus --test gpu_steps
