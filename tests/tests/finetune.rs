@@ -58,7 +58,7 @@ fn frozen_layers_and_the_mean_are_the_source_s_to_the_byte_and_the_last_layer_is
     // Three classes of twelve features, f32.
     assert_eq!(tuned["fc3.weight"].len(), 3 * 12 * 4);
     let config = place.text("tuned/config.toml");
-    for line in ["freeze = [\"conv1\"]", "fc3 = 10.0", "mean = \"weights\""] {
+    for line in ["freeze = [\"conv1\"]", "fc3 = 3.0", "mean = \"weights\""] {
         assert!(config.contains(line), "{line} in {config}");
     }
     // An ordinary run: it names the new classes.
