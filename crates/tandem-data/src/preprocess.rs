@@ -130,6 +130,6 @@ fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
     let shorter = picture.width.min(picture.height);
     let scaling = |length| Axis::new(length, shorter, side).scaling(length, side);
     let (across, down) = (scaling(picture.width), scaling(picture.height));
-    let row = (picture.width, picture.channels);
-    scale(&picture.pixels, row, &across, &down)
+    let size = (picture.width, picture.height, picture.channels);
+    scale(&picture.pixels, size, &across, &down)
 }

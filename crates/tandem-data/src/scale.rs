@@ -3,7 +3,8 @@
 //!
 //! A pixel of the result is a weighted mean of those under a triangle as wide as two of its own, or
 //! two of the picture's where that is enlarged. First along the rows, rounded to bytes, then along the
-//! columns. Weights are whole numbers of 2⁻²², so that there is one right answer.
+//! columns; of a picture more than twice as tall as wide that is made smaller the other way round, as
+//! since Pillow 13. Weights are whole numbers of 2⁻²², so that there is one right answer.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -18,6 +19,8 @@ pub(crate) struct Axis {
     /// Weights of it and of those after it, as many for each pixel of the result.
     weights: Vec<i32>,
     taps: usize,
+    /// Whether the result has fewer pixels than the picture.
+    shrinks: bool,
 }
 
 impl Axis {
@@ -35,6 +38,7 @@ impl Axis {
             first: Vec::with_capacity(stretch.len()),
             weights: vec![0; stretch.len() * taps],
             taps,
+            shrinks: scaled < length,
         };
         for (at, weights) in stretch.zip(axis.weights.chunks_exact_mut(taps)) {
             let triangle =
@@ -56,37 +60,40 @@ impl Axis {
     }
 }
 
-/// A picture of `channels` interleaved channels, `width` pixels a row, scaled along both axes.
+/// A picture of `width × height` pixels of `channels` interleaved channels, scaled along both axes.
 pub(crate) fn scale(
     pixels: &[u8],
-    (width, channels): (usize, usize),
+    (width, height, channels): (usize, usize, usize),
     across: &Axis,
     down: &Axis,
 ) -> Vec<u8> {
+    let columns_first = height > 2 * width && down.shrinks;
+    macro_rules! of {
+        ($c:literal, $l:literal) => {
+            Arch::new().dispatch(Scale::<$c, $l> {
+                pixels,
+                width,
+                across,
+                down,
+                columns_first,
+            })
+        };
+    }
     match channels {
-        1 => Arch::new().dispatch(Scale::<1, 1> {
-            pixels,
-            width,
-            across,
-            down,
-        }),
-        3 => Arch::new().dispatch(Scale::<3, 4> {
-            pixels,
-            width,
-            across,
-            down,
-        }),
+        1 => of!(1, 1),
+        3 => of!(3, 4),
         other => panic!("a picture of {other} channels"),
     }
 }
 
-/// Pixels of `C` channels, which are summed as `L`: three as four, a vector, whose last is the next
+/// Pixels of `C` channels, which become `L`: three become four, a vector, whose last is the next
 /// pixel's first and is dropped in the end.
 struct Scale<'a, const C: usize, const L: usize> {
     pixels: &'a [u8],
     width: usize,
     across: &'a Axis,
     down: &'a Axis,
+    columns_first: bool,
 }
 
 impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
@@ -95,57 +102,86 @@ impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
         let Self {
-            pixels,
             width,
             across,
             down,
+            ..
         } = self;
-        let columns = across.first.len();
         // The rows that are read, of which the first may not be the picture's.
         let from = down.first[0];
         let end = down.first[down.first.len() - 1] + down.taps;
-        let mut narrow = vec![[0; L]; (end - from) * columns];
-        let rows = pixels.chunks_exact(width * C).skip(from);
-        let mut padded = vec![0; width * C + L];
-        for (narrow, pixels) in narrow.chunks_exact_mut(columns).zip(rows) {
-            padded[..width * C].copy_from_slice(pixels);
-            for (narrow, (first, weights)) in narrow.iter_mut().zip(across.pixels()) {
-                let mut sums = [HALF; L];
-                let mut pixels = &padded[first * C..];
-                for weight in weights {
-                    let (pixel, _) = pixels.split_first_chunk::<L>().expect("padded");
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += weight * i32::from(*value);
-                    }
-                    pixels = &pixels[C..];
-                }
-                *narrow = bytes(sums);
-            }
+        let pixels = &self.pixels[from * width * C..end * width * C];
+        let scaled = if self.columns_first {
+            let low = columns_scaled(pixels.as_chunks::<1>().0, width * C, down);
+            rows_scaled::<C, L>(low.as_flattened(), width, across)
+        } else {
+            let narrow = rows_scaled::<C, L>(pixels, width, across);
+            columns_scaled(&narrow, across.first.len(), down)
+        };
+        let mut dropped = vec![0; scaled.len() * C];
+        for (to, pixel) in dropped.as_chunks_mut::<C>().0.iter_mut().zip(&scaled) {
+            to.copy_from_slice(&pixel[..C]);
         }
-        let mut scaled = vec![0; down.first.len() * columns * C];
-        let mut sums = vec![[0; L]; columns];
-        for (scaled, (first, weights)) in scaled.chunks_exact_mut(columns * C).zip(down.pixels()) {
-            sums.fill([HALF; L]);
-            let rows = narrow.chunks_exact(columns).skip(first - from);
-            for (weight, narrow) in weights.iter().zip(rows) {
-                for (sums, values) in sums.iter_mut().zip(narrow) {
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum += weight * i32::from(*value);
-                    }
-                }
-            }
-            for (scaled, sums) in scaled.as_chunks_mut::<C>().0.iter_mut().zip(&sums) {
-                scaled.copy_from_slice(&bytes(*sums)[..C]);
-            }
-        }
-        scaled
+        dropped
     }
+}
+
+/// Rows of `width` pixels of `C` channels, scaled to rows of pixels of `L`.
+#[inline(always)]
+fn rows_scaled<const C: usize, const L: usize>(
+    pixels: &[u8],
+    width: usize,
+    to: &Axis,
+) -> Vec<[u8; L]> {
+    let row = to.first.len();
+    let mut scaled = vec![[0; L]; pixels.len() / (width * C) * row];
+    let mut padded = vec![0; width * C + L];
+    let rows = pixels.chunks_exact(width * C);
+    for (scaled, pixels) in scaled.chunks_exact_mut(row).zip(rows) {
+        padded[..width * C].copy_from_slice(pixels);
+        for (scaled, (first, weights)) in scaled.iter_mut().zip(to.pixels()) {
+            let mut sums = [HALF; L];
+            let mut pixels = &padded[first * C..];
+            for weight in weights {
+                let (pixel, _) = pixels.split_first_chunk::<L>().expect("padded");
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum += weight * i32::from(*value);
+                }
+                pixels = &pixels[C..];
+            }
+            *scaled = bytes(sums);
+        }
+    }
+    scaled
+}
+
+/// Rows of `row` values, the first of them the first that `to` reads, scaled along the columns.
+#[inline(always)]
+fn columns_scaled<const N: usize>(values: &[[u8; N]], row: usize, to: &Axis) -> Vec<[u8; N]> {
+    let from = to.first[0];
+    let mut scaled = vec![[0; N]; to.first.len() * row];
+    let mut sums = vec![[0; N]; row];
+    for (scaled, (first, weights)) in scaled.chunks_exact_mut(row).zip(to.pixels()) {
+        sums.fill([HALF; N]);
+        let rows = values.chunks_exact(row).skip(first - from);
+        for (weight, values) in weights.iter().zip(rows) {
+            for (sums, values) in sums.iter_mut().zip(values) {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += weight * i32::from(*value);
+                }
+            }
+        }
+        for (scaled, sums) in scaled.iter_mut().zip(&sums) {
+            *scaled = bytes(*sums);
+        }
+    }
+    scaled
 }
 
 /// Sums of bytes by weights, which are rounded by the half that they began with.
 #[inline(always)]
-fn bytes<const L: usize>(sums: [i32; L]) -> [u8; L] {
-    let mut bytes = [0; L];
+fn bytes<const N: usize>(sums: [i32; N]) -> [u8; N] {
+    let mut bytes = [0; N];
     for (byte, sum) in bytes.iter_mut().zip(sums) {
         *byte = (sum >> BITS).clamp(0, 255) as u8;
     }

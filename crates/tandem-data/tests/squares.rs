@@ -76,6 +76,10 @@ fn at_256_reductions_enlargements_and_plain_cuts_agree_row_by_row() {
         (40, 30),
         (261, 256),
         (256, 259),
+        // Tall ones are scaled along the columns first, if they become smaller.
+        (301, 1000),
+        (1000, 301),
+        (60, 200),
     ] {
         let all = square(&pattern(width, height), 256);
         let rows: Vec<u8> = [0, 37, 128, 255]

@@ -116,6 +116,6 @@ whole.crop((120, 0, 360, 180)).resize((112, 84), Image.BICUBIC).save("photo.png"
 square(Image.open("photo.png"), 64).save("squares/photo-64.png")
 for width, height in ((500, 375), (375, 500), (3000, 2000)):
     square(pattern(width, height), 64).save(f"squares/{width}x{height}-64.png")
-for width, height in ((500, 375), (333, 500), (3000, 2000), (40, 30), (261, 256), (256, 259)):
+for width, height in ((500, 375), (333, 500), (3000, 2000), (40, 30), (261, 256), (256, 259), (301, 1000), (1000, 301), (60, 200)):
     rows = np.array(square(pattern(width, height), 256))[[0, 37, 128, 255]]
     Image.fromarray(rows).save(f"squares/{width}x{height}-256-rows.png")
