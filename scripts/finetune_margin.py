@@ -18,7 +18,7 @@ from pathlib import Path
 DATASET = Path(os.environ.get("DATASET", "/usr/share/datasets/fashion-mnist"))
 TANDEM = os.environ["TANDEM"]
 NAMES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
-# Classes to pretrain on, and to learn then. Every other one: each half has garments, shoes or a bag.
+# Classes to pretrain on, and to learn then. Every other one: each half has garments and others.
 HALVES = [([0, 2, 4, 6, 8], [1, 3, 5, 7, 9]), ([1, 3, 5, 7, 9], [0, 2, 4, 6, 8])]
 # Pictures a class to pretrain on, and of either set to choose the best epoch by.
 PRETRAINED, VALIDATED = 5900, 50

@@ -1,6 +1,6 @@
 //! One size for all pictures (section 2 of the paper): the shorter side scaled, the centre cut.
 
-use crate::scale::{self, scale};
+use crate::scale::{Scaling, scale};
 use crate::{DataError, Picture};
 
 /// What every picture is brought to: `side × side × channels`.
@@ -108,8 +108,8 @@ impl Axis {
     }
 
     /// How the square's pixels come from those of the picture.
-    fn scaling(&self, length: usize, side: usize) -> scale::Axis {
-        scale::Axis::new(length, self.scaled, self.start..self.start + side)
+    fn scaling(&self, length: usize, side: usize) -> Scaling {
+        Scaling::new(length, self.scaled, self.start..self.start + side)
     }
 }
 
@@ -130,6 +130,6 @@ fn scale_centre(picture: &Picture, side: usize) -> Vec<u8> {
     let shorter = picture.width.min(picture.height);
     let scaling = |length| Axis::new(length, shorter, side).scaling(length, side);
     let (across, down) = (scaling(picture.width), scaling(picture.height));
-    let size = (picture.width, picture.height, picture.channels);
-    scale(&picture.pixels, size, &across, &down)
+    let row = (picture.width, picture.channels);
+    scale(&picture.pixels, row, &across, &down)
 }

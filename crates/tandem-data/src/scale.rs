@@ -13,7 +13,7 @@ const BITS: u32 = 22;
 const HALF: i32 = 1 << (BITS - 1);
 
 /// How one axis is scaled: what each pixel of a stretch of the result reads.
-pub(crate) struct Axis {
+pub(crate) struct Scaling {
     /// The first pixel read.
     first: Vec<usize>,
     /// Weights of it and of those after it, as many for each pixel of the result.
@@ -23,7 +23,7 @@ pub(crate) struct Axis {
     shrinks: bool,
 }
 
-impl Axis {
+impl Scaling {
     /// From `length` pixels to `scaled`, of which those of `stretch` are wanted.
     pub fn new(length: usize, scaled: usize, stretch: std::ops::Range<usize>) -> Self {
         let step = length as f64 / scaled as f64;
@@ -34,13 +34,13 @@ impl Axis {
             from..((centre(at) + reach + 0.5) as usize).min(length)
         };
         let taps = stretch.clone().map(|at| read(at).len()).max().unwrap_or(0);
-        let mut axis = Self {
+        let mut scaling = Self {
             first: Vec::with_capacity(stretch.len()),
             weights: vec![0; stretch.len() * taps],
             taps,
             shrinks: scaled < length,
         };
-        for (at, weights) in stretch.zip(axis.weights.chunks_exact_mut(taps)) {
+        for (at, weights) in stretch.zip(scaling.weights.chunks_exact_mut(taps)) {
             let triangle =
                 |pixel: usize| (1.0 - ((pixel as f64 - centre(at) + 0.5) / reach).abs()).max(0.0);
             let sum: f64 = read(at).map(triangle).sum();
@@ -49,9 +49,9 @@ impl Axis {
                 let weight = triangle(pixel) / sum;
                 weights[pixel - first] = (weight * f64::from(1 << BITS) + 0.5) as i32;
             }
-            axis.first.push(first);
+            scaling.first.push(first);
         }
-        axis
+        scaling
     }
 
     fn pixels(&self) -> impl Iterator<Item = (usize, &[i32])> {
@@ -60,28 +60,26 @@ impl Axis {
     }
 }
 
-/// A picture of `width × height` pixels of `channels` interleaved channels, scaled along both axes.
+/// A picture of `channels` interleaved channels, `width` pixels a row, scaled along both axes.
 pub(crate) fn scale(
     pixels: &[u8],
-    (width, height, channels): (usize, usize, usize),
-    across: &Axis,
-    down: &Axis,
+    (width, channels): (usize, usize),
+    across: &Scaling,
+    down: &Scaling,
 ) -> Vec<u8> {
-    let columns_first = height > 2 * width && down.shrinks;
-    macro_rules! of {
-        ($c:literal, $l:literal) => {
-            Arch::new().dispatch(Scale::<$c, $l> {
-                pixels,
-                width,
-                across,
-                down,
-                columns_first,
-            })
-        };
-    }
     match channels {
-        1 => of!(1, 1),
-        3 => of!(3, 4),
+        1 => Arch::new().dispatch(Scale::<1, 1> {
+            pixels,
+            width,
+            across,
+            down,
+        }),
+        3 => Arch::new().dispatch(Scale::<3, 4> {
+            pixels,
+            width,
+            across,
+            down,
+        }),
         other => panic!("a picture of {other} channels"),
     }
 }
@@ -91,9 +89,8 @@ pub(crate) fn scale(
 struct Scale<'a, const C: usize, const L: usize> {
     pixels: &'a [u8],
     width: usize,
-    across: &'a Axis,
-    down: &'a Axis,
-    columns_first: bool,
+    across: &'a Scaling,
+    down: &'a Scaling,
 }
 
 impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
@@ -102,16 +99,17 @@ impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
         let Self {
+            pixels,
             width,
             across,
             down,
-            ..
         } = self;
+        let columns_first = down.shrinks && pixels.len() / (width * C) > 2 * width;
         // The rows that are read, of which the first may not be the picture's.
         let from = down.first[0];
         let end = down.first[down.first.len() - 1] + down.taps;
-        let pixels = &self.pixels[from * width * C..end * width * C];
-        let scaled = if self.columns_first {
+        let pixels = &pixels[from * width * C..end * width * C];
+        let scaled = if columns_first {
             let low = columns_scaled(pixels.as_chunks::<1>().0, width * C, down);
             rows_scaled::<C, L>(low.as_flattened(), width, across)
         } else {
@@ -131,7 +129,7 @@ impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
 fn rows_scaled<const C: usize, const L: usize>(
     pixels: &[u8],
     width: usize,
-    to: &Axis,
+    to: &Scaling,
 ) -> Vec<[u8; L]> {
     let row = to.first.len();
     let mut scaled = vec![[0; L]; pixels.len() / (width * C) * row];
@@ -157,7 +155,7 @@ fn rows_scaled<const C: usize, const L: usize>(
 
 /// Rows of `row` values, the first of them the first that `to` reads, scaled along the columns.
 #[inline(always)]
-fn columns_scaled<const N: usize>(values: &[[u8; N]], row: usize, to: &Axis) -> Vec<[u8; N]> {
+fn columns_scaled<const N: usize>(values: &[[u8; N]], row: usize, to: &Scaling) -> Vec<[u8; N]> {
     let from = to.first[0];
     let mut scaled = vec![[0; N]; to.first.len() * row];
     let mut sums = vec![[0; N]; row];

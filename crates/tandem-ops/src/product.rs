@@ -164,7 +164,8 @@ pub enum Finish {
     Relu,
 }
 
-/// `C[rows × columns] = start + A · B` with A in tiles, B in panels and C's rows `pitch` apart.
+/// `C[rows × columns] = A · B`, or that added to what C holds, with A in tiles, B in panels and C's
+/// rows `pitch` apart.
 pub struct Product<'a, T> {
     pub tiles: Tiles,
     pub panels: Panels,
@@ -173,8 +174,7 @@ pub struct Product<'a, T> {
     pub right: &'a [T],
     pub out: &'a mut [T],
     pub pitch: usize,
-    pub start: Start<'a, T>,
-    pub finish: Finish,
+    pub accumulate: bool,
 }
 
 impl<T: Real> Product<'_, T> {
@@ -197,16 +197,15 @@ impl<T: Real> WithSimd for Product<'_, T> {
                 let runs = Runs::one(self.depth);
                 let last = (row + rows - 1) * self.pitch + column + real;
                 let out = &mut self.out[row * self.pitch + column..last];
-                let start = match self.start {
-                    Start::RowValue(values) => Start::RowValue(&values[row..row + rows]),
-                    other => other,
-                };
                 let store = Store {
                     out,
                     pitch: self.pitch,
                     columns: real,
-                    start,
-                    finish: self.finish,
+                    start: match self.accumulate {
+                        true => Start::Accumulate,
+                        false => Start::Zero,
+                    },
+                    finish: Finish::Nothing,
                 };
                 tile(simd, (rows, width), left, right, runs, store);
             }

@@ -3,7 +3,7 @@
 use super::{Linear, OUTPUTS, Sizes};
 use crate::activation::Activation;
 use crate::error::OpError;
-use crate::product::{Finish, Panels, Product, Start, Tiles, pack_panels, pack_tiles};
+use crate::product::{Panels, Product, Tiles, pack_panels, pack_tiles};
 use crate::real::Real;
 use crate::storage::with_cpu;
 use candle_core::{DType, Result, Shape, Tensor};
@@ -196,8 +196,7 @@ fn input_gradient<T: Real>(s: Sizes, w: &[T], g: &[T]) -> Vec<T> {
                     right,
                     out: &mut block,
                     pitch: panels.columns,
-                    start: Start::Accumulate,
-                    finish: Finish::Nothing,
+                    accumulate: true,
                 }
                 .run();
             }
@@ -235,8 +234,7 @@ fn weight_gradient<T: Real>(s: Sizes, x: &[T], g: &[T]) -> Vec<T> {
                 right: &right,
                 out: dw,
                 pitch: s.k,
-                start: Start::Zero,
-                finish: Finish::Nothing,
+                accumulate: false,
             }
             .run();
         });

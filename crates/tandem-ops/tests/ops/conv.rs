@@ -29,12 +29,21 @@ fn convolutions_match_pytorch() {
 fn every_gradient_is_that_of_finite_differences() {
     let few = (2, 6, (3, 4));
     let sums = (8, 6, (3, 4));
+    let narrow = (4, 6, (3, 4));
+    let square = (16, 16, (3, 3));
+    let wide = (16, 16, (5, 5));
     for ((c, o, kernel), stride, padding, groups, activation) in [
         (few, (1, 1), (1, 1), 2, Activation::None),
         (few, (1, 3), (2, 1), 1, Activation::Relu),
         (sums, (1, 1), (1, 1), 2, Activation::None),
         (sums, (2, 3), (1, 2), 1, Activation::Relu),
         (sums, (4, 1), (0, 1), 2, Activation::Relu),
+        (narrow, (1, 1), (1, 1), 2, Activation::None),
+        (narrow, (2, 3), (1, 2), 1, Activation::Relu),
+        (narrow, (4, 1), (0, 1), 2, Activation::Relu),
+        (square, (1, 1), (1, 2), 2, Activation::Relu),
+        (square, (1, 1), (0, 1), 1, Activation::None),
+        (wide, (1, 1), (2, 2), 2, Activation::Relu),
     ] {
         let op = Conv2d::new(stride, padding, groups, activation).unwrap();
         let (x, w, b) = (
@@ -94,7 +103,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let op = Conv2d::new((1, 1), (1, 1), 2, Activation::Relu).unwrap();
     let single = |seed, shape: &[usize]| noise(seed, shape).to_dtype(DType::F32).unwrap();
     // By the sums, for a few channels and for more, and by Winograd's products.
-    for channels in [2, 8, 48] {
+    for channels in [2, 4, 8, 48] {
         let x = single(1, &[50, 2 * channels, 9, 9]);
         let (w, b) = (single(2, &[96, channels, 3, 3]), single(3, &[96]));
         assert_same_for_any_threads(|| {
@@ -238,6 +247,52 @@ proptest! {
     }
 }
 
+/// Kernels of 3 × 3, 5 × 5 and others, with their padding.
+fn kernels() -> impl Strategy<Value = ((usize, usize), (usize, usize))> {
+    prop_oneof![
+        2 => (Just((3, 3)), (0..3usize, 0..3usize)),
+        1 => (Just((5, 5)), (0..5usize, 0..5usize)),
+        1 => ((3..8usize, 3..8usize), (0..3usize, 0..3usize)),
+    ]
+}
+
+/// A convolution of stride 1 is its definition forward and back; larger kernels than the picture
+/// are passed over.
+fn assert_definition(
+    sizes: (usize, usize, usize, usize),
+    size: (usize, usize),
+    (kernel, padding): ((usize, usize), (usize, usize)),
+    relu: bool,
+) -> Result<(), TestCaseError> {
+    prop_assume!(kernel.0 <= size.0 + 2 * padding.0 && kernel.1 <= size.1 + 2 * padding.1);
+    let steps = ((1, 1), padding);
+    let case = Case::new(sizes, size, kernel, steps, relu);
+    let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
+    assert_near(
+        "f64",
+        &values(&case.forward(DType::F64)),
+        &want,
+        1e-10,
+        1e-10,
+    );
+    assert_near("f32", &values(&case.forward(DType::F32)), &want, 2e-4, 1e-4);
+    case.assert_gradients(steps);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..config() })]
+    #[test]
+    fn some_channels_equal_the_definition_forward_and_back(
+        sizes in (1..4usize, 7..20usize, 7..40usize, 1..3usize),
+        size in (3..12usize, 3..20usize),
+        kernel in kernels(),
+        relu in any::<bool>(),
+    ) {
+        assert_definition(sizes, size, kernel, relu)?;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..config() })]
     /// The sizes that go by Winograd's products, whole kernels and pieces, and those that just
@@ -246,29 +301,22 @@ proptest! {
     fn kernels_cut_into_pieces_equal_the_definition_forward_and_back(
         sizes in (1..3usize, 47..52usize, 47..60usize, 1..3usize),
         size in (3..8usize, 3..12usize),
-        (kernel, padding) in prop_oneof![
-            2 => (Just((3, 3)), (0..3usize, 0..3usize)),
-            1 => (Just((5, 5)), (0..5usize, 0..5usize)),
-            1 => ((3..8usize, 3..8usize), (0..3usize, 0..3usize)),
-        ],
+        kernel in kernels(),
         relu in any::<bool>(),
     ) {
-        prop_assume!(kernel.0 <= size.0 + 2 * padding.0 && kernel.1 <= size.1 + 2 * padding.1);
-        let steps = ((1, 1), padding);
-        let case = Case::new(sizes, size, kernel, steps, relu);
-        let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
-        assert_near("f64", &values(&case.forward(DType::F64)), &want, 1e-10, 1e-10);
-        assert_near("f32", &values(&case.forward(DType::F32)), &want, 2e-4, 1e-4);
-        case.assert_gradients(steps);
+        assert_definition(sizes, size, kernel, relu)?;
     }
 }
 
 #[test]
-fn a_batch_of_more_than_one_chunk_of_cells_equals_the_definition() {
-    // 23 × 49 cells, in chunks of 10 pictures for the products and 8 for the weight gradient.
+fn a_batch_of_more_than_one_chunk_equals_the_definition() {
+    // Winograd's 23 × 49 cells, in chunks of 10 pictures for the products and 8 for the weight
+    // gradient; by the sums 23 pictures in chunks of 16 for the latter.
     let steps = ((1, 1), (1, 1));
-    let case = Case::new((23, 48, 49, 1), (13, 13), (3, 3), steps, true);
-    let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
-    assert_near("y", &values(&case.forward(DType::F64)), &want, 1e-10, 1e-10);
-    case.assert_gradients(steps);
+    for sizes in [(23, 48, 49, 1), (23, 8, 9, 2)] {
+        let case = Case::new(sizes, (13, 13), (3, 3), steps, true);
+        let want = values(&reference(&case.op, &case.x, &case.w, &case.b).unwrap());
+        assert_near("y", &values(&case.forward(DType::F64)), &want, 1e-10, 1e-10);
+        case.assert_gradients(steps);
+    }
 }
