@@ -29,6 +29,9 @@ STUDENT = [math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.
 ARMS = {
     "from scratch": ["train", "--model", "mini"],
     "fine-tuned": ["finetune", "--from", "{pretrained}"],
+    "fine-tuned, every layer at the recipe's rate": [
+        "finetune", "--from", "{pretrained}", "--set", "rate.initial=0.03", "--rate", "fc6=1x",
+    ],
     "fine-tuned, conv1..conv4 frozen": ["finetune", "--from", "{pretrained}", "--freeze", "conv1..conv4"],
     "linear probe": ["finetune", "--from", "{pretrained}", "--probe"],
 }
@@ -94,7 +97,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, 11))
     parser.add_argument("--pictures", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--halves", type=int, default=1, choices=[1, 2], help="2: the other way round too")
     parser.add_argument("--work", type=Path, help="keeps the runs there")
     options = parser.parse_args()

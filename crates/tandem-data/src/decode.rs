@@ -38,9 +38,6 @@ pub enum PictureError {
     /// The end is missing.
     #[error("it is cut short; fetch it again")]
     CutShort,
-    /// A JPEG whose entropy coding is arithmetic.
-    #[error("it is an arithmetic-coded JPEG; `jpegtran` turns it into one that is read")]
-    Arithmetic,
     /// Damaged beyond what is passed over, or of a kind that is not read.
     #[error("{0}")]
     Damaged(String),
@@ -145,6 +142,7 @@ mod tests {
     use std::io::{Cursor, Write};
 
     use image::ImageFormat;
+    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
 
     use super::decode_bytes;
     use crate::counted::most;
@@ -197,6 +195,29 @@ mod tests {
             }
         }
         assert!(decoded > 10_000 && refused > 10_000, "{decoded}, {refused}");
+    }
+
+    /// The limit counts six bytes a pixel, of a progressive JPEG twelve.
+    #[test]
+    fn a_jpeg_takes_no_more_memory_than_the_limit_counts() {
+        let (width, height) = (600, 400);
+        let pixels: Vec<u8> = (0..width * height * 3)
+            .map(|i| (i / 7 % 251) as u8)
+            .collect();
+        for (sampling, progressive, a_pixel) in [
+            (Subsampling::S420, false, 6),
+            (Subsampling::S444, false, 6),
+            (Subsampling::S444, true, 12),
+        ] {
+            let jpeg = Encoder::new(&pixels, width, height, PixelFormat::Rgb)
+                .subsampling(sampling)
+                .progressive(progressive)
+                .encode()
+                .unwrap();
+            let (decoded, most) = most(|| decode_bytes(&jpeg));
+            assert_eq!(decoded.unwrap().width, width);
+            assert!(most < a_pixel * width * height + (1 << 18), "{most} bytes");
+        }
     }
 
     /// A small PNG with a colour profile that unpacks to 64 MiB.

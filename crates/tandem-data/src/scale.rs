@@ -68,13 +68,13 @@ pub(crate) fn scale(
     down: &Scaling,
 ) -> Vec<u8> {
     match channels {
-        1 => Arch::new().dispatch(Scale::<1, 1> {
+        1 => Arch::new().dispatch(Scale::<1> {
             pixels,
             width,
             across,
             down,
         }),
-        3 => Arch::new().dispatch(Scale::<3, 4> {
+        3 => Arch::new().dispatch(Scale::<3> {
             pixels,
             width,
             across,
@@ -84,16 +84,15 @@ pub(crate) fn scale(
     }
 }
 
-/// Pixels of `C` channels, which become `L`: three become four, a vector, whose last is the next
-/// pixel's first and is dropped in the end.
-struct Scale<'a, const C: usize, const L: usize> {
+/// Pixels of `C` channels.
+struct Scale<'a, const C: usize> {
     pixels: &'a [u8],
     width: usize,
     across: &'a Scaling,
     down: &'a Scaling,
 }
 
-impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
+impl<const C: usize> WithSimd for Scale<'_, C> {
     type Output = Vec<u8>;
 
     #[inline(always)]
@@ -109,45 +108,51 @@ impl<const C: usize, const L: usize> WithSimd for Scale<'_, C, L> {
         let from = down.first[0];
         let end = down.first[down.first.len() - 1] + down.taps;
         let pixels = &pixels[from * width * C..end * width * C];
-        let scaled = if columns_first {
-            let low = columns_scaled(pixels.as_chunks::<1>().0, width * C, down);
-            rows_scaled::<C, L>(low.as_flattened(), width, across)
+        if columns_first {
+            let low = columns_scaled(pixels, width * C, down);
+            rows_scaled::<C>(&low, width, across)
         } else {
-            let narrow = rows_scaled::<C, L>(pixels, width, across);
-            columns_scaled(&narrow, across.first.len(), down)
-        };
-        let mut dropped = vec![0; scaled.len() * C];
-        for (to, pixel) in dropped.as_chunks_mut::<C>().0.iter_mut().zip(&scaled) {
-            to.copy_from_slice(&pixel[..C]);
+            let narrow = rows_scaled::<C>(pixels, width, across);
+            columns_scaled(&narrow, across.first.len() * C, down)
         }
-        dropped
     }
 }
 
-/// Rows of `width` pixels of `C` channels, scaled to rows of pixels of `L`.
+/// Rows that are scaled along themselves at once, and values of a row that are along the columns: enough to
+/// fill vectors, few enough to stay in registers.
+const ROWS: usize = 16;
+const BLOCK: usize = 64;
+
+/// Pixels of a row that are turned at once, to stay in the nearest cache.
+const STRETCH: usize = 64;
+
+/// Rows of `width` pixels of `C` channels, scaled along the rows: some at a time, turned so that a vector
+/// holds the same place of each.
 #[inline(always)]
-fn rows_scaled<const C: usize, const L: usize>(
-    pixels: &[u8],
-    width: usize,
-    to: &Scaling,
-) -> Vec<[u8; L]> {
+fn rows_scaled<const C: usize>(pixels: &[u8], width: usize, to: &Scaling) -> Vec<u8> {
     let row = to.first.len();
-    let mut scaled = vec![[0; L]; pixels.len() / (width * C) * row];
-    let mut padded = vec![0; width * C + L];
-    let rows = pixels.chunks_exact(width * C);
-    for (scaled, pixels) in scaled.chunks_exact_mut(row).zip(rows) {
-        padded[..width * C].copy_from_slice(pixels);
-        for (scaled, (first, weights)) in scaled.iter_mut().zip(to.pixels()) {
-            let mut sums = [HALF; L];
-            let mut pixels = &padded[first * C..];
-            for weight in weights {
-                let (pixel, _) = pixels.split_first_chunk::<L>().expect("padded");
-                for (sum, value) in sums.iter_mut().zip(pixel) {
-                    *sum += weight * i32::from(*value);
+    let mut scaled = vec![0; pixels.len() / width * row];
+    let mut turned = vec![[[0; C]; ROWS]; width];
+    let rows = pixels.chunks(ROWS * width * C);
+    for (scaled, rows) in scaled.chunks_mut(ROWS * row * C).zip(rows) {
+        let rows = rows.as_chunks().0;
+        for (turned, from) in turned.chunks_mut(STRETCH).zip((0..).step_by(STRETCH)) {
+            for (at, row) in rows.chunks_exact(width).enumerate() {
+                for (turned, pixel) in turned.iter_mut().zip(&row[from..]) {
+                    turned[at] = *pixel;
                 }
-                pixels = &pixels[C..];
             }
-            *scaled = bytes(sums);
+        }
+        for ((first, weights), x) in to.pixels().zip((0..).step_by(C)) {
+            let mut sums = [[HALF; C]; ROWS];
+            for (pixels, weight) in turned[first..].iter().zip(weights) {
+                add(sums.as_flattened_mut(), pixels.as_flattened(), *weight);
+            }
+            let mut pixels = [[0; C]; ROWS];
+            round(pixels.as_flattened_mut(), sums.as_flattened());
+            for (scaled, pixel) in scaled.chunks_exact_mut(row * C).zip(pixels) {
+                scaled[x..x + C].copy_from_slice(&pixel);
+            }
         }
     }
     scaled
@@ -155,33 +160,46 @@ fn rows_scaled<const C: usize, const L: usize>(
 
 /// Rows of `row` values, the first of them the first that `to` reads, scaled along the columns.
 #[inline(always)]
-fn columns_scaled<const N: usize>(values: &[[u8; N]], row: usize, to: &Scaling) -> Vec<[u8; N]> {
+fn columns_scaled(values: &[u8], row: usize, to: &Scaling) -> Vec<u8> {
     let from = to.first[0];
-    let mut scaled = vec![[0; N]; to.first.len() * row];
-    let mut sums = vec![[0; N]; row];
+    let mut scaled = vec![0; to.first.len() * row];
     for (scaled, (first, weights)) in scaled.chunks_exact_mut(row).zip(to.pixels()) {
-        sums.fill([HALF; N]);
-        let rows = values.chunks_exact(row).skip(first - from);
-        for (weight, values) in weights.iter().zip(rows) {
-            for (sums, values) in sums.iter_mut().zip(values) {
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum += weight * i32::from(*value);
-                }
-            }
+        let values = &values[(first - from) * row..];
+        let (blocks, rest) = scaled.as_chunks_mut::<BLOCK>();
+        let whole = blocks.as_flattened().len();
+        for (block, at) in blocks.iter_mut().zip((0..).step_by(BLOCK)) {
+            *block = below_each_other(&values[at..], row, weights);
         }
-        for (scaled, sums) in scaled.iter_mut().zip(&sums) {
-            *scaled = bytes(*sums);
+        for (value, at) in rest.iter_mut().zip(whole..) {
+            [*value] = below_each_other(&values[at..], row, weights);
         }
     }
     scaled
 }
 
-/// Sums of bytes by weights, which are rounded by the half that they began with.
+/// The first `N` values of as many rows as there are weights, summed by them.
 #[inline(always)]
-fn bytes<const N: usize>(sums: [i32; N]) -> [u8; N] {
+fn below_each_other<const N: usize>(values: &[u8], row: usize, weights: &[i32]) -> [u8; N] {
+    let mut sums = [HALF; N];
+    for (weight, at) in weights.iter().zip((0..).step_by(row)) {
+        add(&mut sums, &values[at..at + N], *weight);
+    }
     let mut bytes = [0; N];
+    round(&mut bytes, &sums);
+    bytes
+}
+
+#[inline(always)]
+fn add(sums: &mut [i32], values: &[u8], weight: i32) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += weight * i32::from(*value);
+    }
+}
+
+/// Sums of bytes by weights as bytes; the half that they began with rounds them.
+#[inline(always)]
+fn round(bytes: &mut [u8], sums: &[i32]) {
     for (byte, sum) in bytes.iter_mut().zip(sums) {
         *byte = (sum >> BITS).clamp(0, 255) as u8;
     }
-    bytes
 }

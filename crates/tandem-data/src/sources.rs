@@ -292,7 +292,17 @@ fn in_folder(root: &Folder, deeper: usize) -> Result<Option<Set>, DataError> {
     let mut sets = in_files(root);
     match (sets.pop(), sets.pop()) {
         (None, _) => {}
-        (Some((_, set)), None) => return Ok(Some(set)),
+        (Some((name, set)), None) => {
+            if matches!(folder::recognises(root), Ok(true)) {
+                let path = root.path();
+                let warning = format!(
+                    "picture folders in {} are passed over: {name} are beside them",
+                    path.display()
+                );
+                beside::say_once(&path, Beside::Set, &warning);
+            }
+            return Ok(Some(set));
+        }
         (Some((second, _)), Some((first, _))) => {
             return Err(DataError::Several {
                 path: root.path(),

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use common::ilsvrc::Ilsvrc;
-use common::{assert_says, open, png, said, write};
+use common::{assert_says, idx_images, idx_labels, open, png, said, write};
 use tandem_data::Part;
 use tempfile::{TempDir, tempdir};
 
@@ -123,6 +123,19 @@ fn pictures_of_forms_that_are_not_read_are_said_and_passed_over() {
     let text = warnings(|| assert_eq!(open(folder.path(), Part::Train).unwrap().len(), 2));
     assert_says(&text, &["WARN", "cat/2.bmp", "JPEG, PNG and WebP are read"]);
     assert_eq!(text.matches("WARN").count(), 1, "{text}");
+}
+
+#[test]
+fn picture_folders_beside_idx_files_are_said_and_passed_over() {
+    let folder = tempdir().unwrap();
+    let (images, labels) = (idx_images(3), idx_labels(&[0, 1, 2]));
+    write(folder.path(), "train-images-idx3-ubyte", &images);
+    write(folder.path(), "train-labels-idx1-ubyte", &labels);
+    for class in ["cat", "dog"] {
+        write(folder.path(), &format!("{class}/1.png"), &png(4, 4, [1; 3]));
+    }
+    let text = warnings(|| assert_eq!(open(folder.path(), Part::Train).unwrap().len(), 3));
+    assert_says(&text, &["WARN", "picture folders", "IDX files are beside"]);
 }
 
 #[test]

@@ -30,81 +30,44 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(made(name)).unwrap()
 }
 
-/// Mean and largest difference from what Pillow reads, grey levels.
-fn difference(name: &str, pillow: &str) -> (f64, u8) {
-    let picture = decode(made(name)).unwrap();
-    let want = image::open(made("pillow").join(pillow)).unwrap();
-    assert_eq!(
-        (picture.width, picture.height),
-        (want.width() as usize, want.height() as usize),
-        "{name}"
-    );
-    assert_eq!(
-        picture.channels,
-        if want.color().has_color() { 3 } else { 1 },
-        "{name}"
-    );
-    let differences = picture
-        .pixels
-        .iter()
-        .zip(want.as_bytes())
-        .map(|(a, b)| a.abs_diff(*b));
-    let sum: u64 = differences.clone().map(u64::from).sum();
-    (
-        sum as f64 / picture.pixels.len() as f64,
-        differences.max().unwrap(),
-    )
-}
-
 #[test]
-fn pictures_of_other_encoders_are_those_that_pillow_reads() {
-    // (file, Pillow's pixels, mean and largest difference allowed). Without chroma between the
-    // samples only rounding differs; with it, the way to fill in the missing samples does.
-    for (name, pillow, mean, most) in [
-        ("444.jpg", "444.png", 0.05, 2),
-        ("422.jpg", "422.png", 0.25, 4),
-        ("420.jpg", "420.png", 0.4, 4),
-        ("411.jpg", "411.png", 0.05, 2),
-        ("440.jpg", "440.png", 0.25, 4),
-        ("progressive.jpg", "420.png", 0.4, 4),
-        ("restart.jpg", "420.png", 0.4, 4),
-        ("scans.jpg", "420.png", 0.4, 4),
-        ("orientation.jpg", "420.png", 0.4, 4),
-        ("trailing.jpg", "420.png", 0.4, 4),
-        ("junk.jpg", "420.png", 0.4, 4),
-        ("grey.jpg", "grey.png", 0.05, 1),
-        ("rgb.jpg", "rgb.png", 0.05, 1),
-        ("cmyk.jpg", "cmyk.png", 0.05, 2),
-        ("ycck.jpg", "ycck.png", 0.05, 2),
-        ("1x1.jpg", "1x1.png", 0.0, 0),
-        // libjpeg does not fill in chroma of one or two columns.
-        ("1x29.jpg", "1x29.png", 1.0, 8),
-        ("37x1.jpg", "37x1.png", 0.4, 4),
-        ("png.JPEG", "png.png", 0.0, 0),
-        ("palette.png", "palette.png", 0.0, 0),
-        ("alpha.png", "alpha.png", 0.0, 0),
-        ("grey16.png", "grey16.png", 0.0, 0),
+fn pictures_of_other_encoders_are_to_the_byte_those_that_pillow_reads() {
+    for (name, pillow) in [
+        ("444.jpg", "444.png"),
+        ("422.jpg", "422.png"),
+        ("420.jpg", "420.png"),
+        ("411.jpg", "411.png"),
+        ("440.jpg", "440.png"),
+        ("progressive.jpg", "420.png"),
+        ("restart.jpg", "420.png"),
+        ("scans.jpg", "420.png"),
+        ("arithmetic.jpg", "420.png"),
+        ("orientation.jpg", "420.png"),
+        ("trailing.jpg", "420.png"),
+        ("junk.jpg", "420.png"),
+        ("damaged.jpg", "damaged.png"),
+        ("grey.jpg", "grey.png"),
+        ("rgb.jpg", "rgb.png"),
+        ("cmyk.jpg", "cmyk.png"),
+        ("ycck.jpg", "ycck.png"),
+        ("1x1.jpg", "1x1.png"),
+        ("1x29.jpg", "1x29.png"),
+        ("37x1.jpg", "37x1.png"),
+        ("png.JPEG", "png.png"),
+        ("palette.png", "palette.png"),
+        ("alpha.png", "alpha.png"),
+        ("grey16.png", "grey16.png"),
     ] {
-        let (a, b) = difference(name, pillow);
-        println!("{name}: {a:.3} on average, {b} at most");
-        assert!(a <= mean && b <= most, "{name}: {a:.3}, {b} at most");
+        let picture = decode(made(name)).unwrap();
+        let want = image::open(made("pillow").join(pillow)).unwrap();
+        let channels = if want.color().has_color() { 3 } else { 1 };
+        assert_eq!(
+            (picture.width, picture.height, picture.channels),
+            (want.width() as usize, want.height() as usize, channels),
+            "{name}"
+        );
+        assert!(picture.pixels == want.as_bytes(), "{name}");
     }
-}
-
-#[test]
-fn an_arithmetic_coded_jpeg_is_refused_by_name() {
-    let error = decode(made("arithmetic.jpg")).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            DataError::Decode {
-                source: PictureError::Arithmetic,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(error.to_string().contains("arithmetic.jpg"), "{error}");
 }
 
 #[test]
@@ -180,7 +143,7 @@ fn a_jpeg_that_claims_more_than_the_limits_is_refused_by_its_header() {
     for (name, width, height) in [
         ("420.jpg", 16_384, 16_384),
         ("progressive.jpg", 8_192, 8_192),
-        ("scans.jpg", 8_192, 8_192),
+        ("scans.jpg", 16_384, 16_384),
     ] {
         let error = decoded(&claiming(name, width, height)).unwrap_err();
         assert!(

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
 use super::shard::{HEADER, Kind, MAGIC, RECORD, Text, UNLABELLED, VERSION};
 use super::{Encoding, SHARD};
@@ -17,8 +17,6 @@ pub(crate) struct Writer {
     records: Vec<u8>,
     tally: Tally,
     text: Text,
-    /// The encoded picture, kept for its memory.
-    encoded: Vec<u8>,
 }
 
 impl Writer {
@@ -32,7 +30,6 @@ impl Writer {
             records: Vec::with_capacity(SHARD * RECORD),
             tally: Tally::new(kind.preprocess),
             text: Text::default(),
-            encoded: Vec::new(),
         })
     }
 
@@ -40,21 +37,18 @@ impl Writer {
     pub(crate) fn add(&mut self, pixels: &[u8], label: Option<u32>, key: String) -> io::Result<()> {
         // Counted before encoding: what JPEG loses does not move the mean.
         self.tally.add(pixels);
+        let encoded;
         let bytes = match self.kind.encoding {
             Encoding::Raw => pixels,
             Encoding::Jpeg(quality) => {
-                self.encoded.clear();
-                let mut encoder = Encoder::new(&mut self.encoded, quality);
-                encoder.set_sampling_factor(SamplingFactor::F_2_2);
-                let side = self.kind.preprocess.side as u16;
-                let color = match self.kind.preprocess.channels {
-                    1 => ColorType::Luma,
-                    _ => ColorType::Rgb,
+                let side = self.kind.preprocess.side;
+                let format = match self.kind.preprocess.channels {
+                    1 => PixelFormat::Grayscale,
+                    _ => PixelFormat::Rgb,
                 };
-                encoder
-                    .encode(pixels, side, side, color)
+                encoded = compress(pixels, side, side, format, quality, Subsampling::S420)
                     .map_err(io::Error::other)?;
-                &self.encoded
+                &encoded
             }
         };
         self.out.write_all(bytes)?;

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -42,15 +41,14 @@ impl Ilsvrc {
         let mut jpeg = |name: String, class| {
             let picture = shipped.picture(next).unwrap();
             next += 1;
-            let grey = GrayImage::from_raw(28, 28, picture.pixels).unwrap();
-            let image = match next % 3 {
-                0 => DynamicImage::ImageLuma8(grey),
-                _ => DynamicImage::ImageRgb8(DynamicImage::ImageLuma8(grey).to_rgb8()),
+            let (pixels, format) = match next % 3 {
+                0 => (picture.pixels, PixelFormat::Grayscale),
+                _ => (
+                    picture.pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
+                    PixelFormat::Rgb,
+                ),
             };
-            let mut bytes = Vec::new();
-            image
-                .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 90))
-                .unwrap();
+            let bytes = compress(&pixels, 28, 28, format, 90, Subsampling::S444).unwrap();
             Jpeg { name, class, bytes }
         };
         let ilsvrc = |part: &str, number: usize| format!("ILSVRC2012_{part}_{number:08}.JPEG");

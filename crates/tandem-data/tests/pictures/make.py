@@ -86,7 +86,8 @@ deep = np.array(face.convert("L")).astype(np.uint16) * 257
 Image.fromarray(deep).save("grey16.png")
 
 for name in ("444.jpg", "422.jpg", "420.jpg", "411.jpg", "440.jpg", "grey.jpg", "rgb.jpg", "cmyk.jpg",
-             "ycck.jpg", "1x1.jpg", "1x29.jpg", "37x1.jpg", "png.JPEG", "palette.png", "alpha.png"):
+             "ycck.jpg", "damaged.jpg", "1x1.jpg", "1x29.jpg", "37x1.jpg", "png.JPEG", "palette.png",
+             "alpha.png"):
     image = Image.open(name)
     image.convert("L" if image.mode == "L" else "RGB").save(f"pillow/{name.split('.')[0]}.png")
 # Another way of coding, or the garbage around it, changes no pixel.
