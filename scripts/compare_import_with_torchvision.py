@@ -112,4 +112,4 @@ with tempfile.TemporaryDirectory() as folder:
         worst = np.abs(first - np.exp(wanted)).max(1)
         for file, apart in zip(files, worst):
             print(f"  {file.name:22} {apart:.1e}")
-    sys.exit(bad)
+    sys.exit(int(bad))

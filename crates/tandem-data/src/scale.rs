@@ -146,10 +146,13 @@ fn rows_scaled<const C: usize>(pixels: &[u8], width: usize, to: &Scaling) -> Vec
         for ((first, weights), x) in to.pixels().zip((0..).step_by(C)) {
             let mut sums = [[HALF; C]; ROWS];
             for (pixels, weight) in turned[first..].iter().zip(weights) {
-                add(sums.as_flattened_mut(), pixels.as_flattened(), *weight);
+                for (sums, pixel) in sums.iter_mut().zip(pixels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += weight * i32::from(*value);
+                    }
+                }
             }
-            let mut pixels = [[0; C]; ROWS];
-            round(pixels.as_flattened_mut(), sums.as_flattened());
+            let pixels = sums.map(|sums| sums.map(rounded));
             for (scaled, pixel) in scaled.chunks_exact_mut(row * C).zip(pixels) {
                 scaled[x..x + C].copy_from_slice(&pixel);
             }
@@ -182,24 +185,15 @@ fn columns_scaled(values: &[u8], row: usize, to: &Scaling) -> Vec<u8> {
 fn below_each_other<const N: usize>(values: &[u8], row: usize, weights: &[i32]) -> [u8; N] {
     let mut sums = [HALF; N];
     for (weight, at) in weights.iter().zip((0..).step_by(row)) {
-        add(&mut sums, &values[at..at + N], *weight);
+        for (sum, value) in sums.iter_mut().zip(&values[at..at + N]) {
+            *sum += weight * i32::from(*value);
+        }
     }
-    let mut bytes = [0; N];
-    round(&mut bytes, &sums);
-    bytes
+    sums.map(rounded)
 }
 
+/// A sum of bytes by weights as a byte; the half that it began with rounds it.
 #[inline(always)]
-fn add(sums: &mut [i32], values: &[u8], weight: i32) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += weight * i32::from(*value);
-    }
-}
-
-/// Sums of bytes by weights as bytes; the half that they began with rounds them.
-#[inline(always)]
-fn round(bytes: &mut [u8], sums: &[i32]) {
-    for (byte, sum) in bytes.iter_mut().zip(sums) {
-        *byte = (sum >> BITS).clamp(0, 255) as u8;
-    }
+fn rounded(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
 }

@@ -154,6 +154,16 @@ fn a_jpeg_that_claims_more_than_the_limits_is_refused_by_its_header() {
 }
 
 #[test]
+fn four_inks_that_are_sampled_unevenly_are_refused() {
+    let mut bytes = read("cmyk.jpg");
+    let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]);
+    // Behind marker, length, precision, size and count: of each component its name, sampling and table.
+    bytes[frame.unwrap() + 10 + 3 + 1] = 0x12;
+    let error = decoded(&bytes).unwrap_err();
+    assert!(error.to_string().contains("unevenly"), "{error}");
+}
+
+#[test]
 fn a_jpeg_with_less_than_a_bit_a_block_is_cut_short() {
     for name in ["420.jpg", "progressive.jpg", "scans.jpg"] {
         let error = decoded(&claiming(name, 4_000, 4_000)).unwrap_err();
