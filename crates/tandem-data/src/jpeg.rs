@@ -79,6 +79,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
     if !ends && decoder.has_multiple_scans() {
         return Err(PictureError::CutShort);
     }
+    if image.data.len() != width * height * channels {
+        return Err(PictureError::damaged("its headers contradict each other"));
+    }
     Ok(Picture {
         width,
         height,
