@@ -26,7 +26,7 @@ arguments.add_argument("--peer", help=argparse.SUPPRESS)
 options = arguments.parse_args()
 
 target = os.environ.get("CARGO_TARGET_DIR", "target")
-TANDEM = os.environ.get("TANDEM") or os.path.join(target, "release", "tandem")
+TANDEM = os.environ["TANDEM"]
 PHOTOGRAPHS = "astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png", "grass.png"
 # (folder, quality, chroma): ImageNet's most frequent size, in the two samplings it is found in.
 KINDS = ("420", 90, "4:2:0"), ("444", 95, "4:4:4")
