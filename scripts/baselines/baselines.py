@@ -87,7 +87,7 @@ def run(options):
     if data.train.count < FEWEST:
         raise DataError(f"{data.train.count} training pictures: the codebooks need {FEWEST}")
     for name, method in METHODS.items():
-        folder, config = Path(options.out, name), configuration(name, options, data)
+        folder, config = Path(options.out, name, str(options.seed)), configuration(name, options, data)
         if results.finished(folder, config):
             say(f"{name}: finished already")
             continue
@@ -106,7 +106,7 @@ def say(text):
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__)
     parser.add_argument("--data", required=True, help="`builtin`, a folder of IDX files or of pictures, or a pack")
-    parser.add_argument("--out", required=True, help="the folder of results, one for each method")
+    parser.add_argument("--out", required=True, help="the folder of results, one for each method and seed")
     parser.add_argument("--train-pictures", type=int, metavar="N", help="of the training pictures only so many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="smaller codebooks and fewer descriptors")

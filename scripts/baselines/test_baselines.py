@@ -251,8 +251,8 @@ class Command(InAFolder):
                                "--out", self.folder / "out", *more], capture_output=True, text=True)
 
     def lines(self):
-        found = sorted(self.folder.glob("out/*/metrics.jsonl"))
-        return {path.parent.name: json.loads(path.read_text()) for path in found}
+        found = sorted(self.folder.glob("out/*/0/metrics.jsonl"))
+        return {path.parents[1].name: json.loads(path.read_text()) for path in found}
 
     def test_results_are_those_of_the_seed_and_are_made_once(self):
         self.assertEqual(self.run_it().returncode, 0)
@@ -268,11 +268,15 @@ class Command(InAFolder):
         self.assertEqual(again.stderr.count("finished already"), 2)
         self.assertEqual(self.lines(), first)
 
-        other = self.run_it("--seed", "1")
+        other = self.run_it("--train-pictures", "150")
         self.assertEqual(other.returncode, 1)
         self.assertIn("holds the results of other settings", other.stderr)
 
-        for path in self.folder.glob("out/*/metrics.jsonl"):
+        self.assertEqual(self.run_it("--seed", "1").returncode, 0)
+        self.assertEqual(len(list(self.folder.glob("out/*/1/metrics.jsonl"))), 2)
+        self.assertEqual(self.lines(), first)
+
+        for path in self.folder.glob("out/*/0/metrics.jsonl"):
             path.unlink()
         self.run_it()
         for name, line in self.lines().items():

@@ -306,6 +306,30 @@ fn pictures_directly_in_test_are_without_labels() {
     assert_eq!(test.classes(), validation.classes());
 }
 
+#[test]
+fn class_folders_in_test_beside_val_are_a_part_of_their_own() {
+    let folder = with_train_and("val");
+    let all = || tandem_data::open_all(folder.path().to_str().unwrap()).unwrap();
+    let parts =
+        |all: Vec<tandem_data::Opened>| all.iter().map(|(part, _)| *part).collect::<Vec<_>>();
+    assert_eq!(parts(all()), [Part::Train, Part::Validation]);
+    // What is no class is not taken for a test set.
+    write(folder.path(), "test/pictures/9.png", &png(4, 4, [1; 3]));
+    assert_eq!(parts(all()), [Part::Train, Part::Validation]);
+    std::fs::remove_dir_all(folder.path().join("test")).unwrap();
+
+    let classes = all()[0].1.classes().to_vec();
+    write(
+        folder.path(),
+        &format!("test/{}/9.png", classes[1]),
+        &png(4, 4, [1; 3]),
+    );
+    let all = all();
+    let (part, test) = &all[2];
+    assert_eq!((*part, test.len(), test.label(0)), (Part::Test, 1, Some(1)));
+    assert_ne!(test.fingerprint(), all[1].1.fingerprint());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_to_nowhere_is_one_bad_picture_and_not_the_end() {

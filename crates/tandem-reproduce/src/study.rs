@@ -4,7 +4,7 @@
 //! study.toml             what was asked, on which machine
 //! runs/ARM/SEED/         as `tandem train` makes them
 //! measured/NAME[/SEED]/  metrics.jsonl
-//! baselines/METHOD/      metrics.jsonl, by scripts/baselines
+//! baselines/METHOD/SEED/ metrics.jsonl, by scripts/baselines
 //! index.html, README.md, charts/
 //! ```
 //!

@@ -1,9 +1,9 @@
 //! Picture folders: one folder a class, its name the class's name.
 //!
-//! Either `train/` beside `val/`, `valid/`, `validation/`, `dev/` or `test/` (the first that is there,
-//! in capitals or not), or only the class folders: then every tenth picture of a class is held out.
-//! Pictures directly in `test/` are without labels. Folders named by WNIDs, as Imagenette's are, are
-//! ILSVRC's classes.
+//! Either `train/` beside `val/`, `valid/`, `validation/` or `dev/`, or else `test/` (the first that is
+//! there, in capitals or not), or only the class folders: then every tenth picture of a class is held out.
+//! Pictures directly in `test/` are without labels; class folders in `test/` beside `val/` are a test set
+//! with labels. Folders named by WNIDs, as Imagenette's are, are ILSVRC's classes.
 
 use super::beside::{Beside, say_once};
 use super::listing::{Listing, Sample};
@@ -12,7 +12,7 @@ use super::wnid;
 use crate::{DataError, Part};
 
 const TRAIN: [&str; 2] = ["train", "training"];
-const HELD_OUT: [&str; 6] = ["val", "valid", "validation", "dev", "test", "testing"];
+const HELD_OUT: [&str; 4] = ["val", "valid", "validation", "dev"];
 const TEST: [&str; 2] = ["test", "testing"];
 
 /// The first of the folders of these names, in capitals or not.
@@ -80,25 +80,38 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
     }
     let test = named(folder, &TEST)?;
     let unlabelled = test.as_ref().map_or(Ok(false), is_flat)?;
-    if let (Part::Test, Some(test), true) = (part, test, unlabelled) {
+    if let (Part::Test, Some(test), true) = (part, &test, unlabelled) {
         let mut samples = Vec::new();
-        append(&test, None, &mut samples)?;
+        append(test, None, &mut samples)?;
         return Listing::new(test.path(), names(&classes), samples, None);
     }
-    let held_out = &HELD_OUT[..HELD_OUT.len() - if unlabelled { TEST.len() } else { 0 }];
-    let test = named(folder, held_out)?.ok_or_else(|| DataError::Missing {
+    let test = test.filter(|_| !unlabelled);
+    let chosen = match (part, named(folder, &HELD_OUT)?) {
+        (Part::Test, Some(held_out)) => match &test {
+            Some(test) if has_classes_of(test, &classes)? => Some(test.clone()),
+            _ => Some(held_out),
+        },
+        (_, held_out) => held_out.or(test),
+    };
+    let chosen = chosen.ok_or_else(|| DataError::Missing {
         path: folder.path(),
         missing: "val/, valid/, validation/ or test/ with a folder a class".into(),
         set: "picture folders with train/",
     })?;
-    let present = test.folders()?;
+    let present = chosen.folders()?;
     if let Some(unknown) = present.iter().find(|class| !classes.contains(class)) {
         return Err(DataError::UnknownClass {
-            path: test.join(unknown).path(),
+            path: chosen.join(unknown).path(),
             train: train.path(),
         });
     }
-    list(&test, &classes, &present, None)
+    list(&chosen, &classes, &present, None)
+}
+
+/// Whether folders lie in `test`, and each is a class.
+fn has_classes_of(test: &Folder, classes: &[String]) -> Result<bool, DataError> {
+    let there = test.folders()?;
+    Ok(!there.is_empty() && there.iter().all(|class| classes.contains(class)))
 }
 
 fn names(classes: &[String]) -> Vec<String> {

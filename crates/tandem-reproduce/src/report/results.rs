@@ -62,7 +62,7 @@ impl Results {
                 .or_default()
                 .push(log);
             let config = folder.join(CONFIG);
-            if seed && config.exists() && !self.configs.contains_key(&name) {
+            if seed && called.is_empty() && config.exists() && !self.configs.contains_key(&name) {
                 let text = fs::read_to_string(&config).map_err(failed("read", &config))?;
                 let config = TrainConfig::parse(&text, &config.display().to_string())?;
                 self.configs.insert(name, config);

@@ -157,7 +157,7 @@ fn baselines_stand_in_the_tables() {
     let (_folder, study) = study("baselines", &[]);
     let line =
         "{\"step\":60000,\"epoch\":1,\"top1_error\":0.0709,\"top5_error\":0.0099,\"seconds\":542}";
-    log(&study, "baselines/sift-fisher", &[line.to_owned()]);
+    log(&study, "baselines/sift-fisher/0", &[line.to_owned()]);
     let section = section_of(&study, "baselines");
     let cells: Vec<String> = section
         .blocks
