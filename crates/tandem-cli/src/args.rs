@@ -155,7 +155,7 @@ impl From<Precision> for tandem_alexnet::precision::Precision {
 /// Say what this machine has for Tandem, what is missing, and how to get it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Looks at files and runs nvidia-smi if it is there; changes nothing, reaches no network, and
+Looks at files and runs nvidia-smi if it is there; changes nothing, reaches no network, and \
 never prints a token.")]
 pub struct Doctor {
     /// Print one JSON object and nothing else

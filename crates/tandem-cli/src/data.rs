@@ -9,7 +9,7 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tandem_data::DataError;
+use tandem_data::{DataError, Part};
 
 use crate::args::{Data, DataCommand, Global};
 
@@ -22,6 +22,13 @@ pub fn run(args: &Data, global: &Global) -> Result<ExitCode> {
         DataCommand::Sample(args) => sample::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to say of a set without validation pictures.
+fn nothing_held_out(mut parts: impl Iterator<Item = Part>) -> Option<&'static str> {
+    (!parts.any(|part| part == Part::Validation)).then_some(
+        "no validation pictures: `tandem predict` takes the set so, `tandem train` and `eval` do not",
+    )
 }
 
 /// Adds the set's name to an error that may not say it.

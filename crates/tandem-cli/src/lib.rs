@@ -3,7 +3,7 @@
 //! A library, so that the end-to-end tests are given the command by cargo, up to date: see the
 //! `Cargo.toml` in `tests/`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -114,9 +114,11 @@ fn speak(global: &Global) {
         1 => "info,hf_hub=off",
         _ => "debug",
     };
+    let plain = std::env::var_os("NO_COLOR");
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && plain.is_none_or(|set| set.is_empty()))
         .without_time()
         .with_target(false)
         .log_internal_errors(false)

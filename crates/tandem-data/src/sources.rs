@@ -38,6 +38,7 @@ pub use self::parquet::ParquetProblem;
 pub(crate) use self::tree::SYSTEM;
 use self::tree::{File, Folder, is_archive};
 pub use self::wnid::ilsvrc_classes;
+use crate::pack::PackError;
 use crate::{DataError, Dataset, Pack, Part, pack};
 
 /// What to give where nothing stands.
@@ -86,7 +87,11 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
         match open(part) {
             Ok(test) if part == Part::Test && is(&*test, Part::Validation) => {}
             Ok(dataset) => parts.push((part, dataset)),
-            Err(error @ (DataError::Missing { .. } | DataError::NoPictures { .. })) => {
+            Err(
+                error @ (DataError::Missing { .. }
+                | DataError::NoPictures { .. }
+                | DataError::Pack(PackError::NoPart { .. })),
+            ) => {
                 missing = missing.or(Some(error));
             }
             Err(error) => return Err(error),
@@ -356,7 +361,10 @@ fn in_file(path: &Path) -> Result<Option<Set>, DataError> {
         return in_folder(&folder, 0);
     }
     let file = File::at(path);
-    let members = file.first_members(holds::FIRST)?;
+    let members = match file.first_members(holds::FIRST) {
+        Err(DataError::Archive { .. }) if !is_archive(&name) => Vec::new(),
+        found => found?,
+    };
     if members.is_empty() && !is_archive(&name) {
         unread::explain_file(&file)?;
         return Ok(None);
@@ -364,8 +372,9 @@ fn in_file(path: &Path) -> Result<Option<Set>, DataError> {
     if let Some(found) = webdataset::of_file(&file)? {
         return Ok(Some(set(move |part| found.open(part))));
     }
-    match Holds::of(members.iter().map(String::as_str)) {
+    match ilsvrc::holds(&file, &members)? {
         Holds::ClassFolders | Holds::Other => {
+            unread::explain_parquet(&file, &members)?;
             let found = in_folder(&file.enter()?, PASSED_THROUGH)?;
             if found.is_none() {
                 unread::explain_archive(&file)?;

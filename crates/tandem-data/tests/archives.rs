@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::ilsvrc::tar;
-use common::{assert_says, folder_with, gzip, open, png, said};
+use common::ilsvrc::{Ilsvrc, tar};
+use common::{assert_says, folder_with, gzip, open, png, refused_words, said, write};
 use tandem_data::Part;
+use tempfile::tempdir;
 
 /// A tar of one picture in `cat/`, then what `add` appends.
 fn with(add: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
@@ -66,6 +67,44 @@ fn a_truncated_archive_in_an_archive_is_named_by_both() {
         &text,
         &["ILSVRC2012_img_train.tar/n01440764.tar", "byte 0,"],
     );
+}
+
+#[test]
+fn an_archive_of_ilsvrc_that_is_damaged_from_its_start_is_not_taken_for_a_part_that_is_not_there() {
+    let folder = tempdir().unwrap();
+    let names = [
+        "ILSVRC2012_img_train.tar",
+        "ILSVRC2012_img_val.tar",
+        "ILSVRC2012_devkit_t12.tar.gz",
+    ];
+    for name in names {
+        Ilsvrc::new().archives(folder.path());
+        let path = folder.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let cut = &whole[..(whole.len() - 1).min(600)];
+        let page = b"<html>Not Found</html>".as_slice();
+        for damaged in [cut, b"", &[0; 10_240], page] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = tandem_data::open_all(folder.path().to_str().unwrap()).err();
+            let error = error.unwrap_or_else(|| panic!("{name}, {} bytes", damaged.len()));
+            refused_words(&error, &[name]);
+        }
+    }
+    // Something else beside the set is passed over.
+    Ilsvrc::new().archives(folder.path());
+    write(folder.path(), "notes.tar", b"no tar");
+    let parts = tandem_data::open_all(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(parts.len(), 3);
+}
+
+#[test]
+fn parquet_files_in_an_archive_are_told_to_be_unpacked() {
+    let folder = folder_with(
+        "set.tar",
+        &tar([("data/train.parquet", b"PAR1".as_slice())]),
+    );
+    let said = said(&folder.path().join("set.tar"), Part::Train);
+    assert_says(&said, &["set.tar", "archive of parquet files", "unpack it"]);
 }
 
 #[test]

@@ -90,7 +90,38 @@ fn every_form_gives_the_same_keys_labels_classes_and_pictures() {
             }),
         ),
         ("Kaggle's tree", form(|root| set.kaggle(root))),
+        (
+            "a tar with more test pictures at its beginning than are looked at",
+            form(|root| {
+                let kaggle = form(|root| set.kaggle(root));
+                let mut tar = tar::Builder::new(Vec::new());
+                let picture = set.test[0].bytes.as_slice();
+                for i in 1..=70 {
+                    let name = format!("ILSVRC/Data/CLS-LOC/test/ILSVRC2012_test_{i:08}.JPEG");
+                    let mut header = tar::Header::new_gnu();
+                    header.set_size(picture.len() as u64);
+                    header.set_mode(0o644);
+                    tar.append_data(&mut header, name, picture).unwrap();
+                }
+                std::fs::remove_dir_all(kaggle.path().join("ILSVRC/Data/CLS-LOC/test")).unwrap();
+                tar.append_dir_all(".", kaggle.path()).unwrap();
+                write(root, "all.tar", &tar.into_inner().unwrap());
+            }),
+        ),
         ("WebDataset", form(|root| set.webdataset(root))),
+        (
+            "WebDataset with test pictures without labels, which are ILSVRC's by name",
+            form(|root| {
+                set.webdataset(root);
+                let pictures = set.test.iter().map(|jpeg| {
+                    let name = jpeg.name.replace(".JPEG", ".jpg");
+                    (name, jpeg.bytes.as_slice())
+                });
+                let pictures: Vec<_> = pictures.collect();
+                let files = pictures.iter().map(|(name, bytes)| (name.as_str(), *bytes));
+                write(root, "test-000000.tar", &common::ilsvrc::tar(files));
+            }),
+        ),
         (
             "names with the WNID appended, as Hugging Face has them",
             form(|root| {

@@ -165,11 +165,12 @@ fn labels_of_a_shard_that_are_missing_or_wrong_are_named() {
     for (files, says) in [
         (&[][..], "set.tar/1.png has no label in"),
         (&[("1.cls", &b"4000000000"[..])], "label 4000000000"),
-        (&[("1.cls", b"-1\n")], "1.cls, line 1: the label is \"-1\""),
+        (&[("1.cls", b"-1\n")], "set.tar/1.png has no label in"),
+        (&[("1.cls", b"-2\n")], "1.cls, line 1: the label is \"-2\""),
         (&[("1.cls", b"")], "1.cls, line 1: the label is \"\""),
         (
-            &[("1.json", b"{\"label\": -1}")],
-            "1.json, line 1: the label is -1",
+            &[("1.json", b"{\"label\": -2}")],
+            "1.json, line 1: the label is -2",
         ),
         (&[("1.json", b"{")], "1.json, line 1: no JSON"),
         (&[("1.cls", b"1"), ("1.jpg", b"")], "are both picture `1`"),

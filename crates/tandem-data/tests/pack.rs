@@ -79,10 +79,8 @@ fn a_pack_holds_what_preparing_the_source_gives() {
         assert_eq!(sorted, (0..count).collect::<Vec<_>>());
     }
     // Fashion-MNIST's held-out pictures have labels: there is no third part.
-    assert!(matches!(
-        open(spec, Part::Test),
-        Err(DataError::Missing { .. })
-    ));
+    let missing = open(spec, Part::Test).err().unwrap();
+    refused_words(&missing, &[spec, "has no test pictures"]);
 }
 
 #[test]
@@ -251,16 +249,19 @@ fn damage_is_named_and_packing_again_mends_it() {
     )
     .unwrap();
     fs::remove_file(out.path().join("train-00003.shard")).unwrap();
+    fs::write(out.path().join("train-mean.npy"), b"").unwrap();
     let damage = verify(out.path(), &|_| ()).unwrap();
     let names: Vec<_> = damage
         .iter()
         .map(|d| d.file.file_name().unwrap().to_str().unwrap())
         .collect();
-    assert_eq!(names, ["train-00003.shard", "train-00005.shard"]);
-    assert!(matches!(
-        open(spec, Part::Train),
-        Err(DataError::Read { .. })
-    ));
+    assert_eq!(
+        names,
+        ["train-00003.shard", "train-00005.shard", "train-mean.npy"]
+    );
+    let missing = ["train-00003.shard is missing", "tandem data pack"];
+    refused_words(&damage[0].error, &missing);
+    refused_words(&open(spec, Part::Train).err().unwrap(), &missing);
     pack("builtin", out.path(), Encoding::Raw, 2).unwrap();
     assert!(files(out.path()) == whole);
 }

@@ -9,7 +9,7 @@ use super::Precision;
 /// Time a step, an operation or the loader
 #[derive(Debug, Args)]
 #[command(after_help = "\
-One batch is made before timing starts, except for `data`, which times the loader itself.
+One batch is made before timing starts, except for `data`, which times the loader itself. \
 The figure is the median over --steps, after --warmup steps that do not count; of data the mean.
 
   train  forward, loss, backward and update of --model
@@ -21,7 +21,7 @@ The figure is the median over --steps, after --warmup steps that do not count; o
   linear, dropout, softmax, sgd   the same of fully connected layers, dropout, loss, update
   data   the way of --data to batches, each stage with all threads and as a whole
 
-On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among
+On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among \
 them: its time, the bytes it must move, and its share of the bandwidth of a copy in the same run.
 
 Examples:

@@ -33,11 +33,11 @@ pub enum DataCommand {
 /// Decode, scale and cut every picture once, into files that training maps into memory
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The shorter side is scaled to --side and the centre cut out, as section 2 of the paper says. Raw
-bytes are read fastest: 192 KiB a picture of 256 x 256, 252 GB for the 1.28 million of ILSVRC.
+The shorter side is scaled to --side and the centre cut out, as section 2 of the paper says. Raw \
+bytes are read fastest: 192 KiB a picture of 256 x 256, 252 GB for the 1.28 million of ILSVRC. \
 --jpeg 90 takes about a tenth and decodes each picture anew each epoch.
 
-A pack that was not finished, or whose files are damaged, is gone on with by the same command.
+A pack that was not finished, or whose files are damaged, is gone on with by the same command. \
 Pictures lie in one random order: a source on a spinning disk is read slowly, one on an SSD is not.
 
 Examples:
@@ -92,7 +92,7 @@ pub struct Verify {
 /// Mean, deviation, covariance and principal colours, and the pictures of each class
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of the training pictures, over all pixels, from 0 to 255. The eigenvalues and eigenvectors are those
+Of the training pictures, over all pixels, from 0 to 255. The eigenvalues and eigenvectors are those \
 of the PCA colour shifts of section 4.1 of the paper.")]
 pub struct Stats {
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub struct Stats {
 /// Draw some training pictures as the network sees them
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A row a picture: first the picture brought to --side, then crops of it, mirrored and shifted in
+A row a picture: first the picture brought to --side, then crops of it, mirrored and shifted in \
 colour as in as many epochs.")]
 pub struct Sample {
     /// Pictures in any form that --data takes

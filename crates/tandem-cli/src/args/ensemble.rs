@@ -13,7 +13,7 @@ use super::{Recipe, Views};
 #[command(
     arg_required_else_help = true,
     after_help = "\
-Networks that differ only in their random choices err on different pictures, and the mean of their
+Networks that differ only in their random choices err on different pictures, and the mean of their \
 probabilities errs less than each: in the paper's table 2 five of them go from 40.7 to 38.1 % top-1.
 
 Examples:
@@ -34,8 +34,8 @@ pub enum EnsembleCommand {
 /// Train networks that differ in their seeds, and measure them as one
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Member 1 has --seed, member 2 the next, and so on; each is a run of its own in OUT/member-1,
-OUT/member-2 ... The same command again goes on: members that are done stay as they are, one that was
+Member 1 has --seed, member 2 the next, and so on; each is a run of its own in OUT/member-1, \
+OUT/member-2 ... The same command again goes on: members that are done stay as they are, one that was \
 stopped is gone on with, and more --members are added to those there.
 
 Examples:
@@ -56,8 +56,8 @@ pub struct EnsembleTrain {
 /// Measure the error of networks one by one and as one
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Members may differ in their layers and in the size of their pictures; they must have learned the same
-classes in the same order. One network is in memory at a time, and four bytes for each picture and
+Members may differ in their layers and in the size of their pictures; they must have learned the same \
+classes in the same order. One network is in memory at a time, and four bytes for each picture and \
 class.
 
 Examples:
@@ -67,7 +67,9 @@ pub struct EnsembleEval {
     /// Weights files, run directories (their best.safetensors), or models of the hub
     #[arg(required = true, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: Vec<String>,
-    /// Pictures: `builtin`, or a directory or file of IDX, CIFAR binary or picture folders
+    /// Pictures: `builtin`, hf:OWNER/NAME of the hub, or a directory or file: picture folders, a pack of
+    /// `tandem data pack`, ILSVRC's archives or Kaggle's tree, Tiny-ImageNet, parquet, WebDataset, CIFAR
+    /// binary, IDX
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Crops of each picture whose predictions are averaged

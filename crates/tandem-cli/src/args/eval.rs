@@ -8,7 +8,7 @@ use super::Views;
 /// Measure a network's error on the test pictures
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints top-1 and top-5 error and the mean loss. Ten views are the paper's (section 4.1): four
+Prints top-1 and top-5 error and the mean loss. Ten views are the paper's (section 4.1): four \
 corners, the centre and their mirror images, their softmax averaged; ten times the work.
 
 Examples:
@@ -18,7 +18,9 @@ pub struct Eval {
     /// A weights file, a run directory (its best.safetensors), or a model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
-    /// Pictures: `builtin`, or a directory or file of IDX, CIFAR binary or picture folders
+    /// Pictures: `builtin`, hf:OWNER/NAME of the hub, or a directory or file: picture folders, a pack of
+    /// `tandem data pack`, ILSVRC's archives or Kaggle's tree, Tiny-ImageNet, parquet, WebDataset, CIFAR
+    /// binary, IDX
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Crops of each picture whose predictions are averaged

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
                 channels and classes; in Python: net.load_state_dict(safetensors.torch.load_file(FILE))
   onnx          a model of any network: pictures, made as its metadata says, to probabilities
 
-Network, preprocessing, labels, origin and licence are in the file's metadata, and `tandem import`
+Network, preprocessing, labels, origin and licence are in the file's metadata, and `tandem import` \
 reads it back to the same bytes. A file that is there already is never written over.
 
 Examples:

@@ -9,9 +9,9 @@ use super::Part;
 /// Write what a layer makes of pictures, as vectors for other tools
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FILE.safetensors holds `features` (pictures, values) and `labels`, with the pictures' names and the
-classes in its metadata. FILE.npy holds the vectors alone; FILE.labels.npy, FILE.names.txt and
-FILE.classes.txt beside it hold the rest. A picture is seen by its centre crop. Maps, as of conv5,
+FILE.safetensors holds `features` (pictures, values) and `labels`, with the pictures' names and the \
+classes in its metadata. FILE.npy holds the vectors alone; FILE.labels.npy, FILE.names.txt and \
+FILE.classes.txt beside it hold the rest. A picture is seen by its centre crop. Maps, as of conv5, \
 are written channel by channel, row by row.
 
 Examples:

@@ -13,15 +13,15 @@ use super::Recipe;
         "Pictures of the new classes: a folder with a folder a class, or anything that `train --data` takes"
     )),
     after_help = "\
-The network, and what is done to pictures before it, are the weights': sides, crop, mean. The last
-layer is new, unless the classes are exactly the weights' own. The rest learns at a third of its
+The network, and what is done to pictures before it, are the weights': sides, crop, mean. The last \
+layer is new, unless the classes are exactly the weights' own. The rest learns at a third of its \
 recipe's rate and the new layer at all of it; --rate says otherwise, by layer.
 
-Frozen layers keep their bytes and cost no backward pass. Those before the first layer that learns
-are a fixed function, computed without dropout. Where the pictures are fixed too, each is taken
-through them once and the features are kept in memory: that is so with --set augment.colour=off and
-a crop that is not random (--set augment.crop=centre, or =corners for four corners and the centre;
-mirror images double them), and for networks that see the whole picture, as `mini`. A random crop
+Frozen layers keep their bytes and cost no backward pass. Those before the first layer that learns \
+are a fixed function, computed without dropout. Where the pictures are fixed too, each is taken \
+through them once and the features are kept in memory: that is so with --set augment.colour=off and \
+a crop that is not random (--set augment.crop=centre, or =corners for four corners and the centre; \
+mirror images double them), and for networks that see the whole picture, as `mini`. A random crop \
 or colours make other pictures each epoch, and nothing can be kept.
 
 The run directory is one of `tandem train`, which also goes on with it: tandem train --resume DIR.

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 #[command(
     arg_required_else_help = true,
     after_help = "\
-Wherever weights are named, hf:OWNER/NAME[@REVISION][:FILE] stands for a model of the hub; it is
+Wherever weights are named, hf:OWNER/NAME[@REVISION][:FILE] stands for a model of the hub; it is \
 downloaded once, into the cache that Python shares.
 
 Examples:
@@ -31,12 +31,12 @@ pub enum HubCommand {
 /// Upload a run's best weights with a model card, in one commit
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Makes the repository if it is not there, and puts into it model.safetensors (the run's best weights),
-config.toml, labels.txt, README.md (the card), curves.png and filters.png. Files that are there already
-are not sent again; others in the repository stay. Of the data's place on this machine only the last
+Makes the repository if it is not there, and puts into it model.safetensors (the run's best weights), \
+config.toml, labels.txt, README.md (the card), curves.png and filters.png. Files that are there already \
+are not sent again; others in the repository stay. Of the data's place on this machine only the last \
 part is told.
 
-Takes a token that may write, from HF_TOKEN or from where `hf auth login` puts it. --dry-run needs
+Takes a token that may write, from HF_TOKEN or from where `hf auth login` puts it. --dry-run needs \
 none: it writes the same files into a folder, to look at.
 
 Examples:
@@ -70,7 +70,7 @@ pub struct Push {
 /// Download a model as a run directory
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folder is new, or the command refuses. It is a run's to eval, predict, show and train from; it
+The folder is new, or the command refuses. It is a run's to eval, predict, show and train from; it \
 cannot be resumed, since the optimiser's state is not published.
 
 Examples:

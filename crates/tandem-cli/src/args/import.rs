@@ -16,8 +16,8 @@ What a file is shows in what it holds. Read are
                 made if it does not
   NumPy         .npy of a dictionary, as bvlc_alexnet.npy: Caffe's AlexNet converted for TensorFlow
 
-The folder that comes out holds best.safetensors (the weights, and in its metadata all that
-predicting goes by) and config.toml (the same for people: network, preprocessing, labels, origin).
+The folder that comes out holds best.safetensors (the weights, and in its metadata all that \
+predicting goes by) and config.toml (the same for people: network, preprocessing, labels, origin). \
 It is taken wherever a run is: --weights DIR. What is there already is never written over.
 
 Examples:

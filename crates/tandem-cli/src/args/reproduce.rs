@@ -7,14 +7,14 @@ use tandem_alexnet::placement::Placement;
 /// Measure again what the paper measured, and write a report
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An experiment trains the base network and others that differ from it in one thing, a few times each
-with other seeds, and sets the difference beside the published one. What experiments share is trained
+An experiment trains the base network and others that differ from it in one thing, a few times each \
+with other seeds, and sets the difference beside the published one. What experiments share is trained \
 once. `all` is every experiment.
 
-The study can be stopped and gone on with by the same command: runs that are done are not begun again,
+The study can be stopped and gone on with by the same command: runs that are done are not begun again, \
 one that was stopped goes on from its last epoch. Several processes may work on one study.
 
-Experiments: results, activations, two-gpu, connectivity, lrn, overlap, pooling, depth, augmentation,
+Experiments: results, activations, two-gpu, connectivity, lrn, overlap, pooling, depth, augmentation, \
 dropout, weight-decay, views, ensemble, star, random-labels, baselines.
 
 Examples:

@@ -14,7 +14,7 @@ use crate::report::figure::Target;
 #[command(
     arg_required_else_help = true,
     after_help = "\
-RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, a
+RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, a \
 weights file, or hf:OWNER/NAME. Pictures are those that the run learned from unless --data says others.
 
 A figure is a PNG, or an SVG where --out ends in .svg.
@@ -43,7 +43,7 @@ pub enum ShowCommand {
 /// What the first convolution has learned, tower beside tower
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Figure 3 of the paper: there one tower learned edges without colour and the other colours, in each
+Figure 3 of the paper: there one tower learned edges without colour and the other colours, in each \
 run anew, whichever of them it was. A tower that learned nothing shows noise.
 
 Examples:
@@ -78,8 +78,8 @@ pub struct Shown {
 /// What a layer makes of a picture: its maps, each with its range
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A layer is called as `tandem info` calls it: conv1, conv1/lrn, conv1/max-pool, ... fc7. What it gives
-is shown after its activation function, so most maps begin at 0. Each is scaled by its own range,
+A layer is called as `tandem info` calls it: conv1, conv1/lrn, conv1/max-pool, ... fc7. What it gives \
+is shown after its activation function, so most maps begin at 0. Each is scaled by its own range, \
 which stands below it. A fully connected layer has one square of features a tower.
 
 Examples:
@@ -109,10 +109,10 @@ pub struct Activations {
 /// Pictures with their five likeliest classes as bars
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Figure 4 of the paper, left. Under each picture stands its right class, in red where it is not among
+Figure 4 of the paper, left. Under each picture stands its right class, in red where it is not among \
 the five; the bar of the right class has a colour of its own. Data of fewer classes has fewer bars.
 
-Pictures are taken evenly apart from the whole part, beginning where --seed says. --wrong looks at
+Pictures are taken evenly apart from the whole part, beginning where --seed says. --wrong looks at \
 all of it and takes them from those that the network gets wrong.
 
 Examples:
@@ -142,10 +142,10 @@ pub struct Top5 {
 /// Pictures and the training pictures that the network takes to be most like them
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Figure 4 of the paper, right: nearest are those whose values in the last hidden layer (fc7's 4096 in
+Figure 4 of the paper, right: nearest are those whose values in the last hidden layer (fc7's 4096 in \
 the paper) have the smallest Euclidean distance. A neighbour of another class is written in red.
 
-Every training picture goes through the network; --among takes so many of them, evenly apart.
+Every training picture goes through the network; --among takes so many of them, evenly apart. \
 Memory does not grow with their number.
 
 Examples:
@@ -178,8 +178,8 @@ pub struct Neighbours {
 /// Which class is taken for which
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A row for each right class, a column for each that it was taken for: how many pictures, their share
-of the row, and at the right the error of the class. Above 24 classes shares are shades alone; --json
+A row for each right class, a column for each that it was taken for: how many pictures, their share \
+of the row, and at the right the error of the class. Above 24 classes shares are shades alone; --json \
 has all the numbers.
 
 Examples:

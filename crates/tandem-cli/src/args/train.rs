@@ -9,10 +9,10 @@ use tandem_alexnet::placement::Placement;
 #[command(after_help = "\
 Without arguments, `mini` learns the shipped pictures in about two minutes on two cores.
 
-Settings come from, each over the one before: the model's own recipe, --config FILE, the flags
+Settings come from, each over the one before: the model's own recipe, --config FILE, the flags \
 above, --set KEY=VALUE. The run's config.toml holds the result, and is itself a --config file.
 
-Ctrl-C or SIGTERM finishes the step, saves and exits; a second one stops at once. Either way
+Ctrl-C or SIGTERM finishes the step, saves and exits; a second one stops at once. Either way \
 `tandem train --resume DIR` goes on from the last checkpoint, to the same bytes.
 
 Examples:
@@ -40,7 +40,9 @@ pub struct Recipe {
     /// A preset or a specification file (TOML) [default: mini]
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// Pictures: `builtin`, or a directory or file of IDX, CIFAR binary or picture folders
+    /// Pictures: `builtin`, hf:OWNER/NAME of the hub, or a directory or file: picture folders, a pack of
+    /// `tandem data pack`, ILSVRC's archives or Kaggle's tree, Tiny-ImageNet, parquet, WebDataset, CIFAR
+    /// binary, IDX
     /// [default: builtin]
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tandem_data::pack::Encoding;
 use tandem_data::{Dataset, Opened};
 
-use super::of;
+use super::{nothing_held_out, of};
 use crate::args::Source;
 use crate::hub::located;
 use crate::output::print;
@@ -69,6 +69,9 @@ fn words(source: &str, parts: &[Opened]) -> String {
     ];
     text.push_str(&table(&head, &rows));
     text.push('\n');
+    if let Some(note) = nothing_held_out(parts.iter().map(|(part, _)| *part)) {
+        let _ = writeln!(text, "{note}\n");
+    }
     for (label, class) in classes.iter().enumerate().take(LISTED) {
         let _ = writeln!(text, "class {label}: {class}");
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tandem_data::Preprocess;
 use tandem_data::pack::{Description, Encoding, PackOptions, Plan, PlannedPart};
 
-use super::of;
+use super::{nothing_held_out, of};
 use crate::args::{Global, Pack};
 use crate::failure::Failure;
 use crate::hub::located;
@@ -33,6 +33,9 @@ pub fn run(args: &Pack, global: &Global) -> Result<()> {
     let parts = plan.parts();
     if !global.quiet {
         eprint_lines(&planned(&parts, options, &args.out));
+        if let Some(note) = nothing_held_out(parts.iter().map(|part| part.part)) {
+            eprint_lines(note);
+        }
     }
     let total = parts.iter().map(|part| part.pictures).sum();
     let progress = Counting::new("packing", total, global.quiet);

@@ -1,12 +1,13 @@
 //! Progress of work that is counted in pictures and done by many threads: a bar on a terminal, a
 //! plain line now and then elsewhere; on standard error.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::progress::{CALM, clock, share, three_digits, write_line};
 use super::table::grouped;
@@ -34,10 +35,12 @@ impl Counting {
         let output = if quiet {
             Output::Quiet
         } else if io::stderr().is_terminal() {
-            let template =
-                "{prefix} {bar:20.cyan/blue} {human_pos}/{human_len}  {eta} left  {per_sec}";
+            let template = "{prefix} {bar:20.cyan/blue} {human_pos}/{human_len}  {eta} left  {rate} pictures/s";
             let style = ProgressStyle::with_template(template)
-                .expect("the template is a constant that parses");
+                .expect("the template is a constant that parses")
+                .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                    let _ = out.write_str(&three_digits(state.per_sec()));
+                });
             let bar = ProgressBar::new(total as u64).with_style(style);
             Output::Bar(bar.with_prefix(what))
         } else {

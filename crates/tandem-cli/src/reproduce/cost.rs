@@ -14,7 +14,7 @@ use crate::output::print;
 use crate::report::progress::clock;
 use crate::report::table::{Align, count, grouped, table};
 
-/// Steps that are timed, after one that is not.
+/// Steps that are timed, after one that is not. The fastest counts: what else the machine does is not asked.
 const STEPS: u32 = 5;
 
 pub fn print_plan(
@@ -88,11 +88,9 @@ fn speed(run: &Run, means: &Means) -> Result<f64> {
     let (channels, crop) = (spec.input_channels(), spec.input.crop);
     let x = Tensor::rand(-1f32, 1f32, (batch, channels, crop, crop), &Device::Cpu)?;
     let labels = Tensor::zeros(batch, DType::U32, &Device::Cpu)?;
-    let mut begun = Instant::now();
+    let mut fastest = Duration::MAX;
     for step in 0..=STEPS {
-        if step == 1 {
-            begun = Instant::now();
-        }
+        let begun = Instant::now();
         let pass = Pass::Train {
             seed: 0,
             step: step.into(),
@@ -103,7 +101,10 @@ fn speed(run: &Run, means: &Means) -> Result<f64> {
             .context("timing a step")?;
         outcome.loss.read()?;
         network.synchronize()?;
+        if step > 0 {
+            fastest = fastest.min(begun.elapsed());
+        }
     }
     let one = run.cost(1)? / (run.pictures(1) as f64);
-    Ok(one * batch as f64 * f64::from(STEPS) / begun.elapsed().as_secs_f64())
+    Ok(one * batch as f64 / fastest.as_secs_f64())
 }

@@ -1,6 +1,8 @@
 //! What can be wrong with a pack: each error names the file and the fix.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
 
 /// An error of making or reading a pack.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,25 @@ pub enum PackError {
         /// The folder.
         path: PathBuf,
     },
+    /// The pack has no such part.
+    #[error(
+        "{path} has no {part} pictures: there were none in what was packed. Pack a set that has them, \
+         into another folder"
+    )]
+    NoPart {
+        /// The folder.
+        path: PathBuf,
+        /// The part's name.
+        part: &'static str,
+    },
+    /// A shard or a mean is not there.
+    #[error(
+        "{path} is missing; `tandem data pack SOURCE FOLDER` again, with the same settings, makes it anew"
+    )]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of a pack is not what was written.
     #[error(
         "{path} is damaged: {problem}. `tandem data pack SOURCE FOLDER` again, with the same settings, \
@@ -82,6 +103,17 @@ pub enum PackError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl PackError {
+    /// What is wrong with a file of a pack that cannot be opened.
+    pub(super) fn unread(path: &Path, source: std::io::Error) -> DataError {
+        let path = path.into();
+        match source.kind() {
+            std::io::ErrorKind::NotFound => Self::NoFile { path }.into(),
+            _ => DataError::Read { path, source },
+        }
+    }
 }
 
 /// What to do about a disk that is full.

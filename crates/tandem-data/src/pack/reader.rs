@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::description::{from_npy, mean_file, shard_file};
 use super::shard::Shard;
@@ -53,7 +53,7 @@ impl Pack {
     ///
     /// # Errors
     ///
-    /// [`PackError::Unfinished`] if packing was not finished, [`DataError::Missing`] if the part is
+    /// [`PackError::Unfinished`] if packing was not finished, [`PackError::NoPart`] if the part is
     /// not there, [`PackError::Shard`] or [`PackError::Description`] if a file is damaged.
     pub fn open(folder: &Path, part: Part) -> Result<Self, DataError> {
         if !folder.join(DESCRIPTION).is_file() && begun(folder) {
@@ -63,11 +63,9 @@ impl Pack {
         let description = Description::read(folder)?;
         let preprocess = description.preprocess();
         let Some(described) = description.parts.get(part.name()) else {
-            return Err(DataError::Missing {
-                path: folder.into(),
-                missing: format!("the {} pictures", part.name()),
-                set: "a pack; what was packed had none",
-            });
+            let path = folder.into();
+            let part = part.name();
+            return Err(PackError::NoPart { path, part }.into());
         };
         let mut print = Fingerprint::new();
         description
@@ -169,16 +167,18 @@ impl Pack {
     }
 }
 
-fn read_mean(path: &PathBuf, preprocess: Preprocess, checksum: u32) -> Result<Vec<f32>, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
-        path: path.clone(),
-        source,
-    })?;
+/// The mean picture in `path`, if it has this checksum.
+pub(super) fn read_mean(
+    path: &Path,
+    preprocess: Preprocess,
+    checksum: u32,
+) -> Result<Vec<f32>, DataError> {
+    let bytes = std::fs::read(path).map_err(|source| PackError::unread(path, source))?;
     from_npy(&bytes, preprocess)
         .filter(|_| crc32fast::hash(&bytes) == checksum)
         .ok_or_else(|| {
             let problem = format!("its checksum is not the one in {DESCRIPTION}");
-            let path = path.clone();
+            let path = path.into();
             PackError::Shard { path, problem }.into()
         })
 }

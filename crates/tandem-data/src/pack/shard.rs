@@ -212,7 +212,7 @@ impl Shard {
             path: path.into(),
             source,
         };
-        let file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(|source| PackError::unread(path, source))?;
         // SAFETY: the bytes of a map must not change while it is read. Shards are written under
         // another name, take theirs when they are whole, and are never written to again; who edits
         // one in place while a program reads it breaks it.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::description::mean_file;
+use super::reader::read_mean;
 use super::shard::Shard;
 use super::{Description, PartDescription};
 use crate::{DataError, Pack, Part};
@@ -37,18 +39,22 @@ pub fn verify(folder: &Path, progress: &(dyn Fn(usize) + Sync)) -> Result<Vec<Da
             error.map(|error| Damage { file, error })
         })
         .collect();
-    if damaged.is_empty() {
-        // What is left: the means, and whether everything belongs together.
-        for part in Part::ALL {
-            if description.parts.contains_key(part.name())
-                && let Err(error) = Pack::open(folder, part)
-            {
-                damaged.push(Damage {
-                    file: folder.into(),
-                    error,
-                });
-            }
-        }
+    // What is left: the means, and whether everything belongs together.
+    let shards_are_whole = damaged.is_empty();
+    for part in Part::ALL {
+        let Some(described) = description.parts.get(part.name()) else {
+            continue;
+        };
+        let mean = folder.join(mean_file(part.name()));
+        let wrong = match shards_are_whole {
+            true => Pack::open(folder, part)
+                .err()
+                .map(|error| (folder.into(), error)),
+            false => read_mean(&mean, description.preprocess(), described.mean_checksum)
+                .err()
+                .map(|error| (mean, error)),
+        };
+        damaged.extend(wrong.map(|(file, error)| Damage { file, error }));
     }
     Ok(damaged)
 }

@@ -166,8 +166,12 @@ pub(crate) fn below(folder: &str, name: &str) -> String {
     }
 }
 
-/// The paths of the first `count` files of the tar that `slice` is; none if it is something else. Of a
-/// gzip'd one only the beginning is unpacked.
+/// The paths of the first `count` files of the tar that `slice` is. Of a gzip'd one only the beginning is
+/// unpacked.
+///
+/// # Errors
+///
+/// If it is damaged before its first file ends, or is no tar.
 pub(crate) fn first_members(slice: &Slice, count: usize) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     let each = |member: Member| {
@@ -191,8 +195,15 @@ pub(crate) fn first_members(slice: &Slice, count: usize) -> Result<Vec<String>, 
     } else {
         tar::scan(slice.open()?, slice.length(), each)
     };
-    // What is damaged further on is refused by who lists it all.
-    scanned.or(Ok(())).map(|()| names)
+    match scanned {
+        Err(damage) if names.is_empty() => Err(DataError::Archive {
+            path: slice.path(),
+            offset: damage.offset,
+            reason: damage.reason,
+        }),
+        // What is damaged further on is refused by who lists it all.
+        _ => Ok(names),
+    }
 }
 
 fn is_gzip(slice: &Slice) -> Result<bool, DataError> {

@@ -1,9 +1,11 @@
-//! Folders that lie beside the data and cannot be listed, such as another user's: said, and passed over.
+//! What lies beside the data and cannot be read, such as another user's folder: said, and passed over.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::holds::FIRST;
+use super::tree::File;
 use crate::DataError;
 
 /// Words in the names of folders that belong to a set. What cannot be listed of those is missing.
@@ -50,6 +52,30 @@ pub(crate) fn say_once(folder: &Path, what: Beside, warning: &str) {
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.insert((folder.into(), what)) {
         tracing::warn!("{warning}");
+    }
+}
+
+/// The first names in an archive that lies among the data. One that is damaged from its start, or holds
+/// nothing, is an error if its name is that of a part, and else warned of.
+pub(crate) fn first_members(file: &File) -> Result<Vec<String>, DataError> {
+    let path = file.path();
+    let found = file.first_members(FIRST).and_then(|names| {
+        if names.is_empty() && is_needed(&path) {
+            return Err(DataError::Archive {
+                path: path.clone(),
+                offset: 0,
+                reason: "its end is here: it holds no files".into(),
+            });
+        }
+        Ok(names)
+    });
+    match found {
+        Err(error) if !is_needed(&path) => {
+            let warning = format!("{error}; no part of a set is looked for in it");
+            say_once(&path, Beside::Unreadable, &warning);
+            Ok(Vec::new())
+        }
+        found => found,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::holds::FIRST;
+use super::beside::first_members;
 use super::mat5::{self, Value};
 use super::tree::{Folder, is_archive};
 use super::wnid;
@@ -28,7 +28,7 @@ pub(crate) fn find(folder: &Folder) -> Result<Option<Folder>, DataError> {
         return Ok(Some(data));
     }
     for archive in folder.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
-        if holds(&archive.first_members(FIRST)?)
+        if holds(&first_members(&archive)?)
             && let Some(data) = unpacked(&archive.enter()?)?
         {
             return Ok(Some(data));

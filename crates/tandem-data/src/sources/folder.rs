@@ -1,7 +1,8 @@
 //! Picture folders: one folder a class, its name the class's name.
 //!
 //! Either `train/` beside `val/`, `valid/`, `validation/` or `dev/`, or else `test/` (the first that is
-//! there, in capitals or not), or only the class folders: then every tenth picture of a class is held out.
+//! there, in capitals or not), or `train/` alone, or only the class folders: then every tenth picture of
+//! a class is held out.
 //! Pictures directly in `test/` are without labels; class folders in `test/` beside `val/` are a test set
 //! with labels. Folders named by WNIDs, as Imagenette's are, are ILSVRC's classes.
 
@@ -75,9 +76,6 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
         return list(folder, &classes, &classes, Some(part));
     };
     let classes = train.folders()?;
-    if part == Part::Train {
-        return list(&train, &classes, &classes, None);
-    }
     let test = named(folder, &TEST)?;
     let unlabelled = test.as_ref().map_or(Ok(false), is_flat)?;
     if let (Part::Test, Some(test), true) = (part, &test, unlabelled) {
@@ -86,26 +84,26 @@ pub(crate) fn open(folder: &Folder, part: Part) -> Result<Listing, DataError> {
         return Listing::new(test.path(), names(&classes), samples, None);
     }
     let test = test.filter(|_| !unlabelled);
-    let chosen = match (part, named(folder, &HELD_OUT)?) {
-        (Part::Test, Some(held_out)) => match &test {
-            Some(test) if has_classes_of(test, &classes)? => Some(test.clone()),
+    let apart = match (part, named(folder, &HELD_OUT)?) {
+        (Part::Test, Some(held_out)) => match test {
+            Some(test) if has_classes_of(&test, &classes)? => Some(test),
             _ => Some(held_out),
         },
         (_, held_out) => held_out.or(test),
     };
-    let chosen = chosen.ok_or_else(|| DataError::Missing {
-        path: folder.path(),
-        missing: "val/, valid/, validation/ or test/ with a folder a class".into(),
-        set: "picture folders with train/",
-    })?;
-    let present = chosen.folders()?;
+    let apart = match apart {
+        None => return list(&train, &classes, &classes, Some(part)),
+        Some(_) if part == Part::Train => return list(&train, &classes, &classes, None),
+        Some(apart) => apart,
+    };
+    let present = apart.folders()?;
     if let Some(unknown) = present.iter().find(|class| !classes.contains(class)) {
         return Err(DataError::UnknownClass {
-            path: chosen.join(unknown).path(),
+            path: apart.join(unknown).path(),
             train: train.path(),
         });
     }
-    list(&chosen, &classes, &present, None)
+    list(&apart, &classes, &present, None)
 }
 
 /// Whether folders lie in `test`, and each is a class.

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::beside::unless_unreadable;
+use super::beside::{first_members, unless_unreadable};
 use super::devkit;
-use super::holds::{FIRST, Holds};
+use super::holds::Holds;
 use super::labels::{Labels, kaggle, parse, places};
 use super::listing::{Listing, Sample};
 use super::slice::Slice;
@@ -133,11 +133,26 @@ pub(crate) fn find(root: &Folder) -> Result<Option<Ilsvrc>, DataError> {
 /// Appends the archives in `folder` that are not of one class, and what they hold.
 fn archives(folder: &Folder, places: &mut Vec<(String, Holds, Place)>) -> Result<(), DataError> {
     for file in folder.files(|name| is_archive(name) && wnid::leading(name).is_none())? {
-        let members = file.first_members(FIRST)?;
-        let holds = Holds::of(members.iter().map(String::as_str));
+        let holds = holds(&file, &first_members(&file)?)?;
         places.push((file.name.clone(), holds, Place::Archive(file)));
     }
     Ok(())
+}
+
+/// What an archive with these first names holds. Pictures in a folder of it may be followed by others,
+/// as in an archive of the whole set: then it is all looked through, unless it has the name that its
+/// keepers gave it.
+pub(crate) fn holds(file: &File, members: &[String]) -> Result<Holds, DataError> {
+    let holds = Holds::of(members.iter().map(String::as_str));
+    let in_folder = members.iter().all(|path| path.contains('/'));
+    match holds {
+        Holds::Validation | Holds::Test
+            if in_folder && !file.name.starts_with("ILSVRC2012_img_") =>
+        {
+            Holds::of_folder(&Place::Archive(file.clone()).folder()?)
+        }
+        holds => Ok(holds),
+    }
 }
 
 /// Whether a file of this name belongs to the set and is no archive.

@@ -247,7 +247,11 @@ impl File {
         ))
     }
 
-    /// The paths of the first `count` files of the tar it is; none if it is something else.
+    /// The paths of the first `count` files of the tar it is.
+    ///
+    /// # Errors
+    ///
+    /// If it is damaged before its first file ends, or is no tar.
     pub(crate) fn first_members(&self, count: usize) -> Result<Vec<String>, DataError> {
         archive::first_members(&self.slice(), count)
     }

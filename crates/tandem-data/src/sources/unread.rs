@@ -193,6 +193,22 @@ pub(crate) fn explain(folder: &Folder) -> Result<(), DataError> {
     Ok(())
 }
 
+/// Parquet files are read where they lie, and not in an archive.
+///
+/// # Errors
+///
+/// [`DataError::Unread`] if `members`, the first of `file`, are parquet files.
+pub(crate) fn explain_parquet(file: &File, members: &[String]) -> Result<(), DataError> {
+    if !members.iter().any(|name| name.ends_with(".parquet")) {
+        return Ok(());
+    }
+    let kind = (
+        "an archive of parquet files",
+        "unpack it and give the folder that comes of it",
+    );
+    Err(unread(file.path(), kind))
+}
+
 /// What is known of an archive in which no set was found.
 ///
 /// # Errors

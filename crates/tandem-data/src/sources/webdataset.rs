@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde_json::Value;
 
+use super::beside::first_members;
 use super::holds::FIRST;
 use super::listing::{Listing, Sample};
 use super::slice::Slice;
@@ -75,10 +76,19 @@ pub(crate) fn find(root: &Folder) -> Result<Option<WebDataset>, DataError> {
         .chain(below.map(|name| (name.as_str(), root.join(name))))
     {
         let files = folder.files(is_archive)?;
-        // One for all: to open each of thousands takes its time.
-        match files.first() {
-            Some(first) if is_shard(&first.first_members(FIRST)?) => {}
-            _ => continue,
+        // One of each part for all: to open each of thousands takes its time. Test pictures may have no labels.
+        let mut firsts = BTreeMap::new();
+        for file in &files {
+            firsts
+                .entry(part_of(&file.name).map(Part::name))
+                .or_insert(file);
+        }
+        let mut is_any = false;
+        for first in firsts.into_values() {
+            is_any = is_any || is_shard(&first_members(first)?);
+        }
+        if !is_any {
+            continue;
         }
         for file in files {
             let part = part_of(&file.name).or(part_of(within));
@@ -233,11 +243,11 @@ fn read_folder(folder: &Folder, samples: &mut Vec<Raw>) -> Result<(), DataError>
         if let Some(file) = files.cls {
             let bytes = label_of(&file)?;
             let text = String::from_utf8_lossy(&bytes);
-            label = Some(parse_cls(text.trim()).map_err(|reason| DataError::Line {
+            label = parse_cls(text.trim()).map_err(|reason| DataError::Line {
                 path: file.path(),
                 line: 1,
                 reason,
-            })?);
+            })?;
         }
         samples.push(Sample {
             label: None,
@@ -251,19 +261,20 @@ fn read_folder(folder: &Folder, samples: &mut Vec<Raw>) -> Result<(), DataError>
     Ok(())
 }
 
-/// A number, or the name of a class.
-fn parse_cls(text: &str) -> Result<Label, String> {
+/// A number, or the name of a class; -1 is no label.
+fn parse_cls(text: &str) -> Result<Option<Label>, String> {
     let numeric = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
     match text.parse() {
-        Ok(number) => Ok(Label::Number(number)),
+        Ok(number) => Ok(Some(Label::Number(number))),
+        Err(_) if text == "-1" => Ok(None),
         Err(_) if numeric => Err(format!("the label is {text:?}")),
-        Err(_) => Ok(Label::Class(text.into())),
+        Err(_) => Ok(Some(Label::Class(text.into()))),
     }
 }
 
-/// `label` (or `cls`, `class_name`, `class`, `wnid`) and the last part of `filename`.
+/// `label` (or `cls`, `class_name`, `class`, `wnid`), of which -1 is none, and the last part of `filename`.
 pub(crate) fn parse_json(bytes: &[u8]) -> Result<(Option<Label>, Option<String>), String> {
     let json: Value = serde_json::from_slice(bytes).map_err(|error| format!("no JSON: {error}"))?;
     let label = ["label", "cls", "wnid", "class_name", "class"]
@@ -271,6 +282,7 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<(Option<Label>, Option<String>)
         .find_map(|field| json.get(field));
     let label = match label {
         None | Some(Value::Null) => None,
+        Some(label) if label.as_i64() == Some(-1) => None,
         Some(Value::String(class)) => Some(Label::Class(class.trim().into())),
         Some(label) => {
             let number = label.as_u64().and_then(|number| number.try_into().ok());
