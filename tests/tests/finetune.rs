@@ -22,8 +22,7 @@ fn tones(place: &Place, folder: &str, classes: &[(&str, u8, usize)]) {
 /// A place with a run `source` on ten classes of grey pictures, and `tones`.
 fn trained() -> Place {
     let place = place!(64);
-    let train =
-        "train --model tiny.toml --data fashion --epochs 1 --batch 8 --threads 1 --out source";
+    let train = "train --model tiny.toml --data fashion --epochs 1 --batch 8 --threads 1 --set licence=cc-by-4.0 --out source";
     place.tandem(train.split(' ')).succeeds();
     tones(&place, "tones", &TONES);
     place
@@ -61,6 +60,19 @@ fn frozen_layers_and_the_mean_are_the_source_s_to_the_byte_and_the_last_layer_is
     for line in ["freeze = [\"conv1\"]", "fc3 = 3.0", "mean = \"weights\""] {
         assert!(config.contains(line), "{line} in {config}");
     }
+    // What they came of goes on with them.
+    assert!(
+        config.contains("origin = \"best.safetensors (`tiny` trained by Tandem"),
+        "{config}"
+    );
+    let bytes = place.read("tuned/best.safetensors");
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let said = header.metadata().clone().unwrap();
+    assert!(
+        said["origin"].contains("starting from best.safetensors (`tiny` trained by"),
+        "{said:?}"
+    );
+    assert_eq!(said["licence"], "cc-by-4.0");
     // An ordinary run: it names the new classes.
     let predict = "predict --weights tuned tones/dark/0.png --top 1";
     let said = place.tandem(predict.split(' ')).succeeds().stdout;

@@ -308,6 +308,21 @@ fn a_card_has_what_the_hub_reads_and_the_measured_errors() {
     for (name, contents) in files {
         assert_eq!(contents, place.read(format!("look/{name}")), "{name}");
     }
+
+    // What is fine-tuned from it says so, and has its licence.
+    let tune = "finetune --from hf:me/tiny --data secret-place/fashion --probe --epochs 1 --threads 1 --out tuned";
+    let done = tandem(&place, hub.endpoint(), tune.split(' ')).succeeds();
+    assert!(done.stderr.contains("comes of it: mit"), "{done:#?}");
+    let look = "hub push tuned me/tuned --dry-run tuned-look";
+    tandem(&place, "http://127.0.0.1:9", look.split(' ')).succeeds();
+    let card = place.text("tuned-look/README.md");
+    for words in [
+        "---\nlicense: mit\n",
+        "base_model: \"me/tiny\"\n",
+        "starting from hf:me/tiny@",
+    ] {
+        assert!(card.contains(words), "`{words}` is not in:\n{card}");
+    }
 }
 
 #[test]
@@ -363,9 +378,19 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
     let card = place.text("look/README.md");
     for words in [
         "license: other\nlicense_name: \"x-own\"\n",
-        "Origin: imported from narrow.pth (PyTorch, ZIP, SHA-256 ",
+        "Origin: imported from hf:you/narrow as narrow.pth (PyTorch, ZIP, SHA-256 ",
     ] {
         assert!(card.contains(words), "`{words}` is not in:\n{card}");
     }
-    assert!(!place.holds("look/config.toml") && place.holds("look/model.safetensors"));
+    let config = place.text("look/config.toml");
+    for words in [
+        "[imported]",
+        "imported from hf:you/narrow as narrow.pth",
+        "[model]",
+    ] {
+        assert!(config.contains(words), "`{words}` is not in:\n{config}");
+    }
+    let folder = place.path("").display().to_string();
+    assert!(!config.contains(folder.trim_end_matches('/')), "{config}");
+    assert!(place.holds("look/model.safetensors"));
 }

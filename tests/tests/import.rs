@@ -61,6 +61,53 @@ fn an_imported_network_predicts_wherever_a_run_does_and_goes_out_and_in_again_un
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_never_ends_is_not_read() {
+    let place = with_torchvision();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.path("pipe.pth"))
+        .status();
+    assert!(made.unwrap().success());
+    for import in [
+        "import /dev/zero",
+        "import pipe.pth",
+        "import torchvision-narrow.pth --labels /dev/zero",
+    ] {
+        place.refuses(1, import.split(' '), &["no plain file"]);
+    }
+    place.refuses(
+        1,
+        "predict --weights torchvision-narrow.pth pipe.pth".split(' '),
+        &[],
+    );
+}
+
+#[test]
+fn a_licence_stays_with_the_weights() {
+    let place = with_torchvision();
+    let licence = |file: &str| {
+        let bytes = place.read(file);
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let said = header.metadata().clone().unwrap_or_default();
+        said.get("licence").cloned()
+    };
+    let import = "import torchvision-narrow.pth --licence bsd-3-clause --out narrow";
+    place.tandem(import.split(' ')).succeeds();
+    assert_eq!(
+        licence("narrow/best.safetensors").as_deref(),
+        Some("bsd-3-clause")
+    );
+    for (export, wanted) in [("", "bsd-3-clause"), (" --licence mit", "mit")] {
+        let export = format!("export narrow --to torchvision --out {wanted}.safetensors{export}");
+        place.tandem(export.split(' ')).succeeds();
+        assert_eq!(
+            licence(&format!("{wanted}.safetensors")).as_deref(),
+            Some(wanted)
+        );
+    }
+}
+
 #[test]
 fn without_a_name_imports_are_numbered_as_runs_are() {
     let place = with_torchvision();

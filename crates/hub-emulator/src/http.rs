@@ -34,6 +34,12 @@ fn respond(shared: &Shared, mut connection: TcpStream, to_contents: bool) -> Res
             wait_for_the_end(shared);
             return Ok(());
         }
+        Some(Fault::Endless) => {
+            connection.write_all(b"HTTP/1.1 200 200\r\nConnection: close\r\n\r\n")?;
+            loop {
+                connection.write_all(&[b' '; 1 << 16])?;
+            }
+        }
         Some(Fault::Loop) => {
             let server = if to_contents {
                 &shared.contents

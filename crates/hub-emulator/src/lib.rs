@@ -81,6 +81,8 @@ pub enum Fault {
     Loop,
     /// Another body.
     Body(String),
+    /// A body of spaces that does not end.
+    Endless,
 }
 
 /// A request that was made.

@@ -56,6 +56,10 @@ pub struct TrainConfig {
     /// ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
+    /// The licence of the weights that come of it, as SPDX calls it; fine-tuned ones have that of the
+    /// weights they started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// Layers, or ranges of layers as `conv1..conv5`, that keep their weights.
     #[serde(default)]
     pub freeze: Vec<String>,
@@ -134,6 +138,7 @@ impl TrainConfig {
             early_stop_epochs: None,
             train_pictures: None,
             start_from: None,
+            licence: None,
             measure_training: None,
             log_every_steps: every(),
             freeze: Vec::new(),

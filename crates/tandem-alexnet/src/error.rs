@@ -208,7 +208,7 @@ pub enum ConfigError {
 pub enum WeightsError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is not a whole safetensors file: {cause}; was it cut short when it was copied?", path.display())]
+    #[error("{} is not a whole safetensors file: {cause}; was it cut short when it was copied, or is it something else?", path.display())]
     Invalid {
         path: PathBuf,
         // Not `source`, as in `RunError::File`.
@@ -216,13 +216,13 @@ pub enum WeightsError {
     },
     #[error("{} says nothing about its `{key}`: it was not written by tandem; if it is of another framework, `tandem import` reads it", path.display())]
     NoMetadata { path: PathBuf, key: &'static str },
-    #[error("{}: its `{key}` is `{value}`, which makes no sense", path.display())]
+    #[error("{}: its `{key}` is `{value}`, which makes no sense of weights of Tandem's; if they are of another framework, `tandem import` reads them", path.display())]
     Metadata {
         path: PathBuf,
         key: &'static str,
         value: String,
     },
-    #[error("{} lacks the training mean that its network subtracts: it was not written by tandem", path.display())]
+    #[error("{} lacks the training mean that the network subtracts: these are weights of another network, or another program wrote them", path.display())]
     NoMean { path: PathBuf },
     #[error("{}: its network is refused: {source}", path.display())]
     Spec { path: PathBuf, source: SpecError },

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Doing, RunError};
 
 /// Ends the name of every file that is not finished. Long enough never to meet a user's own.
-const UNFINISHED: &str = ".tandem-unfinished";
+pub const UNFINISHED: &str = ".tandem-unfinished";
 
 /// A whole, synced file that waits to take its name. Dropped before [`Replacement::commit`], it is
 /// removed.

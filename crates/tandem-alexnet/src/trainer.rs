@@ -369,7 +369,7 @@ impl Trainer {
                 self.data.train.len(),
                 &self.position,
             )),
-            licence: None,
+            licence: self.config.licence.clone(),
             mean: self.mean.clone(),
             parameters: self.network.weights()?,
         };

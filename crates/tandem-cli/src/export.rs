@@ -26,7 +26,11 @@ pub fn run(args: &Export) -> Result<()> {
         Some(out) => out.clone(),
         None => PathBuf::from(format!("{}{suffix}{half}.{ending}", name(&args.weights))),
     };
-    export(&Weights::read(&file)?, target, precision, &out).map_err(hinted)?;
+    let mut weights = Weights::read(&file)?;
+    if args.licence.is_some() {
+        weights.licence.clone_from(&args.licence);
+    }
+    export(&weights, target, precision, &out).map_err(hinted)?;
     print(&format!("{}\n", out.display()))
 }
 

@@ -5,6 +5,8 @@ use std::io;
 
 use tandem_alexnet::error::{PlacementError, SpecError};
 
+use crate::output::plain;
+
 /// An error of the command's own, or another's with what to do about it.
 #[derive(Debug)]
 pub struct Failure {
@@ -72,7 +74,7 @@ pub fn describe(error: &anyhow::Error) -> String {
         // Some errors print their source and name it as one too; once is enough.
         if before.is_empty() {
             text.push_str(&cause);
-        } else if !before.ends_with(&cause) {
+        } else if !before.contains(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
         }
@@ -82,7 +84,7 @@ pub fn describe(error: &anyhow::Error) -> String {
         text.push_str("\nhint: ");
         text.push_str(hint);
     }
-    text
+    plain(&text).into_owned()
 }
 
 /// 1 or 2; none when the reader of our output has simply gone (`tandem info | head -1`).

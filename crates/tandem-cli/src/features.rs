@@ -14,6 +14,13 @@ use crate::weights;
 pub fn run(args: &Features) -> Result<()> {
     // Before anything is read: a slip in the name should not cost the computing.
     file::Format::of(&args.out).map_err(Failure::from_typing)?;
+    if args.out.symlink_metadata().is_ok() {
+        let what = format!(
+            "{} is there already, and is not written over",
+            args.out.display()
+        );
+        return Err(Failure::failed(what, "choose another --out, or remove it").into());
+    }
     let Trained {
         network, normalise, ..
     } = Trained::read(&weights::file(&args.weights)?, &args.devices)?;

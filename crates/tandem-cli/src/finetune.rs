@@ -1,6 +1,7 @@
 //! `tandem finetune`: a training run that starts from weights. What it is told of its own becomes the
 //! run's settings; the rest is `tandem train`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,8 +13,7 @@ use tandem_alexnet::weights::Weights;
 
 use crate::args::{Finetune, Global};
 use crate::failure::Failure;
-use crate::report::progress::write_line;
-use crate::report::table::grouped;
+use crate::report::progress::{rounded, write_line};
 use crate::{settings, train, weights};
 
 /// A trunk that has learned is changed slowly: its recipe's rate divided by this.
@@ -21,7 +21,13 @@ const SLOWER: f64 = 3.0;
 
 pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     let file = weights::file(&args.from)?;
-    let Weights { spec, classes, .. } = Weights::read(&file)?;
+    let Weights {
+        spec,
+        classes,
+        origin,
+        licence,
+        ..
+    } = Weights::read(&file)?;
     let mut config = TrainConfig::for_model(spec.clone())?;
     config.rate.initial /= SLOWER;
     if let Some(file) = &args.recipe.config {
@@ -29,11 +35,16 @@ pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     }
     config.start_from = Some(std::path::absolute(&file)?);
     config.start.mean = MeanOf::Weights;
+    config.start.origin = Some(source(&args.from, &file, origin.as_deref()));
+    config.licence = config.licence.or(licence);
     tell(&mut config, args, &spec)?;
     settings::flags(&mut config, &args.recipe)?;
     last_layer_as_its_recipe(&mut config, &spec)?;
     if !global.quiet {
         write_line(&words(&config, &spec, args, classes.len())?);
+        if let Some(licence) = &config.licence {
+            write_line(&format!("the licence of what comes of it: {licence}"));
+        }
     }
     train::begin(config, args.out.as_deref(), global)
 }
@@ -101,28 +112,46 @@ fn last_layer_as_its_recipe(config: &mut TrainConfig, spec: &Spec) -> Result<()>
     Ok(())
 }
 
-/// What is learned, in one line.
+/// What the weights are, for those that come of them: the model of the hub with its commit, or the file's
+/// name, and what the file says of itself.
+fn source(named: &str, file: &Path, origin: Option<&str>) -> String {
+    let name = match named.strip_prefix("hf:") {
+        // The cache keeps it in `snapshots/COMMIT`.
+        Some(model) => {
+            let repository = model.split(['@', ':']).next().unwrap_or(model);
+            let commit = file.parent().and_then(Path::file_name);
+            let commit = commit.unwrap_or_default().to_string_lossy();
+            format!("hf:{repository}@{commit}")
+        }
+        None => file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    };
+    match origin {
+        Some(origin) => format!("{name} ({origin})"),
+        None => name,
+    }
+}
+
+/// What is learned, in one line. How large a new last layer is depends on the data, and is said with it.
 fn words(config: &TrainConfig, spec: &Spec, args: &Finetune, classes: usize) -> Result<String> {
     let tuning = config.tuning(spec)?;
-    let (mut learned, mut all) = (0u64, 0u64);
     let mut layers = Vec::new();
     for parameter in parameters::of(spec)? {
-        all += parameter.len() as u64;
         if let Some(factor) = tuning.factor(parameter.layer) {
-            learned += parameter.len() as u64;
             let layer = spec.layer_name(parameter.layer);
             let rate = config.rate.initial * factor;
-            let entry = format!("{layer} at {rate}");
+            let entry = format!("{layer} at {}", rounded(rate));
             if layers.last() != Some(&entry) {
                 layers.push(entry);
             }
         }
     }
     Ok(format!(
-        "starts from {} ({classes} classes); of its {} parameters {} learn: {}",
+        "starts from {} ({classes} classes); what learns, at which rate: {}",
         args.from,
-        grouped(all),
-        grouped(learned),
         layers.join(", ")
     ))
 }

@@ -12,7 +12,9 @@ mod pull;
 mod push;
 
 #[cfg(feature = "hub")]
-use std::fs;
+use std::fs::{self, File};
+#[cfg(feature = "hub")]
+use std::io;
 #[cfg(feature = "hub")]
 use std::path::Path;
 use std::path::PathBuf;
@@ -87,10 +89,8 @@ fn fresh<T>(out: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).with_context(unmade)?;
-    let unfinished = tempfile::Builder::new()
-        .prefix(".tandem-hub-")
-        .tempdir_in(parent)
-        .with_context(unmade)?;
+    remove_abandoned(parent);
+    let (unfinished, _lock) = unfinished(parent).with_context(unmade)?;
     // Inside, since a temporary folder is for its owner alone, and what is made is not.
     let inside = unfinished.path().join("new");
     fs::create_dir(&inside).with_context(unmade)?;
@@ -98,6 +98,44 @@ fn fresh<T>(out: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     refuse_if_there(out)?;
     fs::rename(&inside, out).with_context(unmade)?;
     Ok(filled)
+}
+
+/// What the name of an unfinished folder begins with.
+#[cfg(feature = "hub")]
+const UNFINISHED: &str = ".tandem-hub-";
+
+/// A temporary folder in `parent`, and the lock that says that it is not abandoned.
+#[cfg(feature = "hub")]
+fn unfinished(parent: &Path) -> io::Result<(tempfile::TempDir, Option<File>)> {
+    loop {
+        let folder = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(parent)?;
+        // Windows opens no folders, and some network file systems have no locks: nothing is taken for
+        // abandoned there.
+        let lock = File::open(folder.path()).ok();
+        let lock = lock.filter(|lock| lock.lock().is_ok());
+        // Before that another process may have taken it for abandoned, and removed it.
+        if folder.path().exists() {
+            return Ok((folder, lock));
+        }
+    }
+}
+
+/// Removes from `parent` what commands that were killed left behind: nobody holds its lock.
+#[cfg(feature = "hub")]
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+            && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_ours
+            && let Ok(folder) = File::open(entry.path())
+            && folder.try_lock().is_ok()
+        {
+            // It is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 #[cfg(feature = "hub")]
@@ -142,5 +180,29 @@ mod download {
         let what = format!("{named}: this build cannot download from the hub");
         let hint = format!("build with --features hub, or give {instead}");
         Err(Failure::usage(what, hint).into())
+    }
+}
+
+#[cfg(all(test, unix, feature = "hub"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_command_left_is_removed_and_what_another_makes_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let abandoned = place.path().join(".tandem-hub-killed");
+        fs::create_dir_all(abandoned.join("new")).unwrap();
+        fs::write(abandoned.join("new/best.safetensors"), "half").unwrap();
+        fresh(&place.path().join("a"), |folder| {
+            assert!(!abandoned.exists());
+            fs::write(folder.join("file"), "text")?;
+            fresh(&place.path().join("b"), |_| Ok(()))
+        })
+        .unwrap();
+        assert!(place.path().join("a/file").is_file());
+        let left = fs::read_dir(place.path()).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["a", "b"]);
     }
 }

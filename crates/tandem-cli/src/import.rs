@@ -40,7 +40,16 @@ pub fn run(args: &Import) -> Result<()> {
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
     let imported = tandem_formats::import(&weights::of_any_form(&args.file)?, &options);
-    let imported = imported.map_err(hinted)?;
+    let mut imported = imported.map_err(hinted)?;
+    if args.licence.is_some() {
+        imported.weights.licence.clone_from(&args.licence);
+    }
+    if args.file.starts_with("hf:")
+        && let Some(origin) = &mut imported.weights.origin
+        && let Some(file) = origin.strip_prefix("imported from ")
+    {
+        *origin = format!("imported from {} as {file}", args.file);
+    }
     let (directory, file) = write(&imported, args.out.as_deref())?;
     let weights = &imported.weights;
     let made = Made {
@@ -74,9 +83,14 @@ fn hinted(error: FormatError) -> anyhow::Error {
         Problem::UnknownNames {
             suggestion: Suggestion::Exact(_),
             ..
-        } => "tensors must be called conv1.weight to fc8.bias, or as torchvision calls them"
+        } => "say which network it is with --model; tensors must be called conv1.weight to fc8.bias, \
+              or as torchvision calls them"
             .to_owned(),
-        Problem::NoMean => "weights that Tandem wrote have it".to_owned(),
+        Problem::NoMean => {
+            "weights that Tandem wrote have it; put it into the file as a tensor `input.mean` of \
+             (channels, side, side), 0 to 255"
+                .to_owned()
+        }
         _ => return error.into(),
     };
     Failure::failed(error.to_string(), hint).into()
@@ -98,8 +112,13 @@ fn write(imported: &Imported, out: Option<&Path>) -> Result<(PathBuf, PathBuf)> 
 
 /// The lines of the file at `path`, without empty ones at its end.
 fn labels(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the labels {}", path.display()))?;
+    let text = match std::fs::metadata(path) {
+        Ok(about) if !about.is_file() && !about.is_dir() => {
+            Err(io::Error::other("it is no plain file"))
+        }
+        _ => std::fs::read_to_string(path),
+    };
+    let text = text.with_context(|| format!("cannot read the labels {}", path.display()))?;
     Ok(text
         .trim_end()
         .lines()

@@ -1,17 +1,31 @@
 //! The folder that an import leaves: weights where every command looks for a run's, and a
 //! `config.toml` for people.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tandem_alexnet::checkpoint::{BEST, CONFIG};
 use tandem_alexnet::error::RunError;
-use tandem_alexnet::replacement::replace;
+use tandem_alexnet::replacement::{UNFINISHED, replace};
 use tandem_alexnet::spec::Spec;
 
 use crate::Imported;
+
+/// The first line of what an import writes for people.
+const HEAD: &str = "# Weights from elsewhere; `tandem import` wrote this for people to read.";
+
+/// Whether an import that was stopped left it: the next one puts its own in its place.
+fn is_left_over(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    let unfinished = [BEST, CONFIG].map(|name| format!("{name}{UNFINISHED}"));
+    unfinished
+        .iter()
+        .any(|unfinished| name == unfinished.as_str())
+        || name == CONFIG
+            && fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with(HEAD))
+}
 
 /// A folder that an import cannot be written to.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +67,19 @@ impl Imported {
             source,
         };
         fs::create_dir_all(path).map_err(create)?;
-        if let Some(entry) = fs::read_dir(path).map_err(create)?.next() {
-            let holds = entry.map_err(create)?.file_name();
-            return Err(DirectoryError::NotEmpty {
-                path: path.to_owned(),
-                holds: holds.to_string_lossy().into_owned(),
-            });
+        for entry in fs::read_dir(path).map_err(create)? {
+            let entry = entry.map_err(create)?;
+            if !is_left_over(&entry) {
+                return Err(DirectoryError::NotEmpty {
+                    path: path.to_owned(),
+                    holds: entry.file_name().to_string_lossy().into_owned(),
+                });
+            }
         }
+        // The weights last: with them the folder is whole.
+        replace(&path.join(CONFIG), self.config().as_bytes())?;
         let weights = path.join(BEST);
         self.weights.replace(&weights)?;
-        replace(&path.join(CONFIG), self.config().as_bytes())?;
         Ok(weights)
     }
 
@@ -80,7 +97,7 @@ impl Imported {
         let text = toml::to_string_pretty(&config)
             .expect("strings, numbers and tables with fixed keys are always TOML");
         format!(
-            "# Weights from elsewhere; `tandem import` wrote this for people to read.\n\
+            "{HEAD}\n\
              # What predicting goes by is in the metadata of {BEST}.\n\n{text}"
         )
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use tandem_alexnet::error::SpecError;
 use tandem_alexnet::weights::Misfit;
 
-use crate::MAX_FILE;
 use crate::fit::Suggestion;
 use crate::format::Format;
 
@@ -23,14 +22,16 @@ pub struct FormatError {
 pub enum Problem {
     #[error("cannot be read: {0}")]
     Read(io::Error),
-    #[error("is {length} bytes long, and no more than {MAX_FILE} are read")]
-    TooLong { length: u64 },
+    #[error("is {length} bytes long, and no more than {most} are read")]
+    TooLong { length: u64, most: u64 },
     #[error(
-        "is no weights file that Tandem knows: it reads safetensors, what torch.save writes, Caffe's .caffemodel, \
-         ONNX, and NumPy's dictionaries of arrays"
+        "is no weights file that Tandem knows{}: it reads safetensors, what torch.save writes, Caffe's .caffemodel, \
+         ONNX, and NumPy's dictionaries of arrays", instead(*.0)
     )]
-    Unrecognised,
-    #[error("is not a whole safetensors file: {0}; was it cut short when it was copied?")]
+    Unrecognised(Looks),
+    #[error(
+        "is not a whole safetensors file: {0}; was it cut short when it was copied, or is it something else?"
+    )]
     Safetensors(::safetensors::SafeTensorError),
     /// The ZIP, stream or tar around a pickle.
     #[error("{what}")]
@@ -57,7 +58,9 @@ pub enum Problem {
     #[error("its metadata's `{key}` makes no sense: {cause}")]
     Metadata { key: &'static str, cause: String },
     /// Bytes that are not protobuf, or not of the message they should be.
-    #[error("is not a whole {format} file: {cause}; was it cut short when it was copied?")]
+    #[error(
+        "is not a whole {format} file: {cause}; was it cut short when it was copied, or is it something else?"
+    )]
     Protobuf { format: &'static str, cause: String },
     /// A layer that Tandem's networks do not have.
     #[error("{layer} {what}")]
@@ -108,6 +111,39 @@ pub enum Problem {
     Spec(#[from] SpecError),
     #[error("{0}")]
     Compute(#[from] candle_core::Error),
+}
+
+/// What a file that is no weights file looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    Empty,
+    Page,
+    LfsPointer,
+    Unknown,
+}
+
+impl Looks {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let start = bytes.trim_ascii_start();
+        if bytes.is_empty() {
+            Self::Empty
+        } else if start.starts_with(b"version https://git-lfs") {
+            Self::LfsPointer
+        } else if start.starts_with(b"<") {
+            Self::Page
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+fn instead(looks: Looks) -> &'static str {
+    match looks {
+        Looks::Empty => " (it is empty)",
+        Looks::Page => " (it looks like a page of the web: fetch the file itself)",
+        Looks::LfsPointer => " (it is a pointer of Git LFS: `git lfs pull` fetches the file)",
+        Looks::Unknown => "",
+    }
 }
 
 /// Misfits that are listed; of many it is enough to know how many.

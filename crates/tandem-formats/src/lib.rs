@@ -40,7 +40,7 @@ use tandem_alexnet::spec::{Normalise, Spec};
 use tandem_alexnet::weights::Weights;
 
 pub use directory::DirectoryError;
-pub use error::{FormatError, Problem};
+pub use error::{FormatError, Looks, Problem};
 pub use export::{ExportError, Precision, Target, export};
 pub use fit::Suggestion;
 pub use format::Format;
@@ -136,7 +136,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Imported, FormatError> {
         path: path.to_owned(),
         problem: Box::new(problem),
     };
-    let bytes = read(path).map_err(failed)?;
+    let bytes = read(path, MAX_FILE).map_err(failed)?;
     let mut imported = import_from(&bytes, path.parent(), options).map_err(failed)?;
     if imported.weights.origin.is_none() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -164,7 +164,7 @@ fn import_from(
     folder: Option<&Path>,
     options: &Options,
 ) -> Result<Imported, Problem> {
-    let format = Format::of(bytes).ok_or(Problem::Unrecognised)?;
+    let format = Format::of(bytes).ok_or_else(|| Problem::Unrecognised(error::Looks::of(bytes)))?;
     let named = match format {
         Format::Safetensors => safetensors::read(bytes)?,
         Format::TorchZip => pth::read_zip(bytes)?,
@@ -177,10 +177,15 @@ fn import_from(
     naming::import(named, format, options)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let length = std::fs::metadata(path).map_err(Problem::Read)?.len();
-    if length > MAX_FILE {
-        return Err(Problem::TooLong { length });
+/// A whole file of at most so many bytes; devices and pipes, which never end, are not read.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
+    let about = std::fs::metadata(path).map_err(Problem::Read)?;
+    if !about.is_file() && !about.is_dir() {
+        return Err(Problem::Read(std::io::Error::other("it is no plain file")));
+    }
+    let length = about.len();
+    if length > most {
+        return Err(Problem::TooLong { length, most });
     }
     std::fs::read(path).map_err(Problem::Read)
 }

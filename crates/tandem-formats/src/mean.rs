@@ -1,7 +1,6 @@
 //! The mean that a network subtracts: a picture, or a number for each channel.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -45,11 +44,7 @@ impl Mean {
             path: path.to_owned(),
             what,
         };
-        let length = fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
-        if length.len() > MAX_FILE {
-            return Err(refuse(format!("{} bytes are too many", length.len())));
-        }
-        let bytes = fs::read(path).map_err(|error| refuse(error.to_string()))?;
+        let bytes = crate::read(path, MAX_FILE).map_err(|problem| refuse(problem.to_string()))?;
         Self::of(&bytes).map_err(|problem| refuse(problem.to_string()))
     }
 

@@ -46,8 +46,9 @@ pub(crate) fn import(
             spec
         }
     };
-    let mean = mean_of(&spec, mean)?;
+    // Of weights of another network that is what there is to say, not that its mean is missing.
     let parameters = fit(&spec, &named.tensors)?;
+    let mean = mean_of(&spec, mean)?;
     let said_classes = match named.said.get("classes") {
         Some(list) => Some(serde_json::from_str(list).map_err(metadata("classes"))?),
         None => None,

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use common::fixture;
 use tandem_alexnet::parameters;
 use tandem_alexnet::spec::Spec;
-use tandem_formats::{Options, Problem, Suggestion, import_bytes};
+use tandem_formats::{Looks, Options, Problem, Suggestion, import_bytes};
 
 /// A safetensors file of zeros under these names and shapes.
 fn file(tensors: &[(&str, &[usize])]) -> Vec<u8> {
@@ -101,6 +101,19 @@ fn the_preset_that_shapes_are_of_is_named_whatever_the_names_and_classes() {
         "{message}"
     );
     assert!(!message.contains("preset"), "{message}");
+}
+
+#[test]
+fn weights_of_another_network_than_the_one_named_are_told_their_shapes_and_not_of_a_mean() {
+    let bytes = file(&[("conv1.weight", &[4, 3, 11, 11]), ("conv1.bias", &[4])]);
+    let options = Options {
+        model: Some(Spec::preset("alexnet").unwrap()),
+        ..Options::default()
+    };
+    let problem = import_bytes(&bytes, &options).unwrap_err();
+    assert!(matches!(problem, Problem::DoesNotFit { .. }), "{problem}");
+    let said = problem.to_string();
+    assert!(said.contains("[96, 3, 11, 11]"), "{said}");
 }
 
 #[test]
@@ -208,7 +221,21 @@ fn safetensors_headers_that_lie_are_refused() {
 
 #[test]
 fn what_is_no_weights_file_is_said_to_be_none() {
-    for bytes in [&b""[..], b"hello, world", &[0xff; 64], b"\x89HDF\r\n\x1a\n"] {
-        assert!(matches!(refused(bytes), Problem::Unrecognised), "{bytes:?}");
+    for (bytes, wanted) in [
+        (&b""[..], Looks::Empty),
+        (b"hello, world", Looks::Unknown),
+        (&[0xff; 64], Looks::Unknown),
+        (b"\x89HDF\r\n\x1a\n", Looks::Unknown),
+        (b"\n<!doctype html>", Looks::Page),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            Looks::LfsPointer,
+        ),
+    ] {
+        let problem = refused(bytes);
+        assert!(
+            matches!(&problem, Problem::Unrecognised(looks) if *looks == wanted),
+            "{bytes:?}: {problem}"
+        );
     }
 }

@@ -42,6 +42,17 @@ fn an_imported_network_is_a_folder_that_reads_back_equal_and_is_never_written_ov
     }
     let error = imported.write(&out).unwrap_err().to_string();
     assert!(error.contains("not empty"), "{error}");
+
+    // What an import that was killed leaves is no obstacle.
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::rename(&file, out.join("best.safetensors.tandem-unfinished")).unwrap();
+    assert_eq!(imported.write(&out).unwrap(), file);
+    assert!(std::fs::read(&file).unwrap() == whole);
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2);
+    // A file of somebody's own by that name is.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(out.join("config.toml"), "epochs = 3").unwrap();
+    assert!(imported.write(&out).is_err());
 }
 
 #[test]

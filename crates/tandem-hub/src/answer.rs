@@ -8,7 +8,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::HubError;
-use crate::explain::{Refusal, Request, Trouble};
+use crate::explain::{Refusal, Request, Trouble, answered};
+
+/// Bytes of an answer's body that are read at most. A description names all files of a repository: of
+/// a million pictures in some 60 MB.
+const LIMIT: usize = 128 << 20;
 
 /// What the hub says of a refusal in its body.
 #[derive(Deserialize)]
@@ -24,7 +28,10 @@ pub(crate) async fn ask(
     if let Some(token) = &request.settings.token {
         asking = asking.bearer_auth(token.secret());
     }
-    let answer = asking.send().await;
+    let (client, asking) = asking.build_split();
+    let asking = asking.map_err(|error| request.transport(error))?;
+    let patience = *asking.timeout().unwrap_or(&request.settings.patience);
+    let answer = answered(request, patience, client.execute(asking)).await;
     accepted(request, answer.map_err(|error| request.transport(error))?).await
 }
 
@@ -42,7 +49,10 @@ pub(crate) async fn accepted(request: &Request<'_>, answer: Response) -> Result<
     let wait = header(answer.headers(), RETRY_AFTER.as_str());
     let message = match header(answer.headers(), "x-error-message") {
         Some(message) => Some(message),
-        None => answer.json::<Said>().await.ok().map(|said| said.error),
+        None => read::<Said>(request, answer, "reason")
+            .await
+            .ok()
+            .map(|said| said.error),
     };
     let error = request.refused(Refusal {
         status,
@@ -64,8 +74,22 @@ pub(crate) async fn read<T: DeserializeOwned>(
     answer: Response,
     what: &str,
 ) -> Result<T, Trouble> {
-    let text = answer.bytes().await;
-    let text = text.map_err(|error| request.transport(error))?;
+    let text = body(request, answer).await?;
     serde_json::from_slice(&text)
         .map_err(|error| Trouble::Lasting(request.answer(format!("no {what} ({error})"))))
+}
+
+async fn body(request: &Request<'_>, mut answer: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    loop {
+        let piece = answer.chunk().await;
+        let Some(piece) = piece.map_err(|error| request.transport(error))? else {
+            return Ok(body);
+        };
+        if body.len() + piece.len() > LIMIT {
+            let problem = format!("{} sends more than {} MiB", answer.url(), LIMIT >> 20);
+            return Err(Trouble::Lasting(request.answer(problem)));
+        }
+        body.extend_from_slice(&piece);
+    }
 }

@@ -10,7 +10,8 @@ use hf_hub::repository::HFRepository;
 use hf_hub::{HFError, RepoType};
 
 use crate::checksum::Hasher;
-use crate::explain::{REPETITIONS, Request, Trouble, file, pause};
+use crate::error::plain;
+use crate::explain::{REPETITIONS, Request, Trouble, answered, file, pause};
 use crate::tree::Listed;
 use crate::{HubError, Progress};
 
@@ -38,7 +39,7 @@ impl<'a> Meter<'a> {
     pub(crate) fn add(&self, file: &str, bytes: u64) {
         self.done.set(self.done.get() + bytes);
         (self.report.borrow_mut())(Progress {
-            file,
+            file: &plain(file),
             done: self.done.get(),
             total: self.total,
         });
@@ -93,11 +94,11 @@ pub(crate) async fn fetch<T: RepoType>(
         return Ok(());
     }
     let mut part = Part::open(request, listed, meter).await?;
-    // What an earlier process left may have been spoilt.
-    let mut is_last = part.length == 0;
+    let mut is_last = false;
     loop {
         match part.complete(hub, request, commit).await {
             Err(error @ (HubError::Length { .. } | HubError::Checksum { .. })) => {
+                is_last |= !part.is_pieced;
                 part.restart()?;
                 if is_last {
                     return Err(error);
@@ -118,6 +119,9 @@ struct Part<'a, 'm> {
     file: File,
     length: u64,
     hasher: Hasher,
+    /// Whether it is of more than one answer: what an earlier process left may have been spoilt, and
+    /// what came after it may have been the file's beginning.
+    is_pieced: bool,
 }
 
 impl<'a, 'm> Part<'a, 'm> {
@@ -143,6 +147,7 @@ impl<'a, 'm> Part<'a, 'm> {
             file,
             length: 0,
             hasher,
+            is_pieced: false,
         };
         part.read_what_is_there().await?;
         Ok(part)
@@ -165,6 +170,7 @@ impl<'a, 'm> Part<'a, 'm> {
             // Other files are on their way, on the same thread.
             tokio::task::yield_now().await;
         }
+        self.is_pieced = self.length > 0;
         self.meter.add(&self.listed.path, self.length);
         Ok(())
     }
@@ -175,6 +181,7 @@ impl<'a, 'm> Part<'a, 'm> {
             .map_err(|source| file("write", self.path.clone(), source))?;
         self.meter.take_back(self.length);
         self.length = 0;
+        self.is_pieced = false;
         self.hasher = self.listed.checksum.hasher(self.listed.size);
         Ok(())
     }
@@ -186,17 +193,22 @@ impl<'a, 'm> Part<'a, 'm> {
         request: &Request<'_>,
         commit: &str,
     ) -> Result<(), HubError> {
-        let mut repetitions = 0;
+        // Begun anew each time it would come as far and no further.
+        let (mut repetitions, mut furthest) = (0, self.length);
         while self.length < self.listed.size {
             let before = self.length;
             match self.append(hub, request, commit).await {
-                Ok(()) if self.length > before => repetitions = 0,
+                Err(Trouble::Lasting(error)) => return Err(error),
                 // It ended as it should, and the hub has no more.
-                Ok(()) => return Err(self.wrong_length(request, before)),
-                Err(Trouble::Passing(_)) if self.length > before => repetitions = 0,
-                Err(Trouble::Passing(_)) if repetitions < REPETITIONS => repetitions += 1,
-                Err(Trouble::Passing(error) | Trouble::Lasting(error)) => return Err(error),
+                Ok(()) if self.length == before => {
+                    return Err(self.wrong_length(request, before));
+                }
+                _ if self.length > furthest => repetitions = 0,
+                _ if repetitions < REPETITIONS => repetitions += 1,
+                Err(Trouble::Passing(error)) => return Err(error),
+                Ok(()) => return Err(self.wrong_length(request, self.length)),
             }
+            furthest = furthest.max(self.length);
             if self.length < self.listed.size {
                 pause(request.settings, repetitions).await;
             }
@@ -229,15 +241,24 @@ impl<'a, 'm> Part<'a, 'm> {
             .revision(commit)
             .range(self.length..self.listed.size)
             .send();
-        let (_, mut pieces) = answer.await.map_err(|error| match error {
+        let answer = answered(request, request.settings.patience, answer);
+        let (size, mut pieces) = answer.await.map_err(|error| match error {
             // There is no such range: the hub's file is shorter than it is listed.
             HFError::Http { context } if context.status.as_u16() == 416 => {
                 Trouble::Lasting(self.wrong_length(request, self.length))
             }
             error => request.explain(error),
         })?;
+        // hf-hub does not say whether the range or the whole file comes, but how long it is.
+        if self.length > 0 && size == Some(self.listed.size) {
+            self.restart().map_err(Trouble::Lasting)?;
+            let reason = "it sends the whole file where the rest was asked for";
+            return Err(Trouble::Passing(request.cut(reason.into())));
+        }
+        let is_rest = self.length > 0;
         while let Some(bytes) = pieces.next().await {
             let bytes = bytes.map_err(|error| request.explain(error))?;
+            self.is_pieced |= is_rest;
             let length = self.length + bytes.len() as u64;
             if length > self.listed.size {
                 return Err(Trouble::Lasting(self.wrong_length(request, length)));

@@ -1,8 +1,11 @@
 //! What can go wrong with the hub: each error names the repository or file, the place, and the fix.
+//!
+//! What the hub says goes into an error as it is, and is shown through [`plain`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::explain::REPETITIONS;
@@ -113,7 +116,8 @@ pub enum HubError {
     },
     /// The token may only read, or the repository is somebody else's.
     #[error(
-        "the token of {origin} may not write {repository} ({message}): is the name right, and does the token have write access ({endpoint}/settings/tokens)?"
+        "the token of {origin} may not write {repository} ({message}): is the name right, and does the token have write access ({endpoint}/settings/tokens)?",
+        message = plain(message)
     )]
     MayNotWrite {
         /// `OWNER/NAME`.
@@ -170,7 +174,7 @@ pub enum HubError {
         problem: String,
     },
     /// The repository has no such folder or file.
-    #[error("{repository} has no folder or file `{part}`; it has {found}")]
+    #[error("{repository} has no folder or file `{part}`; it has {found}", found = plain(found))]
     NoPart {
         /// `OWNER/NAME`.
         repository: String,
@@ -180,7 +184,7 @@ pub enum HubError {
         found: String,
     },
     /// Several configurations, and none is the default.
-    #[error("{} has several configurations ({found}); name one, as in `{example}`", .example.repository())]
+    #[error("{} has several configurations ({}); name one, as in `{}`", .example.repository(), plain(found), plain(&example.to_string()))]
     Configurations {
         /// The configurations.
         found: String,
@@ -188,7 +192,7 @@ pub enum HubError {
         example: Name,
     },
     /// No file of the repository holds data that is read here.
-    #[error("{name} holds no parquet, no tar and no folders of pictures but {found}; the hub's own copy in parquet, if it made one, is `hf:{}@refs/convert/parquet`", .name.repository())]
+    #[error("{name} holds no parquet, no tar and no folders of pictures but {}; the hub's own copy in parquet, if it made one, is `hf:{}@refs/convert/parquet`", plain(found), .name.repository())]
     NoData {
         /// What was asked for.
         name: Name,
@@ -196,7 +200,7 @@ pub enum HubError {
         found: String,
     },
     /// Several weights, and none has a name that is taken first.
-    #[error("{} has several weights ({found}); name one, as in `{example}`", .example.repository())]
+    #[error("{} has several weights ({}); name one, as in `{}`", .example.repository(), plain(found), plain(&example.to_string()))]
     SeveralWeights {
         /// Their files.
         found: String,
@@ -204,7 +208,7 @@ pub enum HubError {
         example: Name,
     },
     /// No file of the model holds weights that are read here.
-    #[error("{name} holds no safetensors but {found}{}", to_import(import))]
+    #[error("{name} holds no safetensors but {}{}", plain(found), plain(&to_import(import)))]
     NoWeights {
         /// What was asked for.
         name: Name,
@@ -227,7 +231,8 @@ pub enum HubError {
     },
     /// Offline, and not in the cache.
     #[error(
-        "HF_HUB_OFFLINE is set, and {missing} of {name} is not in {cache} ({cached}); unset it to download"
+        "HF_HUB_OFFLINE is set, and {missing} of {name} is not in {cache} ({cached}); unset it to download",
+        missing = plain(missing)
     )]
     Offline {
         /// What was asked for.
@@ -240,7 +245,7 @@ pub enum HubError {
         cached: String,
     },
     /// The hub is overloaded, or limits who asks.
-    #[error("{endpoint} answered {status} for {what} each of {} times; try again {}, what has been downloaded is kept{}", REPETITIONS + 1, after(wait), limit(*status, token))]
+    #[error("{endpoint} answered {status} for {} each of {} times; try again {}, {kept}{}", plain(what), REPETITIONS + 1, after(wait), limit(*status, token))]
     Busy {
         /// The hub.
         endpoint: String,
@@ -250,11 +255,13 @@ pub enum HubError {
         status: u16,
         /// How long it asks to wait.
         wait: Option<Duration>,
+        /// What need not be done again, in words.
+        kept: &'static str,
         /// Where the token is from that it was asked with.
         token: Option<String>,
     },
     /// Another refusal.
-    #[error("{endpoint} refuses {what} with {status}: {message}")]
+    #[error("{endpoint} refuses {} with {status}: {}", plain(what), plain(message))]
     Refused {
         /// The hub.
         endpoint: String,
@@ -277,17 +284,22 @@ pub enum HubError {
     },
     /// A connection that was cut, or fell silent, again and again.
     #[error(
-        "{what}: the connection broke again and again ({reason}); run the command again, what has been downloaded is kept"
+        "{}: the connection broke again and again ({}); run the command again, {kept}",
+        plain(what),
+        plain(reason)
     )]
     Interrupted {
         /// The file or repository.
         what: String,
         /// The last reason.
         reason: String,
+        /// What need not be done again, in words.
+        kept: &'static str,
     },
     /// A file that is not as long as the hub's listing says.
     #[error(
-        "{file} of {repository} came with {found} bytes where the hub lists {wanted}; try again, and if it stays so, tell its owner"
+        "{file} of {repository} came with {found} bytes where the hub lists {wanted}; try again, and if it stays so, tell its owner",
+        file = plain(file)
     )]
     Length {
         /// The file.
@@ -301,7 +313,8 @@ pub enum HubError {
     },
     /// A file whose contents are not those that the hub lists.
     #[error(
-        "{file} of {repository} came damaged: its checksum is {found} where the hub lists {wanted}; it was discarded, try again"
+        "{file} of {repository} came damaged: its checksum is {found} where the hub lists {wanted}; it was discarded, try again",
+        file = plain(file)
     )]
     Checksum {
         /// The file.
@@ -314,7 +327,11 @@ pub enum HubError {
         wanted: String,
     },
     /// An answer that is not the hub's API.
-    #[error("{endpoint} answers not as the hub does for {what}: {problem}; is HF_ENDPOINT right?")]
+    #[error(
+        "{endpoint} answers not as the hub does for {}: {}; is HF_ENDPOINT right?",
+        plain(what),
+        plain(problem)
+    )]
     Answer {
         /// The hub.
         endpoint: String,
@@ -337,14 +354,15 @@ pub enum HubError {
     },
     /// The disk filled up meanwhile.
     #[error(
-        "the disk is full at {path}; make room and run the command again, it goes on from there"
+        "the disk is full at {}; make room and run the command again, it goes on from there",
+        shown(path)
     )]
     DiskFull {
         /// The file that could not grow.
         path: PathBuf,
     },
     /// A file of the cache, or the token's.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {}: {source}", shown(path))]
     File {
         /// "read", "write" and the like.
         doing: &'static str,
@@ -397,6 +415,26 @@ fn limit(status: u16, token: &Option<String>) -> &'static str {
         (429, None) => "; with a token in HF_TOKEN the limit is higher",
         _ => "",
     }
+}
+
+/// What the hub says, or a name it gives, with control characters escaped: a terminal would obey them.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c.is_control() {
+            true => escaped.extend(c.escape_default()),
+            false => escaped.push(c),
+        }
+    }
+    escaped.into()
+}
+
+/// A path below which may be names that the hub gives.
+fn shown(path: &Path) -> String {
+    plain(&path.to_string_lossy()).into_owned()
 }
 
 /// Bytes as a person reads them.

@@ -2,15 +2,20 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use hf_hub::HFError;
 
 use crate::cache::Repository;
+use crate::error::plain;
 use crate::{HubError, Settings};
 
 /// How often a request is repeated before it counts as failed.
 pub(crate) const REPETITIONS: usize = 5;
+
+/// How long no answer comes before that is told.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What a request is about.
 #[derive(Clone, Copy)]
@@ -28,6 +33,8 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Access {
     Reading,
     Writing,
+    /// To write into the storage of large files. It knows nobody: its refusals say nothing of who may.
+    Storing,
 }
 
 /// A request that failed.
@@ -147,6 +154,15 @@ impl Request<'_> {
         HubError::Interrupted {
             what: self.what(),
             reason,
+            kept: self.kept(),
+        }
+    }
+
+    /// What need not be done again, in words.
+    fn kept(&self) -> &'static str {
+        match self.access {
+            Access::Reading => "what has been downloaded is kept",
+            Access::Writing | Access::Storing => "files that were uploaded are not sent again",
         }
     }
 
@@ -186,6 +202,7 @@ impl Request<'_> {
                 what: self.what(),
                 status,
                 wait: refusal.wait,
+                kept: self.kept(),
                 token,
             },
             (409 | 412, ..) if self.access == Access::Writing => HubError::Moved {
@@ -209,9 +226,32 @@ impl Request<'_> {
     }
 }
 
-fn first_line(message: &str) -> String {
+pub(crate) fn first_line(message: &str) -> String {
     let line = message.lines().next().filter(|line| !line.is_empty());
     line.unwrap_or("it gives no reason").into()
+}
+
+/// What `asking` gives; where nothing comes for a while, that is told, and that each attempt is given
+/// `patience`.
+pub(crate) async fn answered<T>(
+    request: &Request<'_>,
+    patience: Duration,
+    asking: impl Future<Output = T>,
+) -> T {
+    let mut asking = pin!(asking);
+    let silence = SILENCE.min(patience / 6);
+    if let Ok(answer) = tokio::time::timeout(silence, &mut asking).await {
+        return answer;
+    }
+    let words = format!(
+        "{} has not answered yet for {}; it is asked up to {} times and waited for up to {} s each time",
+        request.settings.endpoint,
+        request.what(),
+        REPETITIONS + 1,
+        patience.as_secs_f32(),
+    );
+    (request.settings.notice)(&plain(&words));
+    asking.await
 }
 
 /// Asks again, after longer and longer pauses, while to ask again may help.

@@ -80,13 +80,19 @@ impl Hub {
     ///
     /// If the endpoint is no address.
     pub fn new(settings: Settings) -> Result<Self, HubError> {
+        let no_address = |reason| HubError::Endpoint {
+            endpoint: settings.endpoint.clone(),
+            reason,
+        };
         let endpoint: Url = settings
             .endpoint
             .parse()
-            .map_err(|error| HubError::Endpoint {
-                endpoint: settings.endpoint.clone(),
-                reason: reason(&error),
-            })?;
+            .map_err(|error| no_address(reason(&error)))?;
+        if endpoint.cannot_be_a_base() {
+            return Err(no_address(
+                "it does not begin with http:// or https://".into(),
+            ));
+        }
         let to_build = || {
             let http = reqwest::Client::builder()
                 .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))

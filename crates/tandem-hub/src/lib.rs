@@ -11,8 +11,9 @@
 //! checksum, and stores the body of an answer whatever its status (`download_file_to_cache_network`).
 //! So files are read with `download_file_stream` and a range, and [`Snapshot`]s written by this crate,
 //! in the same layout and under the same locks. Its client has no time limit: one with a limit is
-//! given to it. Its listing loses the checksums of large files (`listing.rs`). What it reads from the
-//! environment if left to itself, [`Settings`] reads and passes.
+//! given to it. Its listing loses the checksums of large files (`listing.rs`). It reads answers however
+//! long they are: descriptions and listings are asked for here, and read up to a limit. What it reads
+//! from the environment if left to itself, [`Settings`] reads and passes.
 //!
 //! A snapshot appears whole: pointers into it are made when each of its blobs is there, and the name of
 //! the revision is written last. A killed download leaves blobs and the part of a blob
@@ -30,6 +31,7 @@ mod answer;
 mod cache;
 mod checksum;
 mod choice;
+mod description;
 mod download;
 mod error;
 mod explain;

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hf_hub::{HFError, RepoTypeModel, split_id};
-use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +24,7 @@ use serde_json::{Value, json};
 use crate::answer::{ask, read};
 use crate::cache::is_commit;
 use crate::checksum::Checksum;
+use crate::description::{address, describe};
 use crate::download::Meter;
 use crate::explain::{Access, Request, Trouble, file, repeat};
 use crate::listing::list;
@@ -203,12 +203,8 @@ impl Hub {
     }
 
     async fn is_private(&self, request: &Request<'_>) -> Result<bool, HubError> {
-        let (owner, name) = split_id(request.repository.name());
-        let info = repeat(request.settings, async || {
-            let info = self.client.model(owner, name).info().send().await;
-            info.map_err(|error| request.explain(error))
-        });
-        Ok(info.await?.private.unwrap_or(false))
+        let description = describe(&self.http, request, &[]).await?;
+        Ok(description.private.unwrap_or(false))
     }
 
     async fn make_branch(&self, request: &Request<'_>) -> Result<(), HubError> {
@@ -253,7 +249,7 @@ impl Hub {
         committed.set(Outcome::Committed);
         let asking = self
             .uploads
-            .post(self.address(request, "commit"))
+            .post(address(request, &["commit", request.revision]))
             .timeout(self.settings.patience * COMMIT_TAKES)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(body);
@@ -281,7 +277,7 @@ impl Hub {
             .collect();
         let asking = self
             .http
-            .post(self.address(request, "preupload"))
+            .post(address(request, &["preupload", request.revision]))
             .json(&json!({ "files": listed }));
         let answer = ask(request, asking).await?;
         let modes: Modes = read(request, answer, "list of ways to upload").await?;
@@ -291,22 +287,6 @@ impl Hub {
             file.size > 0 && mode.is_some_and(|mode| mode.upload_mode == "lfs")
         };
         Ok(files.iter().filter(is_large).copied().collect())
-    }
-
-    /// `ENDPOINT/api/models/OWNER/NAME/WHAT/BRANCH`.
-    fn address(&self, request: &Request, what: &str) -> Url {
-        let mut url: Url = self
-            .settings
-            .endpoint
-            .parse()
-            .expect("the client was made with this endpoint");
-        url.path_segments_mut()
-            .expect("it was asked for the commit, so it is no `mailto:`")
-            .pop_if_empty()
-            .extend(["api", Kind::Model.plural()])
-            .extend(request.repository.name().split('/'))
-            .extend([what, request.revision]);
-        url
     }
 
     /// Whether the hub has of `commit` what was pushed.

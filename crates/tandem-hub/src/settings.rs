@@ -30,6 +30,8 @@ pub struct Settings {
     /// The longest pause before a request is made again; doubled each time. 0.5 s: five repetitions
     /// take up to 15 s.
     pub pause: Duration,
+    /// Given words, without a line break, when an answer is long in coming. Nothing is told if left alone.
+    pub notice: fn(&str),
 }
 
 /// The secret that tells the hub who asks. Its text is never shown.
@@ -130,6 +132,7 @@ impl Settings {
             offline: is_on("HF_HUB_OFFLINE"),
             patience,
             pause: Duration::from_millis(500),
+            notice: |_| {},
         })
     }
 }

@@ -6,8 +6,9 @@ use hf_hub::{RepoType, split_id};
 
 use crate::cache::{Repository, is_commit};
 use crate::choice::missing_shard;
+use crate::description::describe;
 use crate::download::{Meter, fetch, is_whole, missing};
-use crate::explain::{Access, Request, repeat};
+use crate::explain::{Access, Request};
 use crate::hub::is_named;
 use crate::listing::list;
 use crate::tree::{self, Listed};
@@ -152,30 +153,8 @@ impl Hub {
 
     /// The commit that the revision is now.
     pub(crate) async fn commit(&self, request: &Request<'_>) -> Result<String, HubError> {
-        let (owner, name) = split_id(request.repository.name());
-        let revision = request.revision;
-        let commit = repeat(request.settings, async || {
-            let commit = match request.repository.kind() {
-                Kind::DataSet => {
-                    let hub = self.client.dataset(owner, name);
-                    hub.info()
-                        .revision(revision)
-                        .send()
-                        .await
-                        .map(|info| info.sha)
-                }
-                Kind::Model => {
-                    let hub = self.client.model(owner, name);
-                    hub.info()
-                        .revision(revision)
-                        .send()
-                        .await
-                        .map(|info| info.sha)
-                }
-            };
-            commit.map_err(|error| request.explain(error))
-        });
-        match commit.await? {
+        let rest = ["revision", request.revision];
+        match describe(&self.http, request, &rest).await?.sha {
             Some(commit) if is_commit(&commit) => Ok(commit),
             Some(other) => Err(request.answer(format!("its commit is `{other}`"))),
             None => Err(request.answer("it names no commit")),

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{accepted, ask, read};
 use crate::download::Meter;
-use crate::explain::{Access, Request, Trouble, file};
+use crate::explain::{Access, Request, Trouble, file, first_line};
 use crate::push::Local;
 use crate::{Hub, HubError};
 
@@ -76,8 +76,7 @@ impl Hub {
         for local in files {
             let request = Request {
                 file: Some(&local.path),
-                // The storage knows nobody: its refusals say nothing of who may write.
-                access: Access::Reading,
+                access: Access::Storing,
                 ..*request
             };
             let object = objects.iter().find(|object| object.oid == local.sha256);
@@ -87,7 +86,7 @@ impl Hub {
                         endpoint: self.settings.endpoint.clone(),
                         what: request.what(),
                         status: refused.code,
-                        message: refused.message.clone(),
+                        message: first_line(&refused.message),
                     }));
                 }
                 Some((None, Some(actions))) => self.send(&request, local, actions, meter).await?,

@@ -8,10 +8,12 @@ use crate::nearest::{nearest, with_hint};
 use crate::spec::Spec;
 
 /// Keys that a configuration may leave out, and so lacks when it is written.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 7] = [
     "checkpoint_every_steps",
     "early_stop_epochs",
     "measure_training",
+    "licence",
+    "start.origin",
     "start_from",
     "train_pictures",
 ];

@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// What is taken of the weights that a run starts from, beside the layers; see
 /// [`start_from`](super::TrainConfig::start_from).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StartConfig {
     pub last_layer: LastLayer,
     pub mean: MeanOf,
+    /// What the weights are, for whoever finds those that come of them: `tandem finetune` notes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// Where the last layer of a run that starts from weights comes from.

@@ -9,9 +9,12 @@ use crate::config::TrainConfig;
 /// named where its name means the same to everybody: where things lie on the machine that trained is
 /// nobody's business, and pictures that were moved make no other weights.
 pub(super) fn origin(config: &TrainConfig, pictures: usize, position: &Position) -> String {
-    let start = match &config.start_from {
-        Some(weights) => format!(", starting from {}", last_part(&weights.to_string_lossy())),
-        None => String::new(),
+    let start = match (&config.start.origin, &config.start_from) {
+        (Some(origin), _) => format!(", starting from {origin}"),
+        (None, Some(weights)) => {
+            format!(", starting from {}", last_part(&weights.to_string_lossy()))
+        }
+        (None, None) => String::new(),
     };
     let of = match config.data.as_str() {
         data if data == "builtin" || data.starts_with("hf:") => format!(" of {data}"),
@@ -60,6 +63,12 @@ mod tests {
         let text = origin(&config, 9, &position);
         assert!(
             text.contains("of hf:someone/birds, starting from best.safetensors:"),
+            "{text}"
+        );
+        config.start.origin = Some("hf:someone/net@main (imported from a.pth)".to_owned());
+        let text = origin(&config, 9, &position);
+        assert!(
+            text.contains(", starting from hf:someone/net@main (imported from a.pth): 3 of 16"),
             "{text}"
         );
     }

@@ -26,6 +26,9 @@ pub struct Export {
     /// Write f16 in place of f32: half the size, values rounded to 11 bits
     #[arg(long)]
     pub half: bool,
+    /// The licence of the weights, as SPDX calls it: mit, apache-2.0 ... [default: what they say]
+    #[arg(long, value_name = "SPDX", value_parser = super::hub::licence)]
+    pub licence: Option<String>,
     /// The file to write [default: the run's name and what it became, here]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

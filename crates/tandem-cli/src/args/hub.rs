@@ -86,7 +86,7 @@ pub struct Pull {
 }
 
 /// A licence's short name: what may stand in one.
-fn licence(text: &str) -> Result<String, String> {
+pub(super) fn licence(text: &str) -> Result<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-.+".contains(c);
     if (1..=64).contains(&text.len()) && text.chars().all(is_part) {
         return Ok(text.to_owned());

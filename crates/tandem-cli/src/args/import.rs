@@ -10,10 +10,10 @@ What a file is shows in what it holds. Read are
                 the three forms that torch.save has had; pickles are read as data, and one that
                 would import or call anything is refused
   safetensors   the same; and Tandem's own
-  Caffe         a .caffemodel of one layer after another, as bvlc_alexnet and CaffeNet; groups become
-                towers, and the mean is that of a .binaryproto beside it
-  ONNX          a graph of one layer after another; --normalise, --bgr and --mean say how pictures are
-                made if it does not
+  Caffe         a .caffemodel of one layer after another, as bvlc_alexnet and CaffeNet;
+                groups become towers, and the mean is that of a .binaryproto beside it
+  ONNX          a graph of one layer after another; --normalise, --bgr and --mean say how
+                pictures are made if it does not
   NumPy         .npy of a dictionary, as bvlc_alexnet.npy: Caffe's AlexNet converted for TensorFlow
 
 The folder that comes out holds best.safetensors (the weights, and in its metadata all that \
@@ -51,6 +51,9 @@ pub struct Import {
     /// An ONNX network's pictures have blue first
     #[arg(long)]
     pub bgr: bool,
+    /// The licence of the weights, as SPDX calls it: mit, apache-2.0 ... [default: what they say]
+    #[arg(long, value_name = "SPDX", value_parser = super::hub::licence)]
+    pub licence: Option<String>,
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,

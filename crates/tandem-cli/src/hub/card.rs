@@ -126,6 +126,12 @@ impl Card<'_> {
         if let Some(data) = self.config.and_then(|config| of_the_hub(&config.data)) {
             lines.push(format!("datasets:\n- {}", quoted(data)));
         }
+        let source = self
+            .config
+            .and_then(|config| config.start.origin.as_deref());
+        if let Some(model) = source.and_then(of_the_hub) {
+            lines.push(format!("base_model: {}", quoted(model)));
+        }
         lines.push("metrics:\n- accuracy".to_owned());
         if let (Some(measured), Some(config)) = (self.measured(), self.config) {
             lines.push(self.index(measured, config));

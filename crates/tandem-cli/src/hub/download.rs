@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use tandem_hub::{HubError, Model, Name, Progress, Snapshot, Wanted};
+use tandem_hub::{Hub, HubError, Model, Name, Progress, Settings, Snapshot, Wanted};
 
 use crate::failure::Failure;
 use crate::report::progress::{CALM, write_line};
@@ -28,7 +28,7 @@ pub fn pinned(named: &str) -> Result<String> {
 fn snapshot(named: &str) -> Result<(Name, Snapshot)> {
     let name: Name = named.parse().map_err(Failure::from_typing)?;
     let snapshot = shown(Doing::Downloading, named, |progress| {
-        tandem_hub::dataset(named, progress)
+        hub()?.dataset(&name, progress)
     })?;
     Ok((name, snapshot))
 }
@@ -49,7 +49,15 @@ pub fn companion(named: &str, beside: &str) -> Result<Option<PathBuf>> {
 pub fn model(named: &str, wanted: Wanted) -> Result<Model> {
     let name: Name = named.parse().map_err(Failure::from_typing)?;
     shown(Doing::Downloading, named, |progress| {
-        tandem_hub::model(&name, wanted, progress)
+        hub()?.model(&name, wanted, progress)
+    })
+}
+
+/// The hub of the environment, which says when it is slow to answer.
+pub fn hub() -> Result<Hub, HubError> {
+    Hub::new(Settings {
+        notice: |words| write_line(&format!("note: {words}")),
+        ..Settings::from_environment()?
     })
 }
 

@@ -44,12 +44,12 @@ impl Publication {
             file = folder.join(WEIGHTS);
             weights.replace(&file)?;
         }
-        let config = config(run)?;
+        let (config, settings) = config(run, licence)?;
         let metrics = metrics(run)?;
         let mut others = vec![LABELS, README];
         put(folder, LABELS, labels(&weights.classes).as_bytes())?;
-        if let Some(config) = &config {
-            put(folder, CONFIG, config.to_toml().as_bytes())?;
+        if let Some(settings) = &settings {
+            put(folder, CONFIG, settings.as_bytes())?;
             others.push(CONFIG);
         }
         // Drawn anew: over a run's own curves stands where its data was.
@@ -78,21 +78,67 @@ impl Publication {
     }
 }
 
-/// The run's settings, without where things lie on this machine; none of a weights file alone.
-fn config(run: &str) -> Result<Option<TrainConfig>> {
+/// The run's settings and their text, without where things lie on this machine; none of a weights file
+/// alone, and of imported weights the text alone.
+fn config(run: &str, licence: Option<&str>) -> Result<(Option<TrainConfig>, Option<String>)> {
     let Some((text, path)) = beside(run, CONFIG)? else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let mut config = match TrainConfig::parse(&text, &path.display().to_string()) {
-        // It was not trained here: what it is stands in its weights.
-        Err(ConfigError::Imported { .. }) => return Ok(None),
+        Err(ConfigError::Imported { .. }) => return Ok((None, Some(imported(&text, licence)))),
         parsed => parsed?,
     };
     config.data = public(&config.data);
     if let Some(start) = config.start_from.take() {
         config.start_from = Some(public(&start.to_string_lossy()).into());
     }
-    Ok(Some(config))
+    let text = config.to_toml();
+    Ok((Some(config), Some(text)))
+}
+
+/// What an import says of itself, for others.
+fn imported(text: &str, licence: Option<&str>) -> String {
+    let line = |line: &str| match licence {
+        // The weights say so too.
+        Some(licence) if line.starts_with("licence = ") => format!("licence = \"{licence}\"\n"),
+        _ => format!("{}\n", without_places(line)),
+    };
+    text.lines().map(line).collect()
+}
+
+/// `text` with the last part alone of each path that begins at a root, a home or a folder above. A path
+/// may have spaces: it ends with the quotes or brackets around it.
+fn without_places(text: &str) -> String {
+    let around = ['"', '\'', '`', '(', ')'];
+    let shortened = |piece: &str| {
+        let (inside, end) = piece.split_at(piece.trim_end_matches(around).len());
+        let begins = |at: &usize| is_place(&inside[*at..]);
+        let after_space = inside
+            .match_indices(char::is_whitespace)
+            .map(|(at, space)| at + space.len());
+        match [0].into_iter().chain(after_space).find(begins) {
+            Some(at) => {
+                let mut parts = inside[at..].rsplit(['/', '\\']);
+                let last = parts.find(|part| !part.is_empty()).unwrap_or_default();
+                format!("{}{last}{end}", &inside[..at])
+            }
+            None => piece.to_owned(),
+        }
+    };
+    text.split_inclusive(around).map(shortened).collect()
+}
+
+fn is_place(text: &str) -> bool {
+    let is_drive = || {
+        let mut chars = text.chars();
+        chars.next().is_some_and(|c| c.is_ascii_alphabetic())
+            && chars.next() == Some(':')
+            && matches!(chars.next(), Some('/' | '\\'))
+    };
+    ["/", "\\\\", "~", "./", "../", "file:"]
+        .iter()
+        .any(|start| text.starts_with(start))
+        || is_drive()
 }
 
 fn metrics(run: &str) -> Result<Option<Metrics>> {
@@ -152,6 +198,27 @@ mod tests {
         assert_eq!(public("/"), "pictures");
         assert_eq!(public("builtin"), "builtin");
         assert_eq!(public("hf:owner/birds@v1"), "hf:owner/birds@v1");
+    }
+
+    #[test]
+    fn of_imported_weights_all_is_public_but_places_and_another_licence() {
+        for (line, published) in [
+            (r#"format = "PyTorch, ZIP""#, r#"format = "PyTorch, ZIP""#),
+            (r#"data = "/home/me/my birds/a.pth""#, r#"data = "a.pth""#),
+            (r#"a = 'C:\me\a.pth'"#, "a = 'a.pth'"),
+            (r#"a = "C:\\me\\a.pth""#, r#"a = "a.pth""#),
+            (
+                r#""the mean (/me/my nets/mean.npy) of 3/4, see ~/nets and more","#,
+                r#""the mean (mean.npy) of 3/4, see nets and more","#,
+            ),
+            (r#"    "bath/shower","#, r#"    "bath/shower","#),
+            ("url = 'https://a.org/b'", "url = 'https://a.org/b'"),
+        ] {
+            assert_eq!(imported(line, None), format!("{published}\n"));
+        }
+        let licence = "licence = \"mit\"\n";
+        assert_eq!(imported(licence, None), licence);
+        assert_eq!(imported(licence, Some("x-own")), "licence = \"x-own\"\n");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tandem_hub::{Hub, Name, Outcome, Push, Pushed, Settings, Visibility};
+use tandem_hub::{Hub, Name, Outcome, Push, Pushed, Visibility};
 
-use super::download::{Doing, shown};
+use super::download::{Doing, hub, shown};
 use super::publication::{Publication, WEIGHTS};
 use crate::args;
 use crate::failure::Failure;
@@ -35,7 +35,7 @@ pub fn run(args: &args::Push) -> Result<()> {
         None => {
             let folder = tempfile::tempdir().context("making a folder for temporary files")?;
             // Before the work of it: whether there is a token does not depend on the run.
-            let hub = Hub::new(Settings::from_environment()?)?;
+            let hub = hub()?;
             hub.may_push(&name)?;
             let publication = publish(args, repository, folder.path())?;
             let pushed = upload(&hub, args, &name, &publication, folder.path())?;

@@ -180,7 +180,7 @@ pub(super) fn three_digits(rate: f64) -> String {
 }
 
 /// A rate to four digits: a cosine's values have sixteen, a plateau's few.
-pub(super) fn rounded(rate: f64) -> f64 {
+pub fn rounded(rate: f64) -> f64 {
     format!("{rate:.3e}").parse().unwrap_or(rate)
 }
 

@@ -1,6 +1,7 @@
 //! What goes wrong on the way, and that it is overcome or told.
 
 use std::fs;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use hub_emulator::{Fault, sha256};
@@ -75,6 +76,36 @@ fn a_server_that_does_not_heed_ranges_is_read_from_the_start() {
 }
 
 #[test]
+fn a_whole_file_where_the_rest_was_asked_for_replaces_what_is_there() {
+    let blob = sha256(&contents());
+    let place = Place::new();
+    place.server.fail(&blob, Fault::Cut(30_000), 1);
+    place.server.fail(&blob, Fault::WholeOnly, 9);
+    is_whole(&place);
+    let ranges = ["bytes=0-99999", "bytes=30000-99999", "bytes=0-99999"];
+    assert_eq!(place.ranges(TRAIN), ranges);
+
+    // Of another length than the file's it is found out when more comes than belongs.
+    let place = Place::new();
+    place.server.fail(&blob, Fault::Cut(30_000), 1);
+    place.server.fail(&blob, Fault::Long(10), 1);
+    is_whole(&place);
+    assert_eq!(place.ranges(TRAIN), ranges);
+}
+
+#[test]
+fn a_server_that_does_not_heed_ranges_and_breaks_each_time_is_told() {
+    let place = Place::new();
+    let blob = sha256(&contents());
+    for _ in 0..20 {
+        place.server.fail(&blob, Fault::Cut(30_000), 1);
+        place.server.fail(&blob, Fault::WholeOnly, 1);
+    }
+    place.refuses(NAME, &[TRAIN, "broke again and again"]);
+    assert_eq!(place.ranges(TRAIN).len(), 1 + 6);
+}
+
+#[test]
 fn a_blob_of_the_wrong_length_is_not_believed() {
     let place = Place::new();
     fs::create_dir_all(place.cached("blobs")).unwrap();
@@ -122,6 +153,30 @@ fn a_server_that_falls_silent_is_not_waited_for_without_end() {
         .server
         .fail(&sha256(&contents()), Fault::Silence(0), 1000);
     place.refuses(NAME, &[TRAIN, "nothing came for 0.05 s"]);
+}
+
+#[test]
+fn an_answer_that_is_long_in_coming_is_told_before_it_is_given_up() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    for path in ["/revision/", "/tree/", &sha256(&contents())] {
+        let mut place = Place::new();
+        place.settings.patience = Duration::from_millis(600);
+        place.settings.notice = |words| TOLD.lock().unwrap().push(words.into());
+        place.server.fail(path, Fault::Mute, 1);
+        is_whole(&place);
+        let told = std::mem::take(&mut *TOLD.lock().unwrap());
+        let [told] = told.as_slice() else {
+            panic!("{path}: {told:?}");
+        };
+        for words in [
+            place.server.endpoint(),
+            "owner/pictures",
+            "6 times",
+            "0.6 s",
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
+    }
 }
 
 #[test]
@@ -266,6 +321,12 @@ fn an_endpoint_that_is_no_address_or_no_hub_is_told() {
     };
     let error = Hub::new(settings).unwrap_err().to_string();
     assert!(error.contains("HF_ENDPOINT is `huggingface`"), "{error}");
+    let settings = Settings {
+        endpoint: "localhost:8080".into(),
+        ..place.settings.clone()
+    };
+    let error = Hub::new(settings).unwrap_err().to_string();
+    assert!(error.contains("HF_ENDPOINT is `localhost:8080`"), "{error}");
     for path in ["/revision/", "/tree/"] {
         place
             .server
@@ -278,6 +339,44 @@ fn an_endpoint_that_is_no_address_or_no_hub_is_told() {
                 "HF_ENDPOINT",
             ],
         );
+    }
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_without_end() {
+    for path in ["/revision/", "/tree/"] {
+        let place = Place::new();
+        place.server.fail(path, Fault::Endless, 1);
+        let url = format!(
+            "{}/api/datasets/owner/pictures{path}",
+            place.server.endpoint()
+        );
+        place.refuses(NAME, &[&url, "sends more than 128 MiB"]);
+    }
+}
+
+#[test]
+fn what_the_hub_says_does_not_reach_the_terminal_as_it_is() {
+    let oid = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0";
+    let listing = |files: &[&str]| {
+        let files = files.iter().map(|path| {
+            format!(r#"{{"type": "file", "path": "{path}", "size": 1, "oid": "{oid}"}}"#)
+        });
+        Fault::Body(format!("[{}]", files.collect::<Vec<_>>().join(",")))
+    };
+    let evil = r"\u001b]0;evil\u0007";
+    for (files, name) in [
+        (vec![format!("a.{evil}")], NAME.to_owned()),
+        (vec![format!("{evil}.tar")], NAME.into()),
+        (vec![format!("{evil}.txt")], format!("{NAME}:data")),
+        (vec![format!("{evil}/a.tar"), "b/a.tar".into()], NAME.into()),
+    ] {
+        let place = Place::new();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        place.server.fail("/tree/", listing(&files), 1);
+        let error = place.get(&name).unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+        assert!(error.contains(r"\u{1b}]0;evil\u{7}"), "{error}");
     }
 }
 

@@ -48,6 +48,7 @@ impl Place {
             offline: false,
             patience: Duration::from_secs(20),
             pause: Duration::from_millis(1),
+            notice: |_| {},
         };
         Self {
             server,

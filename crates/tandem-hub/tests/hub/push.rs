@@ -300,14 +300,14 @@ fn a_hub_that_stays_away_is_told() {
         let pusher = Pusher::new();
         let server = &pusher.place.server;
         server.fail_at(method, path, Fault::Status(503, "Retry-After", "60"), 1000);
-        pusher.is_refused(&["503", "each of 6 times", "in 60 s"]);
+        pusher.is_refused(&["503", "each of 6 times", "in 60 s", "are not sent again"]);
         assert_eq!(pusher.asked(method, path).len(), 6);
         let pusher = Pusher::new();
         pusher
             .place
             .server
             .fail_at(method, path, Fault::Hangup, 1000);
-        pusher.is_refused(&["broke again and again", "me/net"]);
+        pusher.is_refused(&["broke again and again", "me/net", "are not sent again"]);
         assert_eq!(pusher.place.server.commits("me/net"), Some(1));
     }
     let pusher = Pusher::new();
@@ -449,13 +449,13 @@ fn a_file_the_storage_refuses_is_told_in_its_words() {
     let pusher = Pusher::new();
     let id = sha256(&contents());
     let refusal = format!(
-        r#"{{"objects": [{{"oid": "{id}", "size": 1, "error": {{"code": 413, "message": "Too large for a free account"}}}}]}}"#
+        r#"{{"objects": [{{"oid": "{id}", "size": 1, "error": {{"code": 413, "message": "Too large \u001b[1m for a free account"}}}}]}}"#
     );
     pusher
         .place
         .server
         .fail_at("POST", "/objects/batch", Fault::Body(refusal), 1);
-    pusher.is_refused(&[WEIGHTS, "413", "Too large for a free account"]);
+    pusher.is_refused(&[WEIGHTS, "413", r"Too large \u{1b}[1m for a free account"]);
 }
 
 #[test]
