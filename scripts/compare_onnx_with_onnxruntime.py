@@ -26,8 +26,9 @@ def run(*arguments):
     return done.stdout
 
 
-def weights(preset, spec, text, file, random):
-    """A weights file of the preset with random values that keep the scores apart."""
+def weights(preset, spec, text, file, spread):
+    """A weights file of the preset with random values; scores are apart by `spread`."""
+    random = np.random.default_rng(2)
     channels = 1 if preset == "mini" else 3
     text = text.replace("[input]", f"[input]\nchannels = {channels}", 1)
     tensors = {}
@@ -41,13 +42,14 @@ def weights(preset, spec, text, file, random):
             std /= 20  # pixels are some 60 large
         tensors[f"{layer['name']}.weight"] = random.normal(0, std, shape).astype("f4")
         tensors[f"{layer['name']}.bias"] = random.normal(0, 0.1, shape[0]).astype("f4")
+    tensors[f"{layer['name']}.weight"] *= np.float32(spread)
     side = spec["input"]["side"]
     if spec["input"].get("normalise", "mean") == "mean":
         tensors["input.mean"] = random.uniform(90, 130, (channels, side, side)).astype("f4")
     classes = json.dumps([f"class {i}" for i in range(spec["classes"])])
     metadata = dict(format="tandem", step="7", epoch="1", spec=text, classes=classes)
     save_file(tensors, file, metadata)
-    return channels, tensors.get("input.mean")
+    return tensors.get("input.mean")
 
 
 def predicted(file, picture, classes):
@@ -70,10 +72,17 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             file = folder / "w.safetensors"
-            channels, mean = weights(preset, spec, text, file, random)
+            channels = 1 if preset == "mini" else 3
             shape = (side, side) if channels == 1 else (side, side, 3)
             pixels = random.integers(0, 256, shape, dtype="u1")
             Image.fromarray(pixels).save(folder / "p.png")
+            # One class that has it all would hide a difference.
+            for spread in [1, 0.1, 0.01, 1e-3, 1e-4]:
+                mean = weights(preset, spec, text, file, spread)
+                want = predicted(file, folder / "p.png", spec["classes"])
+                if want.max() < 0.9:
+                    break
+            assert 1.5 / spec["classes"] < want.max() < 0.9, f"{preset}: {want.max()}"
             x = pixels.reshape(side, side, channels).transpose(2, 0, 1).astype("f8")
             if mean is not None:
                 x = x - mean
@@ -83,7 +92,6 @@ def main():
                 x = (x / 255 - of[:, 0, None, None]) / of[:, 1, None, None]
             left = (side - crop) // 2
             x = x[None, :, left:left + crop, left:left + crop].astype("f4")
-            want = predicted(file, folder / "p.png", spec["classes"])
             report = []
             for name, half in [("single", []), ("half", ["--half"])]:
                 model = folder / f"{name}.onnx"
