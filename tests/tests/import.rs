@@ -76,11 +76,18 @@ fn what_never_ends_is_not_read() {
     ] {
         place.refuses(1, import.split(' '), &["no plain file"]);
     }
-    place.refuses(
-        1,
-        "predict --weights torchvision-narrow.pth pipe.pth".split(' '),
-        &[],
-    );
+}
+
+#[test]
+fn weights_of_no_network_of_ours_are_told_how_to_see_what_does_not_fit() {
+    let place = place!();
+    let header = br#"{"layer1.0.conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
+    place.write("resnet.safetensors", bytes);
+    let says = ["layer1.0.conv1.weight [1]", "--model alexnet"];
+    place.refuses(1, ["import", "resnet.safetensors"], &says);
+    let named = "import resnet.safetensors --model alexnet";
+    place.refuses(1, named.split(' '), &["conv1.weight", "[96, 3, 11, 11]"]);
 }
 
 #[test]

@@ -86,6 +86,11 @@ fn hinted(error: FormatError) -> anyhow::Error {
         } => "say which network it is with --model; tensors must be called conv1.weight to fc8.bias, \
               or as torchvision calls them"
             .to_owned(),
+        Problem::UnknownNames { .. } => {
+            "Tandem reads AlexNet and its like; --model alexnet (or another preset, or a TOML file) lists \
+             each layer that does not fit it"
+                .to_owned()
+        }
         Problem::NoMean => {
             "weights that Tandem wrote have it; put it into the file as a tensor `input.mean` of \
              (channels, side, side), 0 to 255"

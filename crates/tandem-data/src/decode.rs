@@ -93,7 +93,15 @@ fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     });
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(memory);
-    let decoder = reader.into_decoder()?;
+    let decoder = reader.into_decoder().map_err(|error| {
+        // The decoder refuses absurd sizes by the memory they would take, and does not say them.
+        match png_size(bytes).filter(|_| format == ImageFormat::Png) {
+            Some((width, height)) if width.max(height) > LONGEST_SIDE => {
+                PictureError::TooLarge { width, height }
+            }
+            _ => error.into(),
+        }
+    })?;
     let (width, height) = decoder.dimensions();
     // Not every decoder checks the size of what it is about to write.
     if width.max(height) > LONGEST_SIDE || decoder.total_bytes() > DECODER_MEMORY {
@@ -113,6 +121,12 @@ fn other(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
         channels,
         pixels,
     })
+}
+
+/// Width and height in the header of a PNG.
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (sizes, _) = bytes.get(16..24)?.as_chunks::<4>();
+    Some((u32::from_be_bytes(sizes[0]), u32::from_be_bytes(sizes[1])))
 }
 
 impl PictureError {

@@ -111,7 +111,11 @@ fn metadata<E: std::fmt::Display>(key: &'static str) -> impl Fn(E) -> Problem {
 
 fn unknown(tensors: &BTreeMap<String, Stored>) -> Problem {
     const SHOWN: usize = 4;
-    let names: Vec<&str> = tensors.keys().map(String::as_str).take(SHOWN).collect();
+    let names: Vec<String> = tensors
+        .iter()
+        .take(SHOWN)
+        .map(|(name, stored)| format!("{name} {:?}", stored.shape))
+        .collect();
     let mut found = match names.as_slice() {
         [] => "none at all".to_owned(),
         names => names.join(", "),

@@ -97,7 +97,7 @@ fn the_preset_that_shapes_are_of_is_named_whatever_the_names_and_classes() {
     ]));
     let message = problem.to_string();
     assert!(
-        message.contains("its tensors are bn1.weight, layer1.0.conv1.weight"),
+        message.contains("its tensors are bn1.weight [64], layer1.0.conv1.weight [64, 64, 3, 3]"),
         "{message}"
     );
     assert!(!message.contains("preset"), "{message}");
