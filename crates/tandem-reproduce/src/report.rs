@@ -83,7 +83,7 @@ fn page(about: &About, results: &Results) -> Result<Page, ReproduceError> {
             fact("Data", data),
             fact("Size", size),
             fact("Networks trained", results.networks().to_string()),
-            fact("Training took, all networks added up", results.time()),
+            fact("Training took", format!("{}, all networks added up", results.time())),
             fact("Hardware", about.made.hardware.clone()),
             fact("Begun", about.made.date.clone()),
             fact("Tandem", format!("{}, commit {}", about.made.version, about.made.commit)),
