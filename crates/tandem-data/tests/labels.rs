@@ -181,6 +181,33 @@ fn labels_of_a_shard_that_are_missing_or_wrong_are_named() {
 }
 
 #[test]
+fn test_pictures_without_labels_are_no_validation_pictures() {
+    let folder = tempdir().unwrap();
+    let picture = png(4, 4, [1; 3]);
+    let files: Vec<(String, &[u8])> = (0..20)
+        .flat_map(|i| {
+            [
+                (format!("{i:02}.png"), &picture[..]),
+                (format!("{i:02}.cls"), b"0"),
+            ]
+        })
+        .collect();
+    let files = files.iter().map(|(name, bytes)| (name.as_str(), *bytes));
+    write(folder.path(), "set-train-0.tar", &tar(files));
+    write(
+        folder.path(),
+        "set-test-0.tar",
+        &tar([("a.png", &picture[..])]),
+    );
+    let parts = tandem_data::open_all(folder.path().to_str().unwrap()).unwrap();
+    let counts: Vec<_> = parts
+        .iter()
+        .map(|(_, part)| (part.len(), part.label(0)))
+        .collect();
+    assert_eq!(counts, [(18, Some(0)), (2, Some(0)), (1, None)]);
+}
+
+#[test]
 fn a_list_of_classes_names_numbers_and_bounds_them() {
     let folder = folder_with("train-0.tar", &shard(&[("1.cls", b"1")]));
     write(folder.path(), "classes.txt", b"zebra\nape\n");

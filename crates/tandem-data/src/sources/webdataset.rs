@@ -2,8 +2,8 @@
 //! `KEY.jpg` with `KEY.cls` (a number or a class) or `KEY.json` (`label`, and `filename` if the picture
 //! once had another).
 //!
-//! Which part a shard belongs to shows in its path: `train`, `val` or `test`. Without any, every tenth
-//! picture of a class is held out. Numbers are places in `classes.txt` or `classnames.txt` beside the
+//! Which part a shard belongs to shows in its path: `train`, `val` or `test`. Without any, or with test
+//! pictures without labels alone, every tenth picture of a class is held out. Numbers are places in `classes.txt` or `classnames.txt` beside the
 //! shards, a class a line; else, where the training pictures are named by WNIDs, of their classes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +131,15 @@ impl WebDataset {
     /// Lists one part.
     pub(crate) fn open(&self, part: Part) -> Result<Listing, DataError> {
         let has = |part| self.shards.iter().any(|(of, _)| *of == part);
-        let apart = has(Part::Validation) || has(Part::Test);
+        // Test pictures stand for validation pictures where there are none, if they have labels.
+        let apart = match part {
+            _ if has(Part::Validation) => true,
+            Part::Test => has(Part::Test),
+            _ => {
+                let test = self.read(Part::Test)?;
+                test.iter().any(|sample| sample.place.1.is_some())
+            }
+        };
         let from = match part {
             _ if !apart => Part::Train,
             Part::Validation if !has(Part::Validation) => Part::Test,
