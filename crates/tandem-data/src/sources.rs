@@ -80,12 +80,13 @@ pub fn open_all(spec: &str) -> Result<Vec<Opened>, DataError> {
     let mut parts: Vec<Opened> = Vec::new();
     let mut missing = None;
     for part in Part::ALL {
-        let is = |dataset: &dyn Dataset, part: Part| {
-            let mut before = parts.iter().filter(|(before, _)| *before == part);
-            before.any(|(_, before)| before.fingerprint() == dataset.fingerprint())
+        let is_validation = |test: &dyn Dataset| {
+            parts.iter().any(|(part, before)| {
+                *part == Part::Validation && before.fingerprint() == test.fingerprint()
+            })
         };
         match open(part) {
-            Ok(test) if part == Part::Test && is(&*test, Part::Validation) => {}
+            Ok(test) if part == Part::Test && is_validation(&*test) => {}
             Ok(dataset) => parts.push((part, dataset)),
             Err(
                 error @ (DataError::Missing { .. }
