@@ -198,6 +198,9 @@ fn the_rate_climbs_in_equal_steps() {
             .all(|(rate, wanted)| (rate - wanted).abs() < 1e-12),
         "{rates:?}"
     );
+    let long = "train --model tiny.toml --data tones --epochs 1 --batch 8 --set rate.warm_up_steps=40 --out long";
+    let said = place.tandem(long.split(' ')).succeeds().stderr;
+    assert!(said.contains("over 40 updates and the run has 4"), "{said}");
 }
 
 #[test]
@@ -228,6 +231,7 @@ fn what_cannot_be_meant_is_refused_before_there_is_a_run() {
             says,
         );
     };
+    refused(1, "--freeze fc3", &["fc3 is frozen", "best.safetensors"]);
     from("nowhere", "tones", &["nowhere"]);
     from("source", "nowhere", &["nowhere"]);
     tones(&place, "one", &[("only", 30, 12)]);

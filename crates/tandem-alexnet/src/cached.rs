@@ -20,7 +20,7 @@ use crate::training_data::TrainingData;
 
 /// Bytes of features of all parts that are kept at most; of more, none are, and the trunk is computed
 /// for each batch.
-pub const MAX_BYTES: u64 = 8 << 30;
+pub(crate) const MAX_BYTES: u64 = 8 << 30;
 
 /// How pictures are taken through a network.
 pub(crate) struct Lesson<'a> {
@@ -49,8 +49,7 @@ pub(crate) struct Cached {
 
 impl CachedData {
     /// Takes `data` through the trunk: training pictures in `views`, the others in their centre. `watch`
-    /// is told how many are done of how many, and may stop it. None then, and where it would be too much
-    /// to keep.
+    /// is told how many are done of how many, and may stop it: none then.
     pub(crate) fn of(
         lesson: &Lesson<'_>,
         data: &TrainingData,
@@ -60,11 +59,6 @@ impl CachedData {
         let measured = data.measured.as_ref();
         let parts = [Some(&data.train), Some(&data.validation), measured];
         let all: usize = parts.iter().flatten().map(|part| part.len()).sum();
-        let seen = all + data.train.len() * (views.len() - 1);
-        let bytes = seen as u64 * 4 * lesson.features() as u64;
-        if bytes > MAX_BYTES {
-            return Ok(None);
-        }
         let centre = centre(lesson, &data.validation);
         let mut done = 0;
         let mut one = |pictures: &Arc<Pictures>, views: Vec<Draw>| {
@@ -95,6 +89,13 @@ impl CachedData {
 }
 
 impl Lesson<'_> {
+    /// Bytes of the features of `data`, its training pictures in so many `views`.
+    pub(crate) fn bytes(&self, data: &TrainingData, views: usize) -> u64 {
+        let measured = data.measured.as_ref().map_or(0, |part| part.len());
+        let seen = data.train.len() * views + data.validation.len() + measured;
+        seen as u64 * 4 * self.features() as u64
+    }
+
     /// Values that the trunk gives for a picture.
     fn features(&self) -> usize {
         let trunk = self.network.tuning().trunk();
@@ -201,7 +202,10 @@ mod tests {
     use tandem_data::{Form, Part, Share};
 
     use super::*;
+    use crate::checkpoint::RunDirectory;
+    use crate::config::TrainConfig;
     use crate::spec::Spec;
+    use crate::trainer::{Ending, Event, Trainer};
     use crate::training_data::prepare;
     use crate::tuning::Tuning;
 
@@ -282,6 +286,38 @@ mod tests {
             seen.len() > 5,
             "pictures are seen in several of their views"
         );
+    }
+
+    #[test]
+    fn more_than_is_kept_is_said_before_anything_is_computed() {
+        let text = Spec::preset("mini").unwrap().to_toml();
+        let wide = text.replacen("channels = 32", "channels = 8192", 1);
+        let mut config = TrainConfig::for_model(Spec::parse(&wide).unwrap()).unwrap();
+        config.freeze = vec!["conv1".to_owned()];
+        config.augment.mirror = false;
+        let part = |part, count| {
+            let set = tandem_data::open("builtin", part).unwrap();
+            prepare(tandem_data::Subset::spread(set, count, 0), &config.model).unwrap()
+        };
+        let data = TrainingData {
+            train: part(Part::Train, 1700),
+            validation: part(Part::Validation, 10),
+            measured: None,
+            name: "builtin".to_owned(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(&folder.path().join("run"), &config).unwrap();
+        let mut trainer = Trainer::new(config, data, run, None).unwrap();
+        let mut told = Vec::new();
+        let ended = trainer.train(&mut |event| {
+            if let Event::TooManyFeatures { bytes, .. } = event {
+                told.push(bytes);
+            }
+            Flow::Stop
+        });
+        assert_eq!(ended.unwrap(), Ending::Stopped);
+        // conv1, LRN and the pool after it: 13x13.
+        assert_eq!(told, [1710 * 8192 * 13 * 13 * 4]);
     }
 
     #[test]

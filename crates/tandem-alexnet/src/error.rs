@@ -278,8 +278,16 @@ pub enum StartError {
         path.display()
     )]
     Coloured { path: PathBuf, picture: String },
+    #[error(
+        "{layer} is frozen, but not taken from {} and so random: of the last layer only the same classes' rows are \
+         taken, of others what has the same shape; let it learn",
+        path.display()
+    )]
+    FrozenAnew { path: PathBuf, layer: String },
     #[error("{} is to learn one class, `{class}`, and there is nothing to tell it from: give pictures of two or more", path.display())]
     OneClass { path: PathBuf, class: String },
+    #[error("{0}")]
+    Tuning(#[from] TuningError),
     #[error("{0}")]
     Network(#[from] NetworkError),
 }

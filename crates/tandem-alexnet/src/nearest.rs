@@ -2,16 +2,28 @@
 
 use strsim::damerau_levenshtein;
 
-/// The known name nearest to `word`, if near enough to be a slip of the keyboard: at most one edit
-/// in three letters.
+/// The known name nearest to `word`: one that goes on where it ends, else one near enough to be a slip
+/// of the keyboard, at most one edit in three letters.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let is_begun = |name: &str| {
+        let rest = name.strip_prefix(&*word);
+        // Not every word that begins with a letter or two.
+        word.chars().count() > 2
+            && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
     known
         .into_iter()
-        .map(|name| (damerau_levenshtein(&word, &name.to_lowercase()), name))
-        .min_by_key(|&(distance, _)| distance)
-        .filter(|&(distance, name)| distance <= (word.len().max(name.len()) / 3).max(1))
-        .map(|(_, name)| name)
+        .map(|name| {
+            let lower = name.to_lowercase();
+            let distance = damerau_levenshtein(&word, &lower);
+            (!is_begun(&lower), distance, name)
+        })
+        .min_by_key(|&(slip, distance, _)| (slip, distance))
+        .filter(|&(slip, distance, name)| {
+            !slip || distance <= (word.len().max(name.len()) / 3).max(1)
+        })
+        .map(|(.., name)| name)
 }
 
 /// `; did you mean ...?`, or nothing where no name is near.
@@ -51,6 +63,10 @@ mod tests {
             Some("caffenet")
         );
         assert_eq!(nearest("resnet50", ["alexnet", "mini"]), None);
+        let classes = ["Shirt", "T-shirt/top", "Ankle boot"];
+        assert_eq!(nearest("T-shirt", classes), Some("T-shirt/top"));
+        assert_eq!(nearest("Skirt", classes), Some("Shirt"));
+        assert_eq!(nearest("Ank", classes), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Start {
 /// # Errors
 ///
 /// When the file is not a network's, has not one parameter in common with `spec`, has not the classes
-/// whose rows are to be kept, or no mean that suits.
+/// whose rows are to be kept, none for a layer that is frozen, or no mean that suits.
 pub fn start(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<Start, StartError> {
     let seed = config.seed;
     let Some(path) = &config.start_from else {
@@ -72,35 +72,44 @@ pub fn start(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<St
             }
         }
     }
-    match drawn(spec, seed, given)? {
-        (_, 0) => Err(StartError::NothingInCommon {
+    let (values, anew) = drawn(spec, seed, given)?;
+    if anew.len() == values.len() {
+        return Err(StartError::NothingInCommon {
             path: path.clone(),
             network: spec.name.clone(),
+        });
+    }
+    let tuning = config.tuning(spec)?;
+    match anew.iter().find(|&&layer| tuning.factor(layer).is_none()) {
+        Some(&layer) => Err(StartError::FrozenAnew {
+            path: path.clone(),
+            layer: spec.layer_name(layer),
         }),
-        (values, _) => Ok(Start { values, mean }),
+        None => Ok(Start { values, mean }),
     }
 }
 
-/// The parameters of `spec`: those `given` that fit, the others drawn; and how many were given.
+/// The parameters of `spec`: those `given` that fit, the others drawn; and the layer of each that was
+/// drawn.
 fn drawn(
     spec: &Spec,
     seed: u64,
     mut given: BTreeMap<String, Tensor>,
-) -> Result<(BTreeMap<String, Tensor>, usize), NetworkError> {
+) -> Result<(BTreeMap<String, Tensor>, Vec<usize>), NetworkError> {
     let mut values = BTreeMap::new();
-    let mut taken = 0;
+    let mut anew = Vec::new();
     for parameter in parameters::of(spec)? {
         let fits = |tensor: &Tensor| tensor.dims() == parameter.shape;
         let value = match given.remove(&parameter.name).filter(fits) {
-            Some(tensor) => {
-                taken += 1;
-                tensor
+            Some(tensor) => tensor,
+            None => {
+                anew.push(parameter.layer);
+                parameter.initial_values(seed)?
             }
-            None => parameter.initial_values(seed)?,
         };
         values.insert(parameter.name, value);
     }
-    Ok((values, taken))
+    Ok((values, anew))
 }
 
 /// For each of `classes` its row among those `known` to the weights at `path`.
@@ -225,6 +234,18 @@ mod tests {
         let fewer = mini(7);
         let started = begun(&fewer, &names(&fewer, "class"), Some(&path));
         assert_eq!(started["fc6.weight"].dims(), [7, 256]);
+    }
+
+    #[test]
+    fn a_layer_that_is_drawn_anew_cannot_be_frozen() {
+        let spec = mini(10);
+        let (_folder, path) = written(&weights(&spec, 1));
+        let mut config = config(2, Some(&path), LastLayer::IfSameClasses);
+        config.freeze = vec!["fc6".to_owned()];
+        let begun = |classes: &[String]| start(&spec, classes, &config);
+        let error = begun(&names(&spec, "other")).err().unwrap().to_string();
+        assert!(error.starts_with("fc6 is frozen"), "{error}");
+        assert!(begun(&names(&spec, "class")).is_ok());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tandem_data::{
 };
 use tandem_ops::sgd::{Sgd, SgdRule};
 
-use crate::cached::{Cached, CachedData, Lesson};
+use crate::cached::{Cached, CachedData, Lesson, MAX_BYTES};
 use crate::checkpoint::{Position, Rank, RunDirectory, State};
 use crate::config::{SgdRule as ConfiguredRule, TrainConfig};
 use crate::error::{NetworkError, RunError, TrainError};
@@ -88,6 +88,11 @@ impl Trainer {
             normalise: &self.normalise,
             options: self.loader_options(),
         };
+        let bytes = lesson.bytes(&self.data, views.len());
+        if bytes > MAX_BYTES {
+            let most = MAX_BYTES;
+            return Ok(watch(Event::TooManyFeatures { bytes, most }));
+        }
         let mut flow = Flow::Continue;
         self.cached = CachedData::of(&lesson, &self.data, views, |done, of| {
             flow = watch(Event::Features { done, of });

@@ -83,7 +83,7 @@ fn train(devices: &str) -> Vec<f64> {
         match event {
             Event::Step(report) => losses.push(report.loss),
             Event::Epoch(report, _) => losses.push(report.loss),
-            Event::Saved { .. } | Event::Features { .. } => {}
+            _ => {}
         }
         Flow::Continue
     };

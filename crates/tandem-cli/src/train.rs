@@ -217,7 +217,7 @@ impl Plan {
             .checkpoint
             .as_ref()
             .map(|checkpoint| checkpoint.weights.step);
-        let epochs = self.config.epochs;
+        let (epochs, warm_up) = (self.config.epochs, self.config.rate.warm_up_steps);
         let work = Work {
             shapes: Shapes::of(&self.spec)?,
             devices: self.config.devices.clone(),
@@ -238,6 +238,7 @@ impl Plan {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
             None => reports.line(&format!("begins in {}", out.display())),
         }
+        reports.warm_up(warm_up, trainer.steps());
         // The trainer asks after each step; what fails in a report stops it as a signal would.
         let mut failed = None;
         let ended = trainer.train(&mut |event| {
@@ -246,6 +247,10 @@ impl Plan {
                 Event::Epoch(report, network) => reports.epoch(report, network),
                 Event::Features { done, of } => {
                     reports.features(done, of);
+                    Ok(())
+                }
+                Event::TooManyFeatures { bytes, most } => {
+                    reports.too_many_features(bytes, most);
                     Ok(())
                 }
                 Event::Saved { .. } => Ok(()),

@@ -1,6 +1,7 @@
 //! Decoding under limits: a few bytes of file may claim billions of pixels.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -35,6 +36,9 @@ pub enum PictureError {
         /// Claimed rows.
         height: u32,
     },
+    /// More bytes than the largest picture has.
+    #[error("it is longer than {} MiB, and no picture is", DECODER_MEMORY >> 20)]
+    TooLong,
     /// The end is missing.
     #[error("it is cut short; fetch it again")]
     CutShort,
@@ -58,11 +62,22 @@ pub enum PictureError {
 /// short, or is larger than 16,384 pixels a side or 512 MiB decoded.
 pub fn decode(path: impl AsRef<Path>) -> Result<Picture, DataError> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
-        path: path.into(),
-        source,
-    })?;
-    decode_at(&bytes, || path.display().to_string())
+    let place = || path.display().to_string();
+    // A pipe may be a picture, and a device may have no end.
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(DECODER_MEMORY + 1).read_to_end(&mut bytes))
+        .map_err(|source| DataError::Read {
+            path: path.into(),
+            source,
+        })?;
+    if bytes.len() as u64 > DECODER_MEMORY {
+        return Err(DataError::Decode {
+            place: place(),
+            source: PictureError::TooLong,
+        });
+    }
+    decode_at(&bytes, place)
 }
 
 /// [`decode`] of the bytes that are at `place`, by whatever name a person finds them.
@@ -158,7 +173,7 @@ mod tests {
     use image::ImageFormat;
     use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
 
-    use super::decode_bytes;
+    use super::{decode, decode_bytes};
     use crate::counted::most;
 
     #[test]
@@ -253,5 +268,12 @@ mod tests {
         let (decoded, most) = most(|| decode_bytes(&bytes));
         assert!(most < 48 << 20, "{most} bytes");
         assert_eq!(decoded.unwrap().width, 4);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_no_picture() {
+        let error = decode("/dev/zero").unwrap_err().to_string();
+        assert!(error.contains("longer than 512 MiB"), "{error}");
     }
 }

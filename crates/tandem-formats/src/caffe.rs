@@ -72,7 +72,7 @@ pub(crate) fn import(
     let mut notes = Vec::new();
     let mean = mean::find(&pictures, channels, folder, options, &mut notes)?;
     let spec = sized(&chain, &net, &pictures, &mean, channels, &mut notes)?;
-    let mut parameters = fit(&spec, &chain.tensors)?;
+    let mut parameters = fit(&spec, &chain.tensors, &mut notes)?;
     let side = spec.input.side;
     let mean = mean.picture((channels, side), ChannelOrder::Bgr)?;
     change_first_weight(&spec, &mut parameters, |weight| {

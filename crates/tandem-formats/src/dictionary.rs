@@ -45,7 +45,8 @@ pub(crate) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Proble
         turn(&mut tensors, &fc6);
     }
     bounded(&tensors, bytes.len())?;
-    let mut parameters = fit(&spec, &tensors)?;
+    let mut notes = Vec::new();
+    let mut parameters = fit(&spec, &tensors, &mut notes)?;
     if spec.input_channels() == 3 {
         change_first_weight(&spec, &mut parameters, turned)?;
     }
@@ -61,10 +62,10 @@ pub(crate) fn import(bytes: &[u8], options: &Options) -> Result<Imported, Proble
         Normalise::Mean => Some(mean.picture(shape, ChannelOrder::Bgr)?),
         Normalise::Torchvision => None,
     };
-    let notes = vec![format!(
+    notes.push(format!(
         "taken for Caffe's AlexNet as converted for TensorFlow: pictures are RGB here, the first layer turned round \
          from BGR, and the mean subtracted is {said}"
-    )];
+    ));
     Imported::of(Format::Npy, (spec, parameters, mean), options, notes)
 }
 

@@ -14,9 +14,10 @@ use tandem_alexnet::spec::Spec;
 use tandem_alexnet::weights::{Misfit, is_finite};
 
 use crate::error::Problem;
-use crate::stored::Stored;
+use crate::stored::{Element, Stored};
 
-/// The parameters of `spec` out of `tensors`, which are under its names.
+/// The parameters of `spec` out of `tensors`, which are under its names. What is lost on the way to f32
+/// is told in `notes`.
 ///
 /// # Errors
 ///
@@ -25,6 +26,7 @@ use crate::stored::Stored;
 pub(crate) fn fit(
     spec: &Spec,
     tensors: &BTreeMap<String, Stored>,
+    notes: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Tensor>, Problem> {
     let wanted: BTreeMap<String, Vec<usize>> = parameters::of(spec)?
         .into_iter()
@@ -71,6 +73,12 @@ pub(crate) fn fit(
         }
     }
     if misfits.is_empty() {
+        if tensors
+            .values()
+            .any(|stored| stored.element == Element::F64)
+        {
+            notes.push("values of double precision are rounded to single".to_owned());
+        }
         return Ok(parameters);
     }
     Err(Problem::DoesNotFit {

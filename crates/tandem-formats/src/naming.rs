@@ -47,7 +47,7 @@ pub(crate) fn import(
         }
     };
     // Of weights of another network that is what there is to say, not that its mean is missing.
-    let parameters = fit(&spec, &named.tensors)?;
+    let parameters = fit(&spec, &named.tensors, &mut notes)?;
     let mean = mean_of(&spec, mean)?;
     let said_classes = match named.said.get("classes") {
         Some(list) => Some(serde_json::from_str(list).map_err(metadata("classes"))?),

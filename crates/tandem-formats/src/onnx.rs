@@ -6,6 +6,8 @@
 
 mod attributes;
 mod external;
+mod flow;
+mod layers;
 mod message;
 mod own;
 mod pooling;
@@ -68,7 +70,7 @@ pub(crate) fn import(
     let walked = walk::walk(graph)?;
     let pictures = Pictures::of(&walked, &producer, options, &mut notes)?;
     let spec = pictures.spec(&walked)?;
-    let mut parameters = fit(&spec, &walked.chain.tensors)?;
+    let mut parameters = fit(&spec, &walked.chain.tensors, &mut notes)?;
     for (name, factor) in &walked.factors {
         if let Some(tensor) = parameters.get_mut(name) {
             *tensor = (&*tensor * *factor).map_err(|error| Problem::Tensor {

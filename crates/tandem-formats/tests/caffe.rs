@@ -120,6 +120,22 @@ fn a_file_of_current_layers_gives_pytorchs_scores() {
 }
 
 #[test]
+fn a_mean_that_is_given_stands_for_the_files_own_and_says_so() {
+    let options = Options {
+        mean: Some(fixture("narrow_mean.binaryproto")),
+        ..Options::default()
+    };
+    let given = import(&fixture("bvlc.caffemodel"), &options).unwrap();
+    assert!(
+        given.notes[0].contains("[104.0, 117.0, 123.0], gives way"),
+        "{:?}",
+        given.notes
+    );
+    let mean = |imported: &Imported| imported.weights.mean.clone().unwrap();
+    assert_eq!(apart(&mean(&given), &mean(&imported("caffenet"))), 0.0);
+}
+
+#[test]
 fn red_is_red_and_blue_is_blue() {
     let imported = imported("caffenet");
     let (pictures, want) = golden("caffenet");

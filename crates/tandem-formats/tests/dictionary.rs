@@ -37,11 +37,8 @@ fn layout_groups_and_colours_are_turned_into_ours() {
         assert_eq!(imported.format, Format::Npy);
         let [found, wanted] = scores(&imported);
         assert_close(&found, &wanted, 1e-4, name);
-        assert!(
-            imported.notes[0].contains("red 124, green 117 and blue 104"),
-            "{:?}",
-            imported.notes
-        );
+        let notes = imported.notes.join("\n");
+        assert!(notes.contains("red 124, green 117 and blue 104"), "{notes}");
     }
 }
 

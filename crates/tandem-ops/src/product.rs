@@ -15,8 +15,14 @@
 //! picture is unfolded, but it cannot pack from the picture itself, and for the linear layers it
 //! packs the weights at every call (docs/performance.md has the figures).
 
-use crate::real::Real;
+mod dots;
+mod packing;
+
+pub use dots::Dots;
+pub use packing::{Panels, Tiles, pack_panels, pack_tiles};
 use pulp::{Arch, Simd, WithSimd};
+
+use crate::real::Real;
 
 /// Most rows of C in a register tile with 32 vector registers (half of it with 16): 12 × 2
 /// accumulators, two vectors of B, and a broadcast element of A.
@@ -43,107 +49,6 @@ macro_rules! by_rows {
             rows => unreachable!("a tile has 1 to {MAX_ROWS} rows, not {rows}"),
         }
     };
-}
-
-/// How the rows of a matrix are cut into register tiles, as evenly as can be.
-#[derive(Clone, Copy, Debug)]
-pub struct Tiles {
-    pub rows: usize,
-    /// Rows in each tile but perhaps the last.
-    pub height: usize,
-}
-
-impl Tiles {
-    pub fn new<T: Real>(rows: usize) -> Self {
-        let most = if T::registers() >= 32 {
-            MAX_ROWS
-        } else {
-            MAX_ROWS / 2
-        };
-        let height = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
-        Self { rows, height }
-    }
-
-    pub fn count(&self) -> usize {
-        self.rows.div_ceil(self.height)
-    }
-
-    /// First row of tile `t` and the number of its rows.
-    pub fn span(&self, t: usize) -> (usize, usize) {
-        let first = t * self.height;
-        (first, self.height.min(self.rows - first))
-    }
-}
-
-/// How the columns of a matrix are cut into panels of two vectors, the last of one where that is
-/// enough. A panel that is not full is padded with zeros.
-#[derive(Clone, Copy, Debug)]
-pub struct Panels {
-    pub columns: usize,
-    lanes: usize,
-}
-
-impl Panels {
-    pub fn new<T: Real>(columns: usize) -> Self {
-        Self {
-            columns,
-            lanes: T::lanes(),
-        }
-    }
-
-    pub fn count(&self) -> usize {
-        self.columns.div_ceil(2 * self.lanes)
-    }
-
-    /// First column of panel `p`, its stored width and the columns of it that are real.
-    pub fn span(&self, p: usize) -> (usize, usize, usize) {
-        let first = p * 2 * self.lanes;
-        let real = (2 * self.lanes).min(self.columns - first);
-        (first, real.next_multiple_of(self.lanes), real)
-    }
-
-    /// Columns stored, padding included.
-    pub fn padded(&self) -> usize {
-        self.columns.next_multiple_of(self.lanes)
-    }
-}
-
-/// Packs `rows × depth` of a matrix given by `at(row, k)` into tiles: `[tile][k][row of the tile]`.
-#[inline(always)]
-pub fn pack_tiles<T: Real>(
-    tiles: Tiles,
-    depth: usize,
-    at: impl Fn(usize, usize) -> T,
-    out: &mut [T],
-) {
-    for t in 0..tiles.count() {
-        let (first, rows) = tiles.span(t);
-        let tile = &mut out[first * depth..(first + rows) * depth];
-        for (k, column) in tile.chunks_exact_mut(rows).enumerate() {
-            for (row, value) in column.iter_mut().enumerate() {
-                *value = at(first + row, k);
-            }
-        }
-    }
-}
-
-/// Packs rows of B, each of `panels.columns` contiguous elements, into panels.
-pub fn pack_panels<'a, T: Real>(
-    panels: Panels,
-    depth: usize,
-    row: impl Fn(usize) -> &'a [T],
-    out: &mut Vec<T>,
-) {
-    out.clear();
-    out.resize(panels.padded() * depth, T::ZERO);
-    for k in 0..depth {
-        let row = &row(k)[..panels.columns];
-        for p in 0..panels.count() {
-            let (first, width, real) = panels.span(p);
-            let at = first * depth + k * width;
-            out[at..at + real].copy_from_slice(&row[first..first + real]);
-        }
-    }
 }
 
 /// What is in C before the product is added to it.
@@ -409,101 +314,4 @@ fn in_place<S: Simd, T: Real, const R: usize>(
         }
     }
     put(simd, sums, store);
-}
-
-/// `out[i][j] += Σ_k x[i][k] · w[j][k]` over rows of `depth` contiguous elements.
-///
-/// `x` has its rows `x_pitch` apart, `w` `w_pitch`, `out` `out_pitch`.
-pub struct Dots<'a, T> {
-    pub x: &'a [T],
-    pub x_rows: usize,
-    pub x_pitch: usize,
-    pub w: &'a [T],
-    pub w_rows: usize,
-    pub w_pitch: usize,
-    pub depth: usize,
-    pub out: &'a mut [T],
-    pub out_pitch: usize,
-}
-
-impl<T: Real> Dots<'_, T> {
-    pub fn run(self) {
-        Arch::new().dispatch(self);
-    }
-}
-
-/// Rows of W in a register tile of the dot-product kernel.
-const DOT_W: usize = 6;
-
-impl<T: Real> WithSimd for Dots<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let x_most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let mut j = 0;
-        while j < self.w_rows {
-            let ws = if self.w_rows - j >= DOT_W { DOT_W } else { 1 };
-            let mut i = 0;
-            while i < self.x_rows {
-                let xs = if self.x_rows - i >= x_most { x_most } else { 1 };
-                match (xs, ws) {
-                    (4, DOT_W) => dots::<S, T, 4, DOT_W>(simd, &mut self, i, j),
-                    (2, DOT_W) => dots::<S, T, 2, DOT_W>(simd, &mut self, i, j),
-                    (_, DOT_W) => dots::<S, T, 1, DOT_W>(simd, &mut self, i, j),
-                    (4, _) => dots::<S, T, 4, 1>(simd, &mut self, i, j),
-                    (2, _) => dots::<S, T, 2, 1>(simd, &mut self, i, j),
-                    _ => dots::<S, T, 1, 1>(simd, &mut self, i, j),
-                }
-                i += xs;
-            }
-            j += ws;
-        }
-    }
-}
-
-#[inline(always)]
-fn dots<S: Simd, T: Real, const X: usize, const W: usize>(
-    simd: S,
-    task: &mut Dots<'_, T>,
-    i: usize,
-    j: usize,
-) {
-    // Loops, not closures: a closure is a function of its own, and where the compiler does not
-    // inline it, it loses the instruction set that this code is compiled for.
-    let (mut x, mut w): ([&[T]; X], [&[T]; W]) = ([&[]; X], [&[]; W]);
-    for (r, x) in x.iter_mut().enumerate() {
-        *x = &task.x[(i + r) * task.x_pitch..][..task.depth];
-    }
-    for (c, w) in w.iter_mut().enumerate() {
-        *w = &task.w[(j + c) * task.w_pitch..][..task.depth];
-    }
-    let steps = T::as_simd::<S>(x[0]).0.len();
-    let mut xv: [&[T::Vector<S>]; X] = [&[]; X];
-    let mut wv: [&[T::Vector<S>]; W] = [&[]; W];
-    for r in 0..X {
-        xv[r] = &T::as_simd::<S>(x[r]).0[..steps];
-    }
-    for c in 0..W {
-        wv[c] = &T::as_simd::<S>(w[c]).0[..steps];
-    }
-    let mut sums = [[T::splat(simd, T::ZERO); W]; X];
-    for k in 0..steps {
-        for r in 0..X {
-            let a = xv[r][k];
-            for c in 0..W {
-                sums[r][c] = T::mul_add(simd, a, wv[c][k], sums[r][c]);
-            }
-        }
-    }
-    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-    for r in 0..X {
-        for c in 0..W {
-            let mut sum = T::reduce_sum(simd, sums[r][c]);
-            for (a, b) in x[r][steps * lanes..].iter().zip(&w[c][steps * lanes..]) {
-                sum += *a * *b;
-            }
-            task.out[(i + r) * task.out_pitch + j + c] += sum;
-        }
-    }
 }

@@ -15,6 +15,13 @@ pub enum Event<'a> {
         done: usize,
         of: usize,
     },
+    /// What the frozen trunk makes of the pictures is more than is kept: it is computed each epoch anew.
+    TooManyFeatures {
+        /// That all would take.
+        bytes: u64,
+        /// That are kept at most.
+        most: u64,
+    },
     Step(&'a StepReport),
     Epoch(&'a EpochReport, &'a Network),
     Saved {

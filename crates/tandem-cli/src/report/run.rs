@@ -16,7 +16,7 @@ use super::metrics::{Metrics, Validated};
 use super::picture;
 
 use super::progress::{Progress, clock, share, three_digits};
-use super::table::grouped;
+use super::table::{self, grouped};
 use super::tensorboard::EventWriter;
 
 /// What conv1 has learned so far.
@@ -83,6 +83,24 @@ impl Reports {
             self.progress.line(&format!(
                 "the frozen layers have seen all {} pictures, and are not computed again",
                 grouped(of as u64)
+            ));
+        }
+    }
+
+    /// Tells of features that would take more bytes than are kept.
+    pub fn too_many_features(&self, bytes: u64, most: u64) {
+        self.progress.line(&format!(
+            "what the frozen layers make of all pictures is {}, more than is kept ({}): they are computed each epoch",
+            table::bytes(bytes),
+            table::bytes(most),
+        ));
+    }
+
+    /// Tells of a rate that climbs over more updates than the run has.
+    pub fn warm_up(&self, updates: u64, run: u64) {
+        if updates > run {
+            self.progress.line(&format!(
+                "the rate climbs over {updates} updates and the run has {run}: it never comes to its full height"
             ));
         }
     }

@@ -18,6 +18,11 @@ pub(super) fn find(
     notes: &mut Vec<String>,
 ) -> Result<Mean, Problem> {
     if let Some(path) = &options.mean {
+        if let SaidMean::Values(values) = &pictures.mean {
+            notes.push(format!(
+                "the mean in the file, {values:?}, gives way to that of --mean"
+            ));
+        }
         return Mean::read(path);
     }
     let called = match &pictures.mean {

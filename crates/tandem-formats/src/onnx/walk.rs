@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use tandem_alexnet::spec::{
-    Activation, AdaptiveAveragePool, AlphaConvention, Convolution, Dropout, DropoutRule, Layer,
-    Linear, Lrn, Sees,
-};
+use tandem_alexnet::spec::{Activation, AdaptiveAveragePool, Layer};
 
 use super::attributes::Attributes;
+use super::flow::Flow;
 use super::message;
 use super::pooling;
 use super::read::{Constant, Graph, Node};
 use crate::chain::Chain;
-use crate::decimal::decimal;
 use crate::error::Problem;
 use crate::refusal::Refusal;
 use crate::stored::Stored;
@@ -27,34 +24,15 @@ pub(super) struct Walked<'a> {
     pub factors: Vec<(String, f64)>,
 }
 
-/// What flows from one node to the next, for one picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Flow {
-    Maps {
-        channels: usize,
-        side: usize,
-    },
-    /// The same with each of so many groups of channels as a picture of its own: what LRN in each of
-    /// two towers looks like.
-    Apart {
-        channels: usize,
-        side: usize,
-        groups: usize,
-    },
-    Features(usize),
-    /// Softmax has been.
-    Probabilities,
-}
-
 pub(super) struct Walk<'a> {
     pub(super) chain: Chain<'a>,
     pub(super) flow: Flow,
     constants: BTreeMap<String, Constant<'a>>,
     /// The names of the value that the last layer gave.
-    current: Vec<String>,
-    factors: Vec<(String, f64)>,
+    pub(super) current: Vec<String>,
+    pub(super) factors: Vec<(String, f64)>,
     /// The layer that was added last and came without a bias: the next node may add it.
-    unbiased: Option<String>,
+    pub(super) unbiased: Option<String>,
 }
 
 pub(super) type Step<T> = std::result::Result<T, Refusal>;
@@ -242,26 +220,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn maps(&self) -> Step<(usize, usize)> {
-        match self.flow {
-            Flow::Maps { channels, side } => Ok((channels, side)),
-            _ => Err("comes where there are no maps".into()),
-        }
-    }
-
-    fn features(&self) -> Step<usize> {
-        match self.flow {
-            Flow::Features(features) => Ok(features),
-            Flow::Maps { channels, side: 1 } => Ok(channels),
-            Flow::Maps { .. } | Flow::Apart { .. } => {
-                Err("comes where there are still maps".into())
-            }
-            Flow::Probabilities => Err("comes after the softmax".into()),
-        }
-    }
-
     /// The floating-point numbers of the constant that input `place` is; none where it is left out.
-    fn numbers(&self, node: &message::Node, place: usize) -> Step<Option<Stored<'a>>> {
+    pub(super) fn numbers(&self, node: &message::Node, place: usize) -> Step<Option<Stored<'a>>> {
         match node.input.get(place).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.constants.get(name) {
@@ -274,7 +234,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn integers(&self, node: &message::Node, place: usize) -> Step<Option<Vec<i64>>> {
+    pub(super) fn integers(&self, node: &message::Node, place: usize) -> Step<Option<Vec<i64>>> {
         match node.input.get(place).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.constants.get(name) {
@@ -283,241 +243,4 @@ impl<'a> Walk<'a> {
             },
         }
     }
-
-    /// The name of the next layer with weights: counted as in the paper, conv1 to fc8.
-    fn next(&self, kind: &str) -> String {
-        let before = self
-            .chain
-            .layers
-            .iter()
-            .filter(|layer| layer.name().is_some());
-        self.chain.name(&format!("{kind}{}", before.count() + 1))
-    }
-
-    fn convolution(&mut self, node: &message::Node, attributes: &Attributes) -> Step<()> {
-        let (_, side) = self.maps()?;
-        let weight = self.numbers(node, 1)?.ok_or("has no weight")?;
-        let bias = self.numbers(node, 2)?;
-        let [channels, _, h, w] = weight.shape[..] else {
-            return Err(format!("has a weight of {:?}", weight.shape).into());
-        };
-        let kernel = attributes.square("kernel_shape")?;
-        if h != w || kernel.is_some_and(|kernel| kernel != h) {
-            return Err(format!("has a kernel of {h}x{w}, and Tandem's are square").into());
-        }
-        let padding = attributes.padding()?;
-        let padding = padding.even().ok_or("pads its sides unevenly")?;
-        if attributes.square("dilations")?.unwrap_or(1) != 1 {
-            return Err("is dilated, and Tandem's convolutions are not".into());
-        }
-        let stride = attributes.square("strides")?.unwrap_or(1).max(1);
-        let groups = attributes.int("group")?.unwrap_or(1);
-        let groups = usize::try_from(groups).map_err(|_| "has no groups")?;
-        let room = padding.saturating_mul(2).saturating_add(side);
-        let room = room
-            .checked_sub(h)
-            .ok_or("has a kernel larger than its maps")?;
-        let name = self.next("conv");
-        if bias.is_none() {
-            self.unbiased = Some(name.clone());
-        }
-        let layer = Layer::Convolution(Convolution {
-            name,
-            channels,
-            kernel: h,
-            stride,
-            padding,
-            towers: 1,
-            groups,
-            sees: Sees::Own,
-            activation: Activation::None,
-            weight_std: 0.01,
-            bias: 0.0,
-        });
-        self.chain.weighted(layer, weight, bias)?;
-        self.flow = Flow::Maps {
-            channels,
-            side: (room / stride).saturating_add(1),
-        };
-        Ok(())
-    }
-
-    /// alpha A B + beta C, B transposed or not.
-    fn gemm(&mut self, node: &message::Node, attributes: &Attributes) -> Step<()> {
-        self.features()?;
-        if attributes.int("transA")?.unwrap_or(0) != 0 {
-            return Err("transposes what flows through the network".into());
-        }
-        let mut weight = self.numbers(node, 1)?.ok_or("has no weight")?;
-        if attributes.int("transB")?.unwrap_or(0) == 0 {
-            weight = weight.transposed()?;
-        }
-        let bias = self.numbers(node, 2)?.map(flat).transpose()?;
-        let name = self.linear(weight, bias)?;
-        for (attribute, role) in [("alpha", "weight"), ("beta", "bias")] {
-            let factor = decimal(attributes.float(attribute)?.unwrap_or(1.0));
-            if factor != 1.0 {
-                self.factors.push((format!("{name}.{role}"), factor));
-            }
-        }
-        Ok(())
-    }
-
-    fn mat_mul(&mut self, node: &message::Node) -> Step<()> {
-        self.features()?;
-        let weight = self.numbers(node, 1)?.ok_or("has no weight")?;
-        self.linear(weight.transposed()?, None)?;
-        Ok(())
-    }
-
-    fn linear(&mut self, weight: Stored<'a>, bias: Option<Stored<'a>>) -> Step<String> {
-        let [outputs, _] = weight.shape[..] else {
-            return Err(format!("has a weight of {:?}", weight.shape).into());
-        };
-        let name = self.next("fc");
-        if bias.is_none() {
-            self.unbiased = Some(name.clone());
-        }
-        let layer = Layer::Linear(Linear {
-            name: name.clone(),
-            channels: Some(outputs),
-            towers: 1,
-            sees: Sees::Own,
-            activation: Activation::None,
-            weight_std: 0.01,
-            bias: 0.0,
-        });
-        self.chain.weighted(layer, weight, bias)?;
-        self.flow = Flow::Features(outputs);
-        Ok(name)
-    }
-
-    /// The bias of the layer before, on its own.
-    fn add(&mut self, node: &message::Node, unbiased: Option<String>) -> Step<()> {
-        let name = unbiased.ok_or("adds to what is not a layer without a bias")?;
-        let place = usize::from(node.input.first().is_some_and(|n| self.current.contains(n)));
-        let bias = flat(self.numbers(node, place)?.ok_or("adds nothing")?)?;
-        self.chain.tensors.insert(format!("{name}.bias"), bias);
-        Ok(())
-    }
-
-    /// ONNX's formula is a / (bias + alpha / size Σ a²)^beta.
-    fn lrn(&mut self, attributes: &Attributes) -> Step<()> {
-        let sees = match self.flow {
-            Flow::Maps { .. } => Sees::Both,
-            Flow::Apart { groups, .. } => {
-                let before = self.chain.lrn_groups.replace(groups);
-                if before.is_some_and(|before| before != groups) {
-                    return Err("is in another number of groups than the one before".into());
-                }
-                Sees::Own
-            }
-            _ => return Err("comes where there are no maps".into()),
-        };
-        let size = attributes.int("size")?.ok_or("does not say its size")?;
-        let constant = |name, default: f32| -> Step<f64> {
-            Ok(decimal(attributes.float(name)?.unwrap_or(default)))
-        };
-        self.chain.layers.push(Layer::Lrn(Lrn {
-            size: usize::try_from(size).map_err(|_| "has no size")?,
-            k: constant("bias", 1.0)?,
-            alpha: constant("alpha", 0.0001)?,
-            beta: constant("beta", 0.75)?,
-            convention: AlphaConvention::DividedBySize,
-            sees,
-        }));
-        Ok(())
-    }
-
-    /// The probability was an attribute until opset 12 made it an input.
-    fn dropout(&mut self, node: &message::Node, attributes: &Attributes) -> Step<()> {
-        let ratio = match self.numbers(node, 1)? {
-            Some(ratio) => scalar(&ratio)?,
-            None => attributes.float("ratio")?,
-        };
-        self.chain.layers.push(Layer::Dropout(Dropout {
-            p: decimal(ratio.unwrap_or(0.5)),
-            rule: DropoutRule::Inverted,
-        }));
-        Ok(())
-    }
-
-    /// Outputs times a number below 1: the paper's dropout at test.
-    fn factor(&mut self, node: &message::Node) -> Step<()> {
-        let factor = self.numbers(node, 1)?.ok_or("has no factor")?;
-        match scalar(&factor)? {
-            Some(kept) if kept > 0.0 && kept <= 1.0 => {
-                self.chain.layers.push(Layer::Dropout(Dropout {
-                    p: 1.0 - decimal(kept),
-                    rule: DropoutRule::Paper,
-                }));
-                Ok(())
-            }
-            _ => Err("multiplies by what is not one number up to 1".into()),
-        }
-    }
-
-    fn flatten(&mut self) -> Step<()> {
-        self.flow = match self.flow {
-            Flow::Maps { channels, side } => Flow::Features(values(channels, side)),
-            flow @ Flow::Features(_) => flow,
-            _ => return Err("flattens what is neither maps nor features".into()),
-        };
-        Ok(())
-    }
-
-    /// To features; or each group of channels made a picture of its own for LRN, and back.
-    fn reshape(&mut self, node: &message::Node, attributes: &Attributes) -> Step<()> {
-        let said = match self.integers(node, 1)? {
-            Some(shape) => shape,
-            None => attributes.ints("shape")?.ok_or("has no shape")?.to_vec(),
-        };
-        let is = |said: i64, size: usize| usize::try_from(said) == Ok(size);
-        let square = |h: i64, w: i64, side: usize| is(h, side) && is(w, side);
-        self.flow = match (self.flow, said.as_slice()) {
-            (flow @ Flow::Features(n), &[_, m]) if m == -1 || is(m, n) => flow,
-            (Flow::Maps { channels, side }, &[batch, m])
-                if m == -1 && batch != -1 || is(m, values(channels, side)) =>
-            {
-                Flow::Features(values(channels, side))
-            }
-            (Flow::Maps { channels, side }, &[-1, c, h, w]) if square(h, w, side) => {
-                let share = usize::try_from(c).ok().filter(|&c| c > 0);
-                let share = share.filter(|&share| channels.is_multiple_of(share));
-                let groups = channels / share.ok_or("parts channels unevenly")?;
-                Flow::Apart {
-                    channels,
-                    side,
-                    groups,
-                }
-            }
-            (Flow::Apart { channels, side, .. }, &[-1, c, h, w])
-                if is(c, channels) && square(h, w, side) =>
-            {
-                Flow::Maps { channels, side }
-            }
-            _ => return Err(format!("makes {said:?} of what has another form").into()),
-        };
-        Ok(())
-    }
-}
-
-/// The only value of a constant.
-fn scalar(stored: &Stored) -> Step<Option<f32>> {
-    let values = stored.to_tensor()?.flatten_all().and_then(|t| t.to_vec1());
-    let values: Vec<f32> = values.map_err(|error| error.to_string())?;
-    match values[..] {
-        [value] => Ok(Some(value)),
-        _ => Ok(None),
-    }
-}
-
-fn values(channels: usize, side: usize) -> usize {
-    side.saturating_mul(side).saturating_mul(channels)
-}
-
-/// A bias of one dimension, however many of size 1 it has beside.
-fn flat(bias: Stored<'_>) -> Result<Stored<'_>, Problem> {
-    let values = bias.shape.iter().product();
-    bias.reshaped(vec![values])
 }
