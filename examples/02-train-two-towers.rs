@@ -6,7 +6,7 @@ use candle_core::{Device, Module, Tensor};
 use tandem_alexnet::checkpoint::RunDirectory;
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::trainer::{Beginning, Ending, Event, Flow, Trainer};
 use tandem_alexnet::training_data::TrainingData;
 
 fn main() -> Result<()> {
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
 
     let folder = tempfile::tempdir()?;
     let run = RunDirectory::create(&folder.path().join("run"), &config)?;
-    let mut trainer = Trainer::new(config, data, run, None)?;
+    let mut trainer = Trainer::new(config, data, run, Beginning::New(None))?;
     let mut errors = Vec::new();
     let ending = trainer.train(&mut |event| {
         if let Event::Epoch(report, _) = event {

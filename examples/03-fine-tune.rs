@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, RunDirectory};
 use tandem_alexnet::config::{MeanOf, TrainConfig};
-use tandem_alexnet::trainer::{Event, Flow, Trainer};
+use tandem_alexnet::trainer::{Beginning, Event, Flow, Trainer};
 use tandem_alexnet::training_data::TrainingData;
 use tandem_alexnet::weights::Weights;
 use tandem_hub::Wanted;
@@ -22,10 +22,15 @@ use tandem_hub::Wanted;
 /// Trains as `config` says into the folder `out`, and returns the weights of the best epoch.
 fn train(config: TrainConfig, out: &Path) -> Result<PathBuf> {
     let data = TrainingData::read(&config, &config.data)?;
+    let source = config
+        .start_from
+        .as_deref()
+        .map(Weights::read)
+        .transpose()?;
     // Weights that do not suit the pictures are found here, before there is a run.
-    Trainer::check(&config, &data)?;
+    Trainer::check(&config, &data, source.as_ref())?;
     let run = RunDirectory::create(out, &config)?;
-    Trainer::new(config, data, run, None)?.train(&mut |event| {
+    Trainer::new(config, data, run, Beginning::New(source))?.train(&mut |event| {
         if let Event::Epoch(report, _) = event {
             println!(
                 "epoch {}: top-1 error {:.3}",

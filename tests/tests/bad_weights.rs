@@ -164,7 +164,7 @@ fn a_file_that_was_cut_short_is_refused_wherever_it_was_cut() {
 #[test]
 fn a_file_of_another_kind_is_refused() {
     let place = trained();
-    refused(&place, "a.png", &["a.png is not a whole safetensors file"]);
+    refused(&place, "a.png", &["a.png", "no weights file"]);
     // Of safetensors, but by somebody else.
     with_header(&place, |header| {
         header
@@ -175,16 +175,10 @@ fn a_file_of_another_kind_is_refused() {
     refused(
         &place,
         "changed",
-        &[
-            "changed says nothing about its `format`",
-            "not written by tandem",
-        ],
+        &["changed: is not of a network", "changed --model alexnet"],
     );
-    refused(
-        &place,
-        "run/state/step-00000002.safetensors",
-        &["step-00000002.safetensors", "`format`"],
-    );
+    let state = "run/state/step-00000002.safetensors";
+    refused(&place, state, &["step-00000002.safetensors: is not of"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 
 use hub_emulator::{Access, Fault, Hub, Right};
-use tandem_tests::{Done, Place, place};
+use tandem_tests::{Done, Place, picture, place};
 
 /// Twenty pictures of Fashion-MNIST, two of each class, as Hugging Face's library writes them.
 const TWENTY: &[u8] =
@@ -137,21 +137,27 @@ fn weights_of_the_hub_predict_what_the_run_predicts() {
 }
 
 #[test]
-fn weights_of_another_program_are_told_how_to_import() {
+fn weights_of_no_network_are_told_what_import_says_of_them() {
     let place = place!();
     let hub = Hub::start();
     let header = br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     let foreign = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
-    let files: [(&str, &[u8]); 2] = [("model.safetensors", &foreign), ("alexnet.pth", b"PK")];
+    let files: [(&str, &[u8]); 2] = [
+        ("model.safetensors", &foreign),
+        ("alexnet.pth", b"PK\x03\x04 and no more"),
+    ];
     hub.push_model("owner/torch", "main", &files);
     let predict = |weights: &str| {
         let args = ["predict", "--weights", weights, "a.png"];
         tandem(&place, hub.endpoint(), args)
     };
     for name in ["hf:owner/torch", "hf:owner/torch:alexnet.pth"] {
+        let pull = ["hub", "pull", name, "--out", "pulled"];
         let hint = format!("tandem import {name}");
-        predict(name).refused(1, &[name, "another program", &hint]);
+        tandem(&place, hub.endpoint(), pull).refused(1, &["Tandem's", &hint]);
     }
+    predict("hf:owner/torch").refused(1, &["w [1]", "tandem import hf:owner/torch --model"]);
+    predict("hf:owner/torch:alexnet.pth").refused(1, &["alexnet.pth"]);
     predict("hf:owner/nothing").refused(1, &["no model owner/nothing", "check the name"]);
     predict("hf:a/b/c").refused(2, &["hf:OWNER/NAME"]);
     hub.push_model("owner/gated", "main", &files);
@@ -372,8 +378,15 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
     let narrow = fs::read(fixture).unwrap();
     hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);
     let run = |line: &str| tandem(&place, hub.endpoint(), line.split(' '));
-    run("predict --weights hf:you/narrow a.png").refused(1, &["tandem import hf:you/narrow"]);
+    place.write("a.png", picture(64, [200, 20, 20]));
+    let said = |weights: &str| {
+        run(&format!("predict --weights {weights} a.png"))
+            .succeeds()
+            .stdout
+    };
+    let as_it_is = said("hf:you/narrow");
     run("import hf:you/narrow --out narrow").succeeds();
+    assert_eq!(said("narrow"), as_it_is);
     run("hub push narrow me/narrow --licence X-own --dry-run look").succeeds();
     let card = place.text("look/README.md");
     for words in [

@@ -134,14 +134,62 @@ fn without_a_name_imports_are_numbered_as_runs_are() {
 }
 
 #[test]
-fn weights_of_another_framework_are_refused_with_the_command_that_reads_them() {
+fn weights_of_another_framework_are_taken_wherever_a_run_is() {
     let place = with_torchvision();
-    let predict = "predict --weights torchvision-narrow.pth a.png";
-    place.refuses(
-        1,
-        predict.split(' '),
-        &["PyTorch, ZIP", "tandem import torchvision-narrow.pth"],
+    place
+        .tandem("import torchvision-narrow.pth --out narrow".split(' '))
+        .succeeds();
+    let predict = |weights: &str| {
+        let args = format!("predict --weights {weights} --json --top 10 a.png");
+        place.tandem(args.split(' ')).succeeds()
+    };
+    let done = predict("torchvision-narrow.pth");
+    assert_eq!(done.stdout, predict("narrow").stdout);
+    let note = "note: the file does not name its 10 classes";
+    assert!(done.stderr.starts_with(note), "{}", done.stderr);
+    // From one framework to another, and back to the same.
+    for (from, to) in [
+        ("torchvision-narrow.pth", "onnx"),
+        ("net.onnx", "torchvision"),
+    ] {
+        let ending = if to == "onnx" { "onnx" } else { "safetensors" };
+        let args = format!("export {from} --to {to} --out net.{ending}");
+        place.tandem(args.split(' ')).succeeds();
+    }
+    assert_eq!(done.stdout, predict("net.safetensors").stdout);
+
+    for class in ["red", "blue"] {
+        for i in 0..12 {
+            let colour = if class == "red" {
+                [200, 10, i]
+            } else {
+                [i, 10, 200]
+            };
+            place.write(format!("data/{class}/{i}.png"), picture(64, colour));
+        }
+    }
+    let tune =
+        "finetune --from torchvision-narrow.pth --data data --epochs 1 --batch 8 --out tuned";
+    place.tandem(tune.split(' ')).succeeds();
+    let config = place.text("tuned/config.toml");
+    assert!(
+        config.contains("origin = \"imported from torchvision-narrow.pth (PyTorch, ZIP"),
+        "{config}"
     );
+    // Stopped before it was first saved, it begins with them again.
+    for file in ["last.safetensors", "best.safetensors"] {
+        std::fs::remove_file(place.path("tuned").join(file)).unwrap();
+    }
+    std::fs::remove_dir_all(place.path("tuned/state")).unwrap();
+    let args = ["train", "--resume", "tuned"];
+    assert!(place.tandem(args).succeeds().stdout.contains("all epochs"));
+    // What is refused by `import` is refused here, with what to do.
+    let args = "predict --weights exploit-zip.pth a.png";
+    place.refuses(1, args.split(' '), &["posix.system", "ask its author"]);
+    // Where a file of ours is needed, how to make one is said.
+    let args = "ensemble eval narrow torchvision-narrow.pth --data data";
+    let says = ["(PyTorch, ZIP)", "tandem import torchvision-narrow.pth"];
+    place.refuses(1, args.split(' '), &says);
 }
 
 #[test]

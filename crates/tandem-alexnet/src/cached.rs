@@ -205,7 +205,7 @@ mod tests {
     use crate::checkpoint::RunDirectory;
     use crate::config::TrainConfig;
     use crate::spec::Spec;
-    use crate::trainer::{Ending, Event, Trainer};
+    use crate::trainer::{Beginning, Ending, Event, Trainer};
     use crate::training_data::prepare;
     use crate::tuning::Tuning;
 
@@ -307,7 +307,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(&folder.path().join("run"), &config).unwrap();
-        let mut trainer = Trainer::new(config, data, run, None).unwrap();
+        let mut trainer = Trainer::new(config, data, run, Beginning::New(None)).unwrap();
         let mut told = Vec::new();
         let ended = trainer.train(&mut |event| {
             if let Event::TooManyFeatures { bytes, .. } = event {

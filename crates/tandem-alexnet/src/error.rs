@@ -251,6 +251,8 @@ pub enum WeightsError {
 pub enum StartError {
     #[error("{0}")]
     Weights(#[from] WeightsError),
+    #[error("the settings start from {}, and its weights are not given", path.display())]
+    NotGiven { path: PathBuf },
     #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start", path.display())]
     NothingInCommon { path: PathBuf, network: String },
     #[error(

@@ -23,20 +23,30 @@ pub struct Start {
 
 /// What a network of `spec` that tells `classes` apart begins with, as `config` says.
 ///
-/// Of the weights in `config.start_from` those parameters are taken that have the same name and shape;
-/// the rest is drawn from the seed as without them. The last layer follows `config.start.last_layer`.
+/// Of `source`, the weights that `config.start_from` names, those parameters are taken that have the same
+/// name and shape; the rest is drawn from the seed as without them. The last layer follows
+/// `config.start.last_layer`.
 ///
 /// # Errors
 ///
-/// When the file is not a network's, has not one parameter in common with `spec`, has not the classes
+/// When there are such weights and they are not given, or have not one parameter in common with `spec`, has not the classes
 /// whose rows are to be kept, none for a layer that is frozen, or no mean that suits.
-pub fn start(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<Start, StartError> {
+pub fn start(
+    spec: &Spec,
+    classes: &[String],
+    config: &TrainConfig,
+    source: Option<Weights>,
+) -> Result<Start, StartError> {
     let seed = config.seed;
-    let Some(path) = &config.start_from else {
-        return Ok(Start {
-            values: drawn(spec, seed, BTreeMap::new())?.0,
-            mean: None,
-        });
+    let (path, weights) = match (&config.start_from, source) {
+        (Some(path), Some(weights)) => (path, weights),
+        (Some(path), None) => return Err(StartError::NotGiven { path: path.clone() }),
+        (None, _) => {
+            return Ok(Start {
+                values: drawn(spec, seed, BTreeMap::new())?.0,
+                mean: None,
+            });
+        }
     };
     if let [class] = classes {
         return Err(StartError::OneClass {
@@ -44,7 +54,6 @@ pub fn start(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<St
             class: class.clone(),
         });
     }
-    let weights = Weights::read(path)?;
     let mean = match (config.start.mean, spec.input.normalise) {
         (MeanOf::Weights, Normalise::Mean) => Some(mean(&weights, spec, path)?),
         _ => None,
@@ -180,7 +189,13 @@ mod tests {
 
     fn begun(spec: &Spec, classes: &[String], from: Option<&Path>) -> BTreeMap<String, Tensor> {
         let config = config(2, from, LastLayer::IfSameClasses);
-        start(spec, classes, &config).unwrap().values
+        told(spec, classes, &config).unwrap().values
+    }
+
+    /// As `config` says, from its file.
+    fn told(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<Start, StartError> {
+        let source = config.start_from.as_deref().map(Weights::read);
+        start(spec, classes, config, source.transpose()?)
     }
 
     fn weights(spec: &Spec, seed: u64) -> Weights {
@@ -242,7 +257,7 @@ mod tests {
         let (_folder, path) = written(&weights(&spec, 1));
         let mut config = config(2, Some(&path), LastLayer::IfSameClasses);
         config.freeze = vec!["fc6".to_owned()];
-        let begun = |classes: &[String]| start(&spec, classes, &config);
+        let begun = |classes: &[String]| told(&spec, classes, &config);
         let error = begun(&names(&spec, "other")).err().unwrap().to_string();
         assert!(error.starts_with("fc6 is frozen"), "{error}");
         assert!(begun(&names(&spec, "class")).is_ok());
@@ -258,7 +273,7 @@ mod tests {
         let (_folder, path) = written(&source);
         let classes = ["class 7", "class 0", "class 3"].map(str::to_owned);
         let kept = config(2, Some(&path), LastLayer::RowsByName);
-        let values = start(&mini(3), &classes, &kept).unwrap().values;
+        let values = told(&mini(3), &classes, &kept).unwrap().values;
         assert_eq!(
             values["fc6.bias"].to_vec1::<f32>().unwrap(),
             [7.0, 0.0, 3.0]
@@ -273,7 +288,7 @@ mod tests {
         let (_folder, path) = written(&weights(&mini(10), 1));
         let classes = ["class 1", "clas 2", "zebra"].map(str::to_owned);
         let kept = config(2, Some(&path), LastLayer::RowsByName);
-        let error = start(&mini(3), &classes, &kept).err().unwrap().to_string();
+        let error = told(&mini(3), &classes, &kept).err().unwrap().to_string();
         assert!(
             error.contains("`clas 2` (it has `class 2`), `zebra`:"),
             "{error}"
@@ -289,17 +304,17 @@ mod tests {
         wanted.start.mean = MeanOf::Weights;
         let (_folder, path) = written(&source);
         wanted.start_from = Some(path);
-        let error = start(&spec, &[], &wanted).err().unwrap().to_string();
+        let error = told(&spec, &[], &wanted).err().unwrap().to_string();
         assert!(error.contains("lacks the training mean"), "{error}");
 
         source.mean = Some(Tensor::full(7f32, (1, 28, 28), &Device::Cpu).unwrap());
         let (_folder, path) = written(&source);
         wanted.start_from = Some(path);
-        let found = start(&spec, &[], &wanted).unwrap().mean.unwrap();
+        let found = told(&spec, &[], &wanted).unwrap().mean.unwrap();
         assert_eq!(sum(&found), 7.0 * 28.0 * 28.0);
         let mut larger = spec.clone();
         larger.input.side = 32;
-        let error = start(&larger, &[], &wanted).err().unwrap().to_string();
+        let error = told(&larger, &[], &wanted).err().unwrap().to_string();
         assert!(
             error.contains("[1, 28, 28]") && error.contains("[1, 32, 32]"),
             "{error}"
@@ -314,7 +329,7 @@ mod tests {
         let text = text.replace("name = \"fc", "name = \"full");
         let other = Spec::parse(&text).unwrap();
         let config = config(2, Some(&path), LastLayer::IfSameClasses);
-        let error = start(&other, &[], &config).err().unwrap().to_string();
+        let error = told(&other, &[], &config).err().unwrap().to_string();
         assert!(
             error.contains("w.safetensors") && error.contains("mini"),
             "{error}"

@@ -28,7 +28,15 @@ impl Trained {
     ///
     /// When the file is not a network's, or does not fit on the devices.
     pub fn read(file: &Path, placement: &Placement) -> Result<Self, TrainedError> {
-        let weights = Weights::read(file)?;
+        Self::new(Weights::read(file)?, file, placement)
+    }
+
+    /// Puts the network of `weights`, which are those in `file`, on the devices of `placement`.
+    ///
+    /// # Errors
+    ///
+    /// When they lack the mean that the network subtracts, or do not fit on the devices.
+    pub fn new(weights: Weights, file: &Path, placement: &Placement) -> Result<Self, TrainedError> {
         let spec = &weights.spec;
         let normalise = match spec.input.normalise {
             spec::Normalise::Mean => {

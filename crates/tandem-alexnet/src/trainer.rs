@@ -11,6 +11,7 @@ mod report;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use begin::Beginning;
 use candle_core::{Device, Tensor};
 pub use report::{Ending, EpochReport, Event, Flow, Magnitude, StepReport};
 use tandem_data::{

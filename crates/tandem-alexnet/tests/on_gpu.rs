@@ -10,7 +10,7 @@ use tandem_alexnet::evaluation::evaluate;
 use tandem_alexnet::input::Feed;
 use tandem_alexnet::network::Network;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::trainer::{Beginning, Ending, Event, Flow, Trainer};
 use tandem_alexnet::training_data::TrainingData;
 use tandem_data::{
     DataError, Dataset, Form, LoaderOptions, Normalise, Part, Picture, Pictures, Preprocess, Share,
@@ -87,7 +87,7 @@ fn train(devices: &str) -> Vec<f64> {
         }
         Flow::Continue
     };
-    let mut trainer = Trainer::new(config, data, run, None).unwrap();
+    let mut trainer = Trainer::new(config, data, run, Beginning::New(None)).unwrap();
     assert_eq!(trainer.train(&mut watch).unwrap(), Ending::Done);
     assert_eq!(losses.len(), 3);
     losses

@@ -9,16 +9,17 @@ use crate::args::Eval;
 use crate::output::print;
 use crate::pictures::{at_test, check_classes, left_out, prepare};
 use crate::report::table::grouped;
-use crate::weights;
+use crate::weights::Found;
 
 pub fn run(args: &Eval) -> Result<()> {
-    let file = weights::file(&args.weights)?;
+    let found = Found::read(&args.weights)?;
+    let file = found.file.clone();
     let Trained {
         network,
         classes,
         normalise,
         ..
-    } = Trained::read(&file, &args.devices)?;
+    } = found.on(&args.devices)?;
     let pictures = prepare(&args.data, Part::Validation, network.spec())?;
     check_classes(&classes, &file, pictures.classes(), &args.data)?;
     let list = left_out(&[("test", &pictures)]);

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use tandem_alexnet::weights::Weights;
 use tandem_formats::{ExportError, Precision, Target, export, onnx};
 
 use crate::args::{Export, ExportFormat};
 use crate::failure::Failure;
 use crate::output::print;
-use crate::weights;
+use crate::weights::Found;
 
 pub fn run(args: &Export) -> Result<()> {
-    let file = weights::file(&args.weights)?;
+    let mut weights = Found::read(&args.weights)?.weights;
     let (target, suffix, ending) = match args.to {
         ExportFormat::Safetensors => (Target::Safetensors, "", "safetensors"),
         ExportFormat::Torchvision => (Target::Torchvision, "-torchvision", "safetensors"),
@@ -26,7 +25,6 @@ pub fn run(args: &Export) -> Result<()> {
         Some(out) => out.clone(),
         None => PathBuf::from(format!("{}{suffix}{half}.{ending}", name(&args.weights))),
     };
-    let mut weights = Weights::read(&file)?;
     if args.licence.is_some() {
         weights.licence.clone_from(&args.licence);
     }

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::pictures::{at_test, left_out, prepare};
 use crate::report::table::grouped;
-use crate::weights;
+use crate::weights::Found;
 
 pub fn run(args: &Features) -> Result<()> {
     // Before anything is read: a slip in the name should not cost the computing.
@@ -23,7 +23,7 @@ pub fn run(args: &Features) -> Result<()> {
     }
     let Trained {
         network, normalise, ..
-    } = Trained::read(&weights::file(&args.weights)?, &args.devices)?;
+    } = Found::read(&args.weights)?.on(&args.devices)?;
     let spec = network.spec();
     let layer = match &args.layer {
         Some(name) => spec.layer_named(name)?,

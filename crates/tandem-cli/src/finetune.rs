@@ -14,20 +14,15 @@ use tandem_alexnet::weights::Weights;
 use crate::args::{Finetune, Global};
 use crate::failure::Failure;
 use crate::report::progress::{rounded, write_line};
-use crate::{settings, train, weights};
+use crate::weights::Found;
+use crate::{settings, train};
 
 /// A trunk that has learned is changed slowly: its recipe's rate divided by this.
 const SLOWER: f64 = 3.0;
 
 pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
-    let file = weights::file(&args.from)?;
-    let Weights {
-        spec,
-        classes,
-        origin,
-        licence,
-        ..
-    } = Weights::read(&file)?;
+    let Found { file, weights } = Found::read(&args.from)?;
+    let Weights { spec, classes, .. } = &weights;
     let mut config = TrainConfig::for_model(spec.clone())?;
     config.rate.initial /= SLOWER;
     if let Some(file) = &args.recipe.config {
@@ -35,18 +30,18 @@ pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     }
     config.start_from = Some(std::path::absolute(&file)?);
     config.start.mean = MeanOf::Weights;
-    config.start.origin = Some(source(&args.from, &file, origin.as_deref()));
-    config.licence = config.licence.or(licence);
-    tell(&mut config, args, &spec)?;
+    config.start.origin = Some(source(&args.from, &file, weights.origin.as_deref()));
+    config.licence = config.licence.or(weights.licence.clone());
+    tell(&mut config, args, spec)?;
     settings::flags(&mut config, &args.recipe)?;
-    last_layer_as_its_recipe(&mut config, &spec)?;
+    last_layer_as_its_recipe(&mut config, spec)?;
     if !global.quiet {
-        write_line(&words(&config, &spec, args, classes.len())?);
+        write_line(&words(&config, spec, args, classes.len())?);
         if let Some(licence) = &config.licence {
             write_line(&format!("the licence of what comes of it: {licence}"));
         }
     }
-    train::begin(config, args.out.as_deref(), global)
+    train::begin(config, Some(weights), args.out.as_deref(), global)
 }
 
 /// Puts finetune's own flags into the settings.
@@ -130,6 +125,7 @@ fn source(named: &str, file: &Path, origin: Option<&str>) -> String {
             .into_owned(),
     };
     match origin {
+        Some(origin) if origin.starts_with(&format!("imported from {name} ")) => origin.to_owned(),
         Some(origin) => format!("{name} ({origin})"),
         None => name,
     }

@@ -11,8 +11,8 @@ use tandem_formats::{ChannelOrder, FormatError, Imported, Options, Problem, Sugg
 
 use crate::args::{Import, NormaliseName};
 use crate::failure::Failure;
+use crate::hub;
 use crate::output::{print, typed};
-use crate::weights;
 
 /// What was made, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -39,16 +39,19 @@ pub fn run(args: &Import) -> Result<()> {
         }),
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
-    let imported = tandem_formats::import(&weights::of_any_form(&args.file)?, &options);
-    let mut imported = imported.map_err(hinted)?;
-    if args.licence.is_some() {
-        imported.weights.licence.clone_from(&args.licence);
-    }
+    let file = match args.file.starts_with("hf:") {
+        true => hub::weights_of_any_form(&args.file)?,
+        false => PathBuf::from(&args.file),
+    };
+    let mut imported = read(&args.file, &file, &options)?;
     if args.file.starts_with("hf:")
         && let Some(origin) = &mut imported.weights.origin
         && let Some(file) = origin.strip_prefix("imported from ")
     {
         *origin = format!("imported from {} as {file}", args.file);
+    }
+    if args.licence.is_some() {
+        imported.weights.licence.clone_from(&args.licence);
     }
     let (directory, file) = write(&imported, args.out.as_deref())?;
     let weights = &imported.weights;
@@ -70,7 +73,13 @@ pub fn run(args: &Import) -> Result<()> {
     })
 }
 
-fn hinted(error: FormatError) -> anyhow::Error {
+/// Reads the `file` that `named` on the command line stands for, whatever framework wrote it.
+pub fn read(named: &str, file: &Path, options: &Options) -> Result<Imported> {
+    tandem_formats::import(file, options).map_err(|error| hinted(error, named))
+}
+
+fn hinted(error: FormatError, named: &str) -> anyhow::Error {
+    let import = format!("tandem import {}", typed(Path::new(named)));
     let hint = match &*error.problem {
         Problem::Read(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
             "it is a folder: name the weights file in it".to_owned()
@@ -83,14 +92,15 @@ fn hinted(error: FormatError) -> anyhow::Error {
         Problem::UnknownNames {
             suggestion: Suggestion::Exact(_),
             ..
-        } => "say which network it is with --model; tensors must be called conv1.weight to fc8.bias, \
-              or as torchvision calls them"
-            .to_owned(),
-        Problem::UnknownNames { .. } => {
-            "Tandem reads AlexNet and its like; --model alexnet (or another preset, or a TOML file) lists \
-             each layer that does not fit it"
-                .to_owned()
-        }
+        } => format!(
+            "say which network it is, as in {import} --model alexnet; tensors must be called conv1.weight to \
+             fc8.bias, or as torchvision calls them"
+        ),
+        Problem::UnknownNames { .. } => format!(
+            "Tandem reads AlexNet and its like; {import} --model alexnet (or another preset, or a TOML file) \
+             lists each layer that does not fit it"
+        ),
+        Problem::Unsaid { .. } => format!("what a file does not say is told to: {import}"),
         Problem::NoMean => {
             "weights that Tandem wrote have it; put it into the file as a tensor `input.mean` of \
              (channels, side, side), 0 to 255"

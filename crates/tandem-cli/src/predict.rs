@@ -15,7 +15,7 @@ use tandem_data::{Pictures, View, decode, ten_views, view};
 use crate::args::{Global, Predict, Views};
 use crate::output::print;
 use crate::pictures::{at_test, prepare};
-use crate::weights;
+use crate::weights::Found;
 
 /// One picture's result, as `--json` prints it on a line.
 #[derive(Debug, Serialize)]
@@ -35,7 +35,7 @@ pub struct Prediction {
 }
 
 pub fn run(args: &Predict, global: &Global) -> Result<()> {
-    let trained = Trained::read(&weights::file(&args.weights)?, &args.devices)?;
+    let trained = Found::read(&args.weights)?.on(&args.devices)?;
     match (&args.data, &args.submission) {
         (None, _) => files(&trained, args),
         (Some(data), None) => set(&trained, data, args),

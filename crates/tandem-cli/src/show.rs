@@ -25,7 +25,7 @@ use crate::output::print;
 use crate::pictures::{check_classes, fit};
 use crate::report::figure::{Figure, Target};
 use crate::report::picture;
-use crate::weights;
+use crate::weights::{self, Found};
 
 pub fn run(args: &Show, global: &Global) -> Result<()> {
     let on =
@@ -50,14 +50,14 @@ struct Subject {
 
 impl Subject {
     fn read(run: &str, shown: &Shown) -> Result<Self> {
-        let file = weights::file(run)?;
+        let found = Found::read(run)?;
         let data = match &shown.data {
             Some(data) => data.clone(),
             None => weights::data(run)?,
         };
         Ok(Self {
-            trained: Trained::read(&file, &shown.devices)?,
-            file,
+            file: found.file.clone(),
+            trained: found.on(&shown.devices)?,
             data,
             part: shown.part.into(),
         })

@@ -12,9 +12,10 @@ use tandem_alexnet::error::{RunError, TrainError, advice};
 use tandem_alexnet::schedule::End;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
-use tandem_alexnet::trainer::{Ending, Event, Flow, Trainer};
+use tandem_alexnet::trainer::{Beginning, Ending, Event, Flow, Trainer};
 use tandem_alexnet::training_data::TrainingData;
 use tandem_alexnet::transfer::Transfer;
+use tandem_alexnet::weights::Weights;
 use tandem_data::DataError;
 
 use crate::args::{Global, Recipe, Train};
@@ -27,6 +28,7 @@ use crate::report::run::Reports;
 use crate::report::table::grouped;
 use crate::settings;
 use crate::signals::Stop;
+use crate::weights::Found;
 
 /// Where the pictures that do not decode are listed.
 const LEFT_OUT: &str = "left-out.txt";
@@ -45,7 +47,7 @@ struct Plan {
     /// The network as the data has it: its classes and channels.
     spec: Spec,
     run: RunDirectory,
-    checkpoint: Option<Checkpoint>,
+    beginning: Beginning,
     /// Bytes free on the GPU of each place before the run.
     free: Vec<Option<u64>>,
 }
@@ -53,17 +55,29 @@ struct Plan {
 pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
     match &args.resume {
         Some(run) => resumed(run, &args.recipe)?.until_stopped(global),
-        None => begin(
-            settings::resolve(&args.recipe)?,
-            args.out.as_deref(),
-            global,
-        ),
+        None => {
+            let config = settings::resolve(&args.recipe)?;
+            let source = source(&config)?;
+            begin(config, source, args.out.as_deref(), global)
+        }
     }
 }
 
-/// A new run that is told `config`, to its end or until a signal.
-pub fn begin(config: TrainConfig, out: Option<&Path>, global: &Global) -> Result<ExitCode> {
-    Plan::new(config, out)?.until_stopped(global)
+/// A new run that is told `config` and starts from `source`, to its end or until a signal.
+pub fn begin(
+    config: TrainConfig,
+    source: Option<Weights>,
+    out: Option<&Path>,
+    global: &Global,
+) -> Result<ExitCode> {
+    Plan::new(config, source, out)?.until_stopped(global)
+}
+
+/// The weights that a run of these settings starts from.
+fn source(config: &TrainConfig) -> Result<Option<Weights>> {
+    let named = config.start_from.as_deref().map(Path::to_string_lossy);
+    let found = named.map(|named| Found::read(&named)).transpose()?;
+    Ok(found.map(|found| found.weights))
 }
 
 /// The run in `path`, told anew where it is computed and where its pictures are.
@@ -91,7 +105,10 @@ pub fn to_its_end(
     quiet: bool,
 ) -> Result<Option<ExitCode>> {
     let (run, checkpoint) = match RunDirectory::resume(out) {
-        Err(RunError::NoRun { .. }) => return Plan::new(config, Some(out))?.follow(stop, quiet),
+        Err(RunError::NoRun { .. }) => {
+            let source = source(&config)?;
+            return Plan::new(config, source, Some(out))?.follow(stop, quiet);
+        }
         opened => opened?,
     };
     let there = run.config()?;
@@ -118,10 +135,10 @@ pub fn to_its_end(
 
 impl Plan {
     /// Everything is read and checked before the run directory is made: what fails leaves nothing.
-    fn new(mut config: TrainConfig, out: Option<&Path>) -> Result<Self> {
+    fn new(mut config: TrainConfig, source: Option<Weights>, out: Option<&Path>) -> Result<Self> {
         config.data = pinned(&config.data)?;
         let (data, spec) = read(&config)?;
-        Trainer::check(&config, &data)?;
+        Trainer::check(&config, &data, source.as_ref())?;
         let free = config.devices.free_memory()?;
         config.data = from_anywhere(config.data);
         let run = match out {
@@ -133,7 +150,7 @@ impl Plan {
             data,
             spec,
             run,
-            checkpoint: None,
+            beginning: Beginning::New(source),
             free,
         })
     }
@@ -150,13 +167,17 @@ impl Plan {
             )),
             _ => error,
         })?;
+        let beginning = match checkpoint {
+            Some(checkpoint) => Beginning::Checkpoint(checkpoint),
+            None => Beginning::New(source(&config)?),
+        };
         let free = config.devices.free_memory()?;
         Ok(Self {
             config,
             data,
             spec,
             run,
-            checkpoint,
+            beginning,
             free,
         })
     }
@@ -213,10 +234,10 @@ impl Plan {
         self.list_what_was_left_out()?;
         let title = self.title()?;
         let out = self.run.path().to_owned();
-        let resumed_at = self
-            .checkpoint
-            .as_ref()
-            .map(|checkpoint| checkpoint.weights.step);
+        let resumed_at = match &self.beginning {
+            Beginning::Checkpoint(checkpoint) => Some(checkpoint.weights.step),
+            Beginning::New(_) => None,
+        };
         let (epochs, warm_up) = (self.config.epochs, self.config.rate.warm_up_steps);
         let work = Work {
             shapes: Shapes::of(&self.spec)?,
@@ -225,7 +246,7 @@ impl Plan {
             batch: self.config.batch,
             free: self.free,
         };
-        let mut trainer = Trainer::new(self.config, self.data, self.run, self.checkpoint)
+        let mut trainer = Trainer::new(self.config, self.data, self.run, self.beginning)
             .map_err(|error| work.explain(error.into()))?;
 
         let mut reports = Reports::begin(&out, &title, epochs, quiet, resumed_at)

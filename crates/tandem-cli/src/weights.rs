@@ -5,30 +5,86 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde_json::Value;
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::ConfigError;
-use tandem_alexnet::weights::FORMAT;
-use tandem_formats::Format;
+use tandem_alexnet::placement::Placement;
+use tandem_alexnet::trained::Trained;
+use tandem_alexnet::weights::{FORMAT, Weights};
+use tandem_formats::{Format, Options};
 
 use crate::failure::Failure;
-use crate::hub;
-use crate::output::typed;
+use crate::output::{plain, typed};
+use crate::report::progress::write_line;
+use crate::{hub, import};
 
 /// Bytes of a file that tell what it is.
 const HEAD: u64 = 1024;
 
-/// The weights file `named` on the command line: a file itself, or the best of a run directory, the
-/// last where no epoch was measured yet; of a model of the hub the file in the cache.
-pub fn file(named: &str) -> Result<PathBuf> {
-    if named.starts_with("hf:") {
-        let file = hub::weights(named)?;
-        check_is_ours(named, &file)?;
-        return Ok(file);
+/// Weights that are named on the command line, and the file that they are in.
+pub struct Found {
+    pub file: PathBuf,
+    pub weights: Weights,
+}
+
+impl Found {
+    /// The weights that `named` stands for, whatever program wrote them. What is taken for granted of
+    /// another framework's is said on standard error.
+    pub fn read(named: &str) -> Result<Self> {
+        let file = match named.starts_with("hf:") {
+            true => hub::weights_of_any_form(named)?,
+            false => on_disk(named)?,
+        };
+        if is_ours(&file) {
+            let weights = Weights::read(&file)?;
+            return Ok(Self { file, weights });
+        }
+        let imported = import::read(named, &file, &Options::default())?;
+        for note in &imported.notes {
+            write_line(&plain(&format!("note: {note}")));
+        }
+        Ok(Self {
+            file,
+            weights: imported.weights,
+        })
     }
+
+    /// The network on the devices of `placement`.
+    pub fn on(self, placement: &Placement) -> Result<Trained> {
+        Ok(Trained::new(self.weights, &self.file, placement)?)
+    }
+}
+
+/// The file of Tandem's own weights that `named` on the command line stands for.
+pub fn file(named: &str) -> Result<PathBuf> {
+    let file = match named.starts_with("hf:") {
+        true => hub::weights(named)?,
+        false => on_disk(named)?,
+    };
+    check_is_ours(named, &file)?;
+    Ok(file)
+}
+
+/// Refuses the file that `named` stands for, if another program wrote it.
+pub fn check_is_ours(named: &str, file: &Path) -> Result<()> {
+    if is_ours(file) {
+        return Ok(());
+    }
+    let what = match Format::of(&head(file)) {
+        Some(format) => format!("{named}: these weights are not Tandem's ({format})"),
+        None => format!("{named}: this is no weights file of Tandem's"),
+    };
+    let import = typed(Path::new(named));
+    let hint =
+        format!("turn another framework's into a folder of Tandem's: tandem import {import}");
+    Err(Failure::failed(what, hint).into())
+}
+
+/// A file itself, or the best of a run directory, the last where no epoch was measured yet.
+fn on_disk(named: &str) -> Result<PathBuf> {
     let path = PathBuf::from(named);
     if path.is_file() {
-        refuse_foreign(&path)?;
         return Ok(path);
     }
     if !path.is_dir() {
@@ -50,62 +106,33 @@ pub fn file(named: &str) -> Result<PathBuf> {
     })
 }
 
-/// Says how weights of another framework are read, where `path` holds such.
-fn refuse_foreign(path: &Path) -> Result<()> {
-    // What a file cannot be read for is said by whoever reads all of it.
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    match Format::of(&head).filter(|_| read.is_ok()) {
-        None | Some(Format::Safetensors) => Ok(()),
-        Some(format) => {
-            let what = format!(
-                "{}: these weights are not Tandem's ({format})",
-                path.display()
-            );
-            let hint = format!(
-                "make a folder of Tandem's of them first: tandem import {}",
-                typed(path)
-            );
-            Err(Failure::failed(what, hint).into())
-        }
-    }
-}
-
-/// The file that `named` on the command line stands for, whatever framework wrote it and whether it is
-/// there or not; of a model of the hub the file in the cache.
-pub fn of_any_form(named: &str) -> Result<PathBuf> {
-    match named.starts_with("hf:") {
-        true => hub::weights_of_any_form(named),
-        false => Ok(PathBuf::from(named)),
-    }
-}
-
-/// Refuses the file of the model `named`, if another program wrote it.
-pub fn check_is_ours(named: &str, file: &Path) -> Result<()> {
-    if is_ours(file) {
-        return Ok(());
-    }
-    let what = format!(
-        "{named} holds weights of another program ({})",
-        file.display()
-    );
-    let hint = format!("turn them into Tandem's with: tandem import {named}");
-    Err(Failure::failed(what, hint).into())
-}
-
-/// Whether the header of a safetensors file says that Tandem wrote it.
+/// Whether Tandem wrote `file`, as far as that shows: of what may be its own and is damaged, whoever
+/// reads it says most.
 fn is_ours(file: &Path) -> bool {
-    let header = || -> Option<serde_json::Value> {
-        let mut file = File::open(file).ok()?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length).ok()?;
-        // What safetensors takes for a header at most.
-        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= 100_000_000)?;
-        let mut header = Vec::new();
-        file.take(length).read_to_end(&mut header).ok()?;
-        serde_json::from_slice(&header).ok()
-    };
-    header().is_some_and(|header| header["__metadata__"]["format"] == FORMAT)
+    match header(file) {
+        Some(header) => header["__metadata__"]["format"] == FORMAT,
+        // A length, and the brace that opens the header.
+        None => head(file).get(8).is_none_or(|first| *first == b'{'),
+    }
+}
+
+/// What shows what a file is; nothing where it cannot be read.
+fn head(file: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.map_or_else(|_| Vec::new(), |_| head)
+}
+
+/// The header of a safetensors file.
+fn header(file: &Path) -> Option<Value> {
+    let mut file = File::open(file).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    // What safetensors takes for a header at most.
+    let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= 100_000_000)?;
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).ok()?;
+    serde_json::from_slice(&header).ok()
 }
 
 /// The data that the run `named` learned from; a weights file does not say.
@@ -158,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_says_so_in_its_header_is_ours() {
+    fn another_s_is_told_from_ours_by_its_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights");
         let is_ours_with = |header: &str, length: usize| {
@@ -168,11 +195,14 @@ mod tests {
         };
         let ours = r#"{"__metadata__":{"format":"tandem"}}"#;
         assert!(is_ours_with(ours, ours.len()));
+        // Damaged, it may be.
+        for length in [ours.len() - 1, usize::MAX] {
+            assert!(is_ours_with(ours, length));
+        }
         let pt = r#"{"__metadata__":{"format":"pt"}}"#;
         assert!(!is_ours_with(pt, pt.len()));
         assert!(!is_ours_with("{}", 2));
-        assert!(!is_ours_with(ours, usize::MAX));
-        assert!(!is_ours_with(ours, ours.len() - 1));
-        assert!(!is_ours(folder.path()));
+        assert!(is_ours_with("", 5));
+        assert!(!is_ours_with("no header", 9));
     }
 }

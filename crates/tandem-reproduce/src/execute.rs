@@ -12,7 +12,7 @@ use tandem_alexnet::checkpoint::RunDirectory;
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::{RunError, TrainError};
 use tandem_alexnet::placement::Placement;
-use tandem_alexnet::trainer::{self, EpochReport, Flow, Trainer};
+use tandem_alexnet::trainer::{self, Beginning, EpochReport, Flow, Trainer};
 use tandem_alexnet::training_data::{self, TrainingData};
 use tandem_data::{DataError, Dataset};
 
@@ -213,7 +213,8 @@ impl Work<'_> {
         }
         let begun = Instant::now();
         let data = self.data(&config)?;
-        let mut trainer = Trainer::new(config, data, directory, checkpoint)?;
+        let beginning = Beginning::of(&config, checkpoint)?;
+        let mut trainer = Trainer::new(config, data, directory, beginning)?;
         let since = trainer.step();
         let trained = trainer.train(&mut |event| {
             let flow = match event {

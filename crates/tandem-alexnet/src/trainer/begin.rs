@@ -17,14 +17,42 @@ use crate::schedule::Schedule;
 use crate::spec::{self, Spec};
 use crate::start::{Start, start};
 use crate::training_data::TrainingData;
+use crate::weights::Weights;
 
 /// Pictures that are looked at to see whether a set is in colour.
 const LOOKED_AT: usize = 32;
 
+/// What a run begins with, or goes on from.
+pub enum Beginning {
+    /// Random values, or the weights that the settings name with `start_from`.
+    New(Option<Weights>),
+    Checkpoint(Checkpoint),
+}
+
+impl Beginning {
+    /// Of a run of these settings: its `checkpoint`, where it has one, else what it starts from, which a
+    /// program other than Tandem did not write.
+    ///
+    /// # Errors
+    ///
+    /// When the weights cannot be read.
+    pub fn of(config: &TrainConfig, checkpoint: Option<Checkpoint>) -> Result<Self, TrainError> {
+        if let Some(checkpoint) = checkpoint {
+            return Ok(Self::Checkpoint(checkpoint));
+        }
+        let source = config.start_from.as_deref().map(Weights::read);
+        Ok(Self::New(source.transpose().map_err(StartError::from)?))
+    }
+}
+
 impl Trainer {
     /// Finds what would keep a run from beginning, before there is a run directory: what does not suit
     /// these settings in the pictures, or in the weights that it is to start from.
-    pub fn check(config: &TrainConfig, data: &TrainingData) -> Result<(), TrainError> {
+    pub fn check(
+        config: &TrainConfig,
+        data: &TrainingData,
+        source: Option<&Weights>,
+    ) -> Result<(), TrainError> {
         let spec = data.fit(&config.model)?;
         config.tuning(&spec)?;
         class_weights(config, data)?;
@@ -35,17 +63,17 @@ impl Trainer {
                 let path = path.clone();
                 return Err(StartError::Coloured { path, picture }.into());
             }
-            start(&spec, data.train.classes(), config)?;
+            start(&spec, data.train.classes(), config, source.cloned())?;
         }
         Ok(())
     }
 
-    /// Begins a run in `run`, or goes on from `checkpoint`.
+    /// Begins a run in `run`, or goes on with it.
     pub fn new(
         config: TrainConfig,
         data: TrainingData,
         run: RunDirectory,
-        checkpoint: Option<Checkpoint>,
+        beginning: Beginning,
     ) -> Result<Self, TrainError> {
         let spec = data.fit(&config.model)?;
         let tuning = config.tuning(&spec)?;
@@ -58,8 +86,8 @@ impl Trainer {
             config.epochs,
             config.early_stop_epochs,
         );
-        let (network, given_mean, schedule, position, metrics) = match checkpoint {
-            Some(checkpoint) => {
+        let (network, given_mean, schedule, position, metrics) = match beginning {
+            Beginning::Checkpoint(checkpoint) => {
                 checkpoint.check(&spec, &data.identity())?;
                 let Checkpoint { weights, state } = checkpoint;
                 let mut network = Network::new(&spec, &config.devices, &weights.parameters)?
@@ -78,8 +106,8 @@ impl Trainer {
                     metrics,
                 )
             }
-            None => {
-                let Start { values, mean } = start(&spec, data.train.classes(), &config)?;
+            Beginning::New(source) => {
+                let Start { values, mean } = start(&spec, data.train.classes(), &config, source)?;
                 let network = Network::new(&spec, &config.devices, &values)?
                     .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;

@@ -15,7 +15,8 @@ Examples:
   tandem eval --weights runs/mini-1 --data builtin
   tandem eval --weights runs/mini-1/best.safetensors --data ~/pictures --views 10 --json")]
 pub struct Eval {
-    /// A weights file, a run directory (its best.safetensors), or a model of the hub
+    /// A weights file of any framework that `import` reads, a run directory (its best.safetensors), or a
+    /// model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// Pictures: `builtin`, hf:OWNER/NAME of the hub, or a directory or file: picture folders, a pack of

@@ -17,7 +17,8 @@ Examples:
   tandem export runs/mini-1 --to safetensors --half
   tandem export runs/torchvision-1 --to torchvision --out alexnet.safetensors")]
 pub struct Export {
-    /// A weights file, or a run directory (its best.safetensors)
+    /// A weights file of any framework that `import` reads, a run directory (its best.safetensors), or a
+    /// model of the hub
     #[arg(value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// Whose names and layout

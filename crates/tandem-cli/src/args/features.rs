@@ -18,7 +18,8 @@ Examples:
   tandem features --weights runs/alexnet-1 --data ~/flowers --layer fc7 --out fc7.safetensors
   tandem features --weights runs/mini-1 --data builtin --part validation --out hidden.npy")]
 pub struct Features {
-    /// A weights file, or a run directory (its best.safetensors)
+    /// A weights file of any framework that `import` reads, a run directory (its best.safetensors), or a
+    /// model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// Pictures, in any form that `tandem train --data` takes

@@ -33,7 +33,8 @@ Examples:
   tandem finetune --from runs/mini-1 --data ~/shoes --keep-classes --class-weights balanced"
 )]
 pub struct Finetune {
-    /// What to start from: a weights file, or a run directory (its best.safetensors)
+    /// What to start from: a weights file of any framework that `import` reads, a run directory (its
+    /// best.safetensors), or a model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub from: String,
     /// Layers that keep their weights, as conv1 or conv1..conv5; several by commas

@@ -16,7 +16,8 @@ Examples:
   tandem predict --weights runs/mini-1 --data builtin --part test --json
   tandem predict --weights runs/alexnet-1 --data ~/imagenet --views 10 --submission answer.txt")]
 pub struct Predict {
-    /// A weights file, a run directory (its best.safetensors), or a model of the hub
+    /// A weights file of any framework that `import` reads, a run directory (its best.safetensors), or a
+    /// model of the hub
     #[arg(long, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: String,
     /// JPEG, PNG or WebP files

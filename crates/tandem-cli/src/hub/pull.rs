@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
+use tandem_alexnet::weights::Weights;
 use tandem_hub::{Name, Wanted};
 
 use super::download::model;
@@ -27,6 +28,8 @@ pub fn run(args: &args::Pull) -> Result<()> {
     super::refuse_if_there(&out)?;
     let model = model(&named, Wanted::WeightsWith(BESIDE))?;
     weights::check_is_ours(&named, &model.path())?;
+    // What cannot be used should not become a run.
+    Weights::read(&model.path())?;
     let copy = |from: PathBuf, to: PathBuf| {
         fs::copy(&from, &to).with_context(|| format!("writing {}", to.display()))
     };

@@ -8,13 +8,13 @@ use crate::args::Filters;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::report::filters::{Conv1, draw};
-use crate::weights;
+use crate::weights::Found;
 
 pub fn run(args: &Filters) -> Result<()> {
-    let file = weights::file(&args.run)?;
+    let Found { file, weights } = Found::read(&args.run)?;
     let Weights {
         spec, parameters, ..
-    } = Weights::read(&file)?;
+    } = weights;
     let conv1 = Conv1::of(&spec, &parameters)?.ok_or_else(|| {
         let first = spec.label(0);
         Failure::failed(
