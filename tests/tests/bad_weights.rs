@@ -148,7 +148,11 @@ fn a_header_that_lies_about_its_tensors_is_refused() {
 fn a_file_that_was_cut_short_is_refused_wherever_it_was_cut() {
     let place = trained();
     let file = place.read("run/last.safetensors");
-    for end in [0, 7, 8, 100, file.len() / 2, file.len() - 1] {
+    for end in [0, 7, 8] {
+        place.write("changed", &file[..end]);
+        refused(&place, "changed", &["changed: is no weights file"]);
+    }
+    for end in [9, 100, file.len() / 2, file.len() - 1] {
         place.write("changed", &file[..end]);
         refused(
             &place,
@@ -178,7 +182,11 @@ fn a_file_of_another_kind_is_refused() {
         &["changed: is not of a network", "changed --model alexnet"],
     );
     let state = "run/state/step-00000002.safetensors";
-    refused(&place, state, &["step-00000002.safetensors: is not of"]);
+    refused(
+        &place,
+        state,
+        &["step-00000002.safetensors", "`tandem-state`"],
+    );
 }
 
 #[test]
@@ -227,15 +235,26 @@ fn what_is_not_there_is_named() {
         "nowhere",
         &["there is no such file or run directory"],
     );
-    std::fs::create_dir(place.path("empty")).unwrap();
-    refused(
-        &place,
-        "empty",
-        &[
-            "neither best.safetensors nor last.safetensors is in it",
-            "--resume empty",
-        ],
+    let nothing = "neither best.safetensors nor last.safetensors is in it";
+    let holding = |file: &str, contents: Vec<u8>, hint: &str| {
+        place.write(file, contents);
+        let folder = file.split('/').next().unwrap_or_default();
+        refused(&place, folder, &[nothing, hint]);
+    };
+    holding("notes/a.txt", b"words".to_vec(), "name a weights file");
+    holding("begun/config.toml", Vec::new(), "--resume begun");
+    holding(
+        "files/a.pth",
+        b"PK\x03\x04".to_vec(),
+        "name the file: files/a.pth",
     );
+    holding(
+        "runs/mini-1/best.safetensors",
+        Vec::new(),
+        "name a run in it: runs/mini-1",
+    );
+    #[cfg(unix)]
+    refused(&place, "/dev/null", &["/dev/null is no plain file"]);
     // Offline, so that no test reaches for the real hub; tests/hub.rs has the rest.
     let mut offline = place.command(["predict", "--weights", "hf:someone/alexnet", "a.png"]);
     offline

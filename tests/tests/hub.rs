@@ -157,7 +157,7 @@ fn weights_of_no_network_are_told_what_import_says_of_them() {
         tandem(&place, hub.endpoint(), pull).refused(1, &["Tandem's", &hint]);
     }
     predict("hf:owner/torch").refused(1, &["w [1]", "tandem import hf:owner/torch --model"]);
-    predict("hf:owner/torch:alexnet.pth").refused(1, &["alexnet.pth"]);
+    predict("hf:owner/torch:alexnet.pth").refused(1, &["alexnet.pth", "ZIP"]);
     predict("hf:owner/nothing").refused(1, &["no model owner/nothing", "check the name"]);
     predict("hf:a/b/c").refused(2, &["hf:OWNER/NAME"]);
     hub.push_model("owner/gated", "main", &files);
@@ -376,7 +376,7 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
         "/../crates/tandem-formats/tests/fixtures/torchvision-narrow.pth"
     );
     let narrow = fs::read(fixture).unwrap();
-    hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);
+    let commit = hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);
     let run = |line: &str| tandem(&place, hub.endpoint(), line.split(' '));
     place.write("a.png", picture(64, [200, 20, 20]));
     let said = |weights: &str| {
@@ -387,23 +387,81 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
     let as_it_is = said("hf:you/narrow");
     run("import hf:you/narrow --out narrow").succeeds();
     assert_eq!(said("narrow"), as_it_is);
-    run("hub push narrow me/narrow --licence X-own --dry-run look").succeeds();
-    let card = place.text("look/README.md");
-    for words in [
-        "license: other\nlicense_name: \"x-own\"\n",
-        "Origin: imported from hf:you/narrow as narrow.pth (PyTorch, ZIP, SHA-256 ",
-    ] {
-        assert!(card.contains(words), "`{words}` is not in:\n{card}");
+    let origin = format!("imported from hf:you/narrow@{commit} as narrow.pth (PyTorch, ZIP, ");
+    // As a folder of Tandem's, and as it is.
+    for (weights, look) in [("narrow", "look"), ("hf:you/narrow", "look-2")] {
+        let push = format!("hub push {weights} me/narrow --licence X-own --dry-run {look}");
+        run(&push).succeeds();
+        let card = place.text(format!("{look}/README.md"));
+        for words in ["license: other\nlicense_name: \"x-own\"\n", &origin] {
+            assert!(card.contains(words), "`{words}` is not in:\n{card}");
+        }
     }
+    assert!(place.read("look/model.safetensors") == place.read("look-2/model.safetensors"));
+    let confusion = run("show confusion hf:you/narrow");
+    confusion.refused(
+        2,
+        &["hf:you/narrow does not say what it learned from", "--data"],
+    );
     let config = place.text("look/config.toml");
-    for words in [
-        "[imported]",
-        "imported from hf:you/narrow as narrow.pth",
-        "[model]",
-    ] {
+    for words in ["[imported]", &origin, "[model]"] {
         assert!(config.contains(words), "`{words}` is not in:\n{config}");
     }
     let folder = place.path("").display().to_string();
     assert!(!config.contains(folder.trim_end_matches('/')), "{config}");
     assert!(place.holds("look/model.safetensors"));
+}
+
+#[test]
+fn what_belongs_to_weights_comes_from_the_hub_with_them() {
+    let place = place!();
+    let hub = Hub::start();
+    let formats = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crates/tandem-formats/tests"
+    );
+    let files = [
+        ("caffe", "caffe/caffenet.caffemodel"),
+        ("caffe", "caffe/narrow_mean.binaryproto"),
+        ("onnx", "onnx/external.onnx"),
+        ("onnx", "onnx/external.bin"),
+    ];
+    let contents = files.map(|(_, file)| fs::read(format!("{formats}/{file}")).unwrap());
+    for repository in ["caffe", "onnx"] {
+        let of_it = files.iter().zip(&contents);
+        let of_it = of_it.filter(|((of, _), _)| *of == repository);
+        let named = of_it.map(|((_, file), bytes)| {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            place.write(format!("{repository}/{name}"), bytes);
+            (name, bytes.as_slice())
+        });
+        hub.push_model(
+            &format!("you/{repository}"),
+            "main",
+            &named.collect::<Vec<_>>(),
+        );
+    }
+    for (local, options) in [
+        ("caffe/caffenet.caffemodel", ""),
+        ("onnx/external.onnx", " --normalise torchvision"),
+    ] {
+        let repository = local.split('/').next().unwrap_or_default();
+        let import = |from: &str, out: &str| {
+            let line = format!("import {from} --out {out}{options}");
+            tandem(&place, hub.endpoint(), line.split(' ')).succeeds();
+        };
+        import(local, "there");
+        import(&format!("hf:you/{repository}"), "here");
+        // The same but for where they say that they came from.
+        let [there, here] = ["there", "here"].map(|folder| {
+            let bytes = place.read(format!("{folder}/best.safetensors"));
+            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let tensors = file.tensors().into_iter();
+            let mut tensors: Vec<_> = tensors.map(|(n, t)| (n, t.data().to_vec())).collect();
+            tensors.sort();
+            fs::remove_dir_all(place.path(folder)).unwrap();
+            tensors
+        });
+        assert!(there == here, "{local}");
+    }
 }

@@ -3,7 +3,6 @@
 //! Members are asked one after the other, so that one network is in memory at a time; what is kept is
 //! the sum of their probabilities, four bytes a picture and class, and their best guesses.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,8 +10,7 @@ use tandem_data::{Dataset, LoaderOptions, Pictures, Preprocess, Views};
 
 use crate::error::NetworkError;
 use crate::evaluation::{Evaluation, Score, label, likeliest, predict};
-use crate::placement::Placement;
-use crate::trained::{Trained, TrainedError};
+use crate::trained::Trained;
 use crate::training_data::prepare;
 
 /// What members get wrong one by one and together.
@@ -43,25 +41,24 @@ impl Ensemble {
     }
 }
 
-/// Asks the network in each of `files` about the pictures of `set`, one network after the other;
-/// pictures are prepared anew only where the next wants them otherwise. `told` is called for each picture
-/// of each member. None without a member.
+/// Asks each of `members`, which are read one after the other, about the pictures of `set`; pictures are
+/// prepared anew only where the next wants them otherwise. `told` is called for each picture of each
+/// member. None without a member.
 ///
 /// # Errors
 ///
-/// When a file is not a network's, or a picture has no label.
-pub fn ask(
-    files: &[impl AsRef<Path>],
+/// When a member cannot be read, or a picture has no label.
+pub fn ask<E: From<NetworkError>>(
+    members: impl IntoIterator<Item = Result<Trained, E>>,
     set: &Arc<dyn Dataset>,
-    placement: &Placement,
     views: Views,
     options: LoaderOptions,
     mut told: impl FnMut(),
-) -> Result<Option<Ensemble>, TrainedError> {
+) -> Result<Option<Ensemble>, E> {
     let mut prepared: Option<(Preprocess, Arc<Pictures>)> = None;
     let mut votes: Option<Votes> = None;
-    for file in files {
-        let trained = Trained::read(file.as_ref(), placement)?;
+    for trained in members {
+        let trained = trained?;
         let pictures = match prepared.take() {
             Some((preprocess, pictures)) if preprocess == trained.preprocess => pictures,
             _ => prepare(set.clone(), trained.network.spec()).map_err(NetworkError::from)?,

@@ -253,6 +253,8 @@ pub enum StartError {
     Weights(#[from] WeightsError),
     #[error("the settings start from {}, and its weights are not given", path.display())]
     NotGiven { path: PathBuf },
+    #[error("weights to start from are given, and the settings do not name them with start_from")]
+    NotNamed,
     #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start", path.display())]
     NothingInCommon { path: PathBuf, network: String },
     #[error(

@@ -29,19 +29,21 @@ pub struct Start {
 ///
 /// # Errors
 ///
-/// When there are such weights and they are not given, or have not one parameter in common with `spec`, has not the classes
-/// whose rows are to be kept, none for a layer that is frozen, or no mean that suits.
+/// When there are such weights and they are not given, or the other way round; when they have not one
+/// parameter in common with `spec`, not the classes whose rows are to be kept, nothing for a layer that
+/// is frozen, or no mean that suits.
 pub fn start(
     spec: &Spec,
     classes: &[String],
     config: &TrainConfig,
-    source: Option<Weights>,
+    source: Option<&Weights>,
 ) -> Result<Start, StartError> {
     let seed = config.seed;
     let (path, weights) = match (&config.start_from, source) {
         (Some(path), Some(weights)) => (path, weights),
         (Some(path), None) => return Err(StartError::NotGiven { path: path.clone() }),
-        (None, _) => {
+        (None, Some(_)) => return Err(StartError::NotNamed),
+        (None, None) => {
             return Ok(Start {
                 values: drawn(spec, seed, BTreeMap::new())?.0,
                 mean: None,
@@ -55,10 +57,10 @@ pub fn start(
         });
     }
     let mean = match (config.start.mean, spec.input.normalise) {
-        (MeanOf::Weights, Normalise::Mean) => Some(mean(&weights, spec, path)?),
+        (MeanOf::Weights, Normalise::Mean) => Some(mean(weights, spec, path)?),
         _ => None,
     };
-    let mut given = weights.parameters;
+    let mut given = weights.parameters.clone();
     if let Some(last) = weights.spec.layers.last().and_then(Layer::name) {
         let names = ["weight", "bias"].map(|role| format!("{last}.{role}"));
         match config.start.last_layer {
@@ -195,7 +197,7 @@ mod tests {
     /// As `config` says, from its file.
     fn told(spec: &Spec, classes: &[String], config: &TrainConfig) -> Result<Start, StartError> {
         let source = config.start_from.as_deref().map(Weights::read);
-        start(spec, classes, config, source.transpose()?)
+        start(spec, classes, config, source.transpose()?.as_ref())
     }
 
     fn weights(spec: &Spec, seed: u64) -> Weights {

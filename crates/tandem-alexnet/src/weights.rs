@@ -109,7 +109,12 @@ impl Weights {
         replace_by(path, |out| self.write(out))
     }
 
-    pub(crate) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+    /// Writes the file's bytes to `out`, the same for the same weights.
+    ///
+    /// # Errors
+    ///
+    /// When `out` does not take them.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
         let mut metadata = self.metadata();
         metadata.insert("format", FORMAT.to_owned());
         let tensors = self

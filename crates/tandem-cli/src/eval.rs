@@ -12,14 +12,13 @@ use crate::report::table::grouped;
 use crate::weights::Found;
 
 pub fn run(args: &Eval) -> Result<()> {
-    let found = Found::read(&args.weights)?;
-    let file = found.file.clone();
+    let Found { file, weights, .. } = Found::read(&args.weights)?;
     let Trained {
         network,
         classes,
         normalise,
         ..
-    } = found.on(&args.devices)?;
+    } = Trained::new(weights, &file, &args.devices)?;
     let pictures = prepare(&args.data, Part::Validation, network.spec())?;
     check_classes(&classes, &file, pictures.classes(), &args.data)?;
     let list = left_out(&[("test", &pictures)]);

@@ -1,7 +1,7 @@
 //! `tandem features`: what a layer makes of pictures, in a file.
 
 use anyhow::{Context, Result};
-use tandem_alexnet::features::file;
+use tandem_alexnet::features::file as features;
 use tandem_alexnet::trained::Trained;
 
 use crate::args::Features;
@@ -13,7 +13,7 @@ use crate::weights::Found;
 
 pub fn run(args: &Features) -> Result<()> {
     // Before anything is read: a slip in the name should not cost the computing.
-    file::Format::of(&args.out).map_err(Failure::from_typing)?;
+    features::Format::of(&args.out).map_err(Failure::from_typing)?;
     if args.out.symlink_metadata().is_ok() {
         let what = format!(
             "{} is there already, and is not written over",
@@ -21,9 +21,10 @@ pub fn run(args: &Features) -> Result<()> {
         );
         return Err(Failure::failed(what, "choose another --out, or remove it").into());
     }
+    let Found { file, weights, .. } = Found::read(&args.weights)?;
     let Trained {
         network, normalise, ..
-    } = Found::read(&args.weights)?.on(&args.devices)?;
+    } = Trained::new(weights, &file, &args.devices)?;
     let spec = network.spec();
     let layer = match &args.layer {
         Some(name) => spec.layer_named(name)?,
@@ -40,7 +41,7 @@ pub fn run(args: &Features) -> Result<()> {
         );
     }
     let options = at_test(args.batch);
-    file::write(&args.out, &network, layer, &pictures, &normalise, options)?;
+    features::write(&args.out, &network, layer, &pictures, &normalise, options)?;
     print(&format!(
         "{} vectors of {} values, {} of {}: {}\n",
         grouped(pictures.len() as u64),

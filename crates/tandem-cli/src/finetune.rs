@@ -1,7 +1,6 @@
 //! `tandem finetune`: a training run that starts from weights. What it is told of its own becomes the
 //! run's settings; the rest is `tandem train`.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -15,33 +14,32 @@ use crate::args::{Finetune, Global};
 use crate::failure::Failure;
 use crate::report::progress::{rounded, write_line};
 use crate::weights::Found;
-use crate::{settings, train};
+use crate::{settings, start, train};
 
 /// A trunk that has learned is changed slowly: its recipe's rate divided by this.
 const SLOWER: f64 = 3.0;
 
 pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
-    let Found { file, weights } = Found::read(&args.from)?;
-    let Weights { spec, classes, .. } = &weights;
+    let found = Found::read(&args.from)?;
+    let Weights { spec, classes, .. } = &found.weights;
     let mut config = TrainConfig::for_model(spec.clone())?;
     config.rate.initial /= SLOWER;
     if let Some(file) = &args.recipe.config {
         config.put_file_over(file)?;
     }
-    config.start_from = Some(std::path::absolute(&file)?);
     config.start.mean = MeanOf::Weights;
-    config.start.origin = Some(source(&args.from, &file, weights.origin.as_deref()));
-    config.licence = config.licence.or(weights.licence.clone());
+    config.licence = config.licence.or_else(|| found.weights.licence.clone());
     tell(&mut config, args, spec)?;
     settings::flags(&mut config, &args.recipe)?;
     last_layer_as_its_recipe(&mut config, spec)?;
+    start::note(&mut config, &found)?;
     if !global.quiet {
         write_line(&words(&config, spec, args, classes.len())?);
         if let Some(licence) = &config.licence {
             write_line(&format!("the licence of what comes of it: {licence}"));
         }
     }
-    train::begin(config, Some(weights), args.out.as_deref(), global)
+    train::begin(config, Some(found.weights), args.out.as_deref(), global)
 }
 
 /// Puts finetune's own flags into the settings.
@@ -105,30 +103,6 @@ fn last_layer_as_its_recipe(config: &mut TrainConfig, spec: &Spec) -> Result<()>
         config.rate.layers.insert(spec.layer_name(last), factor);
     }
     Ok(())
-}
-
-/// What the weights are, for those that come of them: the model of the hub with its commit, or the file's
-/// name, and what the file says of itself.
-fn source(named: &str, file: &Path, origin: Option<&str>) -> String {
-    let name = match named.strip_prefix("hf:") {
-        // The cache keeps it in `snapshots/COMMIT`.
-        Some(model) => {
-            let repository = model.split(['@', ':']).next().unwrap_or(model);
-            let commit = file.parent().and_then(Path::file_name);
-            let commit = commit.unwrap_or_default().to_string_lossy();
-            format!("hf:{repository}@{commit}")
-        }
-        None => file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-    };
-    match origin {
-        Some(origin) if origin.starts_with(&format!("imported from {name} ")) => origin.to_owned(),
-        Some(origin) => format!("{name} ({origin})"),
-        None => name,
-    }
 }
 
 /// What is learned, in one line. How large a new last layer is depends on the data, and is said with it.

@@ -48,14 +48,10 @@ pub fn pinned(named: &str) -> Result<String> {
     }
 }
 
-/// The weights that `named`, a name of the hub, stands for: a file in the cache, once it is there.
+/// The weights that `named`, a name of the hub, stands for, of whatever framework: a file in the cache,
+/// once it is there.
 pub fn weights(named: &str) -> Result<PathBuf> {
     download::weights(named)
-}
-
-/// The weights that `named` stands for, in the form of whatever framework.
-pub fn weights_of_any_form(named: &str) -> Result<PathBuf> {
-    download::weights_of_any_form(named)
 }
 
 /// The file `beside` the weights that `named`, a name of the hub, stands for; none if there is none.
@@ -169,8 +165,6 @@ mod download {
     pub fn weights(named: &str) -> Result<PathBuf> {
         refused(named, "a weights file")
     }
-
-    pub use weights as weights_of_any_form;
 
     pub fn companion(named: &str, _: &str) -> Result<Option<PathBuf>> {
         refused(named, "a run directory")

@@ -13,6 +13,7 @@ use crate::args::{Import, NormaliseName};
 use crate::failure::Failure;
 use crate::hub;
 use crate::output::{print, typed};
+use crate::weights::at_commit;
 
 /// What was made, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -40,16 +41,10 @@ pub fn run(args: &Import) -> Result<()> {
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
     let file = match args.file.starts_with("hf:") {
-        true => hub::weights_of_any_form(&args.file)?,
+        true => hub::weights(&args.file)?,
         false => PathBuf::from(&args.file),
     };
     let mut imported = read(&args.file, &file, &options)?;
-    if args.file.starts_with("hf:")
-        && let Some(origin) = &mut imported.weights.origin
-        && let Some(file) = origin.strip_prefix("imported from ")
-    {
-        *origin = format!("imported from {} as {file}", args.file);
-    }
     if args.licence.is_some() {
         imported.weights.licence.clone_from(&args.licence);
     }
@@ -75,7 +70,15 @@ pub fn run(args: &Import) -> Result<()> {
 
 /// Reads the `file` that `named` on the command line stands for, whatever framework wrote it.
 pub fn read(named: &str, file: &Path, options: &Options) -> Result<Imported> {
-    tandem_formats::import(file, options).map_err(|error| hinted(error, named))
+    let imported = tandem_formats::import(file, options);
+    let mut imported = imported.map_err(|error| hinted(error, named))?;
+    if named.starts_with("hf:")
+        && let Some(origin) = &mut imported.weights.origin
+        && let Some(name) = origin.strip_prefix("imported from ")
+    {
+        *origin = format!("imported from {} as {name}", at_commit(named, file));
+    }
+    Ok(imported)
 }
 
 fn hinted(error: FormatError, named: &str) -> anyhow::Error {
@@ -100,7 +103,6 @@ fn hinted(error: FormatError, named: &str) -> anyhow::Error {
             "Tandem reads AlexNet and its like; {import} --model alexnet (or another preset, or a TOML file) \
              lists each layer that does not fit it"
         ),
-        Problem::Unsaid { .. } => format!("what a file does not say is told to: {import}"),
         Problem::NoMean => {
             "weights that Tandem wrote have it; put it into the file as a tensor `input.mean` of \
              (channels, side, side), 0 to 255"

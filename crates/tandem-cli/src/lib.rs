@@ -35,6 +35,7 @@ mod reproduce;
 mod settings;
 mod show;
 mod signals;
+mod start;
 mod train;
 mod weights;
 

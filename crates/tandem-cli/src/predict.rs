@@ -35,7 +35,8 @@ pub struct Prediction {
 }
 
 pub fn run(args: &Predict, global: &Global) -> Result<()> {
-    let trained = Found::read(&args.weights)?.on(&args.devices)?;
+    let Found { file, weights, .. } = Found::read(&args.weights)?;
+    let trained = Trained::new(weights, &file, &args.devices)?;
     match (&args.data, &args.submission) {
         (None, _) => files(&trained, args),
         (Some(data), None) => set(&trained, data, args),

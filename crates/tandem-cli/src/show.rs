@@ -6,6 +6,7 @@ mod filters;
 mod neighbours;
 mod top5;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,30 +44,43 @@ pub fn run(args: &Show, global: &Global) -> Result<()> {
 struct Subject {
     trained: Trained,
     file: PathBuf,
-    /// As `--data` takes it.
-    data: String,
+    run: String,
+    /// As `--data` takes it, once it is asked for.
+    data: OnceCell<String>,
     part: Part,
 }
 
 impl Subject {
     fn read(run: &str, shown: &Shown) -> Result<Self> {
-        let found = Found::read(run)?;
-        let data = match &shown.data {
-            Some(data) => data.clone(),
-            None => weights::data(run)?,
-        };
+        let Found { file, weights, .. } = Found::read(run)?;
         Ok(Self {
-            file: found.file.clone(),
-            trained: found.on(&shown.devices)?,
-            data,
+            trained: Trained::new(weights, &file, &shown.devices)?,
+            file,
+            run: run.to_owned(),
+            data: shown
+                .data
+                .clone()
+                .map_or_else(OnceCell::new, OnceCell::from),
             part: shown.part.into(),
         })
     }
 
+    /// The data named, else what the run learned from.
+    fn data(&self) -> Result<&str> {
+        match self.data.get() {
+            Some(data) => Ok(data),
+            None => {
+                let data = weights::data(&self.run)?;
+                Ok(self.data.get_or_init(|| data))
+            }
+        }
+    }
+
     /// One part of the data, of the classes that the network has learned.
     fn open(&self, part: Part) -> Result<Arc<dyn Dataset>> {
-        let set = tandem_data::open(&located(&self.data)?, part)?;
-        check_classes(&self.trained.classes, &self.file, set.classes(), &self.data)?;
+        let data = self.data()?;
+        let set = tandem_data::open(&located(data)?, part)?;
+        check_classes(&self.trained.classes, &self.file, set.classes(), data)?;
         Ok(set)
     }
 
@@ -74,7 +88,7 @@ impl Subject {
     fn open_labelled(&self, what_for: &str) -> Result<Arc<dyn Dataset>> {
         let set = self.open(self.part)?;
         if !set.is_empty() && set.label(0).is_none() {
-            let (part, data) = (self.part.name(), &self.data);
+            let (part, data) = (self.part.name(), self.data()?);
             let what = format!("the {part} pictures of {data} have no labels, and {what_for}");
             return Err(Failure::failed(what, "those of --part validation have").into());
         }
@@ -82,7 +96,7 @@ impl Subject {
     }
 
     fn prepare(&self, set: Arc<dyn Dataset>) -> Result<Arc<Pictures>> {
-        fit(set, &self.data, self.trained.network.spec())
+        fit(set, self.data()?, self.trained.network.spec())
     }
 
     /// The class of a picture of a labelled part.
@@ -100,13 +114,14 @@ impl Subject {
     }
 
     /// The title of a figure.
-    fn title(&self, what: &str) -> String {
+    fn title(&self, what: &str) -> Result<String> {
         let (part, network) = (self.part.name(), &self.trained.network.spec().name);
         // A run remembers the whole path of its data, which no title has room for.
-        let path = Path::new(&self.data);
+        let data = self.data()?;
+        let path = Path::new(data);
         let folder = path.file_name().filter(|_| path.exists());
-        let data = folder.map_or(self.data.as_str().into(), |name| name.to_string_lossy());
-        format!("{network} on {data}, {part} pictures: {what}")
+        let data = folder.map_or(data.into(), |name| name.to_string_lossy());
+        Ok(format!("{network} on {data}, {part} pictures: {what}"))
     }
 }
 

@@ -26,9 +26,8 @@ use crate::output::{print, typed};
 use crate::pictures::left_out;
 use crate::report::run::Reports;
 use crate::report::table::grouped;
-use crate::settings;
 use crate::signals::Stop;
-use crate::weights::Found;
+use crate::{settings, start};
 
 /// Where the pictures that do not decode are listed.
 const LEFT_OUT: &str = "left-out.txt";
@@ -56,8 +55,8 @@ pub fn run(args: &Train, global: &Global) -> Result<ExitCode> {
     match &args.resume {
         Some(run) => resumed(run, &args.recipe)?.until_stopped(global),
         None => {
-            let config = settings::resolve(&args.recipe)?;
-            let source = source(&config)?;
+            let mut config = settings::resolve(&args.recipe)?;
+            let source = start::read(&mut config)?;
             begin(config, source, args.out.as_deref(), global)
         }
     }
@@ -71,13 +70,6 @@ pub fn begin(
     global: &Global,
 ) -> Result<ExitCode> {
     Plan::new(config, source, out)?.until_stopped(global)
-}
-
-/// The weights that a run of these settings starts from.
-fn source(config: &TrainConfig) -> Result<Option<Weights>> {
-    let named = config.start_from.as_deref().map(Path::to_string_lossy);
-    let found = named.map(|named| Found::read(&named)).transpose()?;
-    Ok(found.map(|found| found.weights))
 }
 
 /// The run in `path`, told anew where it is computed and where its pictures are.
@@ -99,14 +91,14 @@ fn resumed(path: &Path, args: &Recipe) -> Result<Plan> {
 /// The run in `out` that is told `config`, whether it is to begin, to go on or is done: brings it to its
 /// end. The exit code of the signal that stopped it before.
 pub fn to_its_end(
-    config: TrainConfig,
+    mut config: TrainConfig,
     out: &Path,
     stop: &Stop,
     quiet: bool,
 ) -> Result<Option<ExitCode>> {
+    let source = start::read(&mut config)?;
     let (run, checkpoint) = match RunDirectory::resume(out) {
         Err(RunError::NoRun { .. }) => {
-            let source = source(&config)?;
             return Plan::new(config, source, Some(out))?.follow(stop, quiet);
         }
         opened => opened?,
@@ -169,7 +161,7 @@ impl Plan {
         })?;
         let beginning = match checkpoint {
             Some(checkpoint) => Beginning::Checkpoint(checkpoint),
-            None => Beginning::New(source(&config)?),
+            None => Beginning::New(start::read_again(&config, run.path())?),
         };
         let free = config.devices.free_memory()?;
         Ok(Self {
@@ -259,7 +251,12 @@ impl Plan {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
             None => reports.line(&format!("begins in {}", out.display())),
         }
-        reports.warm_up(warm_up, trainer.steps());
+        if warm_up > trainer.steps() {
+            tracing::warn!(
+                "the rate climbs over {warm_up} updates and the run has {}: it never comes to its full height",
+                trainer.steps()
+            );
+        }
         // The trainer asks after each step; what fails in a report stops it as a signal would.
         let mut failed = None;
         let ended = trainer.train(&mut |event| {

@@ -1,22 +1,19 @@
-//! `--weights FILE|RUN|hf:OWNER/NAME`: which file is meant.
+//! `--weights FILE|RUN|hf:OWNER/NAME`: which weights are meant.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::ConfigError;
-use tandem_alexnet::placement::Placement;
-use tandem_alexnet::trained::Trained;
 use tandem_alexnet::weights::{FORMAT, Weights};
-use tandem_formats::{Format, Options};
+use tandem_formats::{Format, FormatError, Options, Problem};
 
 use crate::failure::Failure;
 use crate::output::{plain, typed};
-use crate::report::progress::write_line;
 use crate::{hub, import};
 
 /// Bytes of a file that tell what it is.
@@ -24,6 +21,7 @@ const HEAD: u64 = 1024;
 
 /// Weights that are named on the command line, and the file that they are in.
 pub struct Found {
+    named: String,
     pub file: PathBuf,
     pub weights: Weights,
 }
@@ -32,53 +30,118 @@ impl Found {
     /// The weights that `named` stands for, whatever program wrote them. What is taken for granted of
     /// another framework's is said on standard error.
     pub fn read(named: &str) -> Result<Self> {
-        let file = match named.starts_with("hf:") {
-            true => hub::weights_of_any_form(named)?,
+        let (found, notes) = Self::with_notes(named)?;
+        for note in notes {
+            let flags = match note.contains("--") {
+                true => " (`tandem import`)",
+                false => "",
+            };
+            tracing::warn!("{named}: {}{flags}", plain(&note));
+        }
+        Ok(found)
+    }
+
+    /// The same, what was said already left out.
+    pub fn read_again(named: &str) -> Result<Self> {
+        Ok(Self::with_notes(named)?.0)
+    }
+
+    fn with_notes(named: &str) -> Result<(Self, Vec<String>)> {
+        let file = match is_of_the_hub(named) {
+            true => hub::weights(named)?,
             false => on_disk(named)?,
         };
-        if is_ours(&file) {
-            let weights = Weights::read(&file)?;
-            return Ok(Self { file, weights });
-        }
-        let imported = import::read(named, &file, &Options::default())?;
-        for note in &imported.notes {
-            write_line(&plain(&format!("note: {note}")));
-        }
-        Ok(Self {
-            file,
-            weights: imported.weights,
+        let (weights, notes) = match is_ours(&file) {
+            true => (Weights::read(&file)?, Vec::new()),
+            false => {
+                let imported = import::read(named, &file, &Options::default());
+                let imported = imported.map_err(|error| untold(error, named))?;
+                (imported.weights, imported.notes)
+            }
+        };
+        let named = named.to_owned();
+        Ok((
+            Self {
+                named,
+                file,
+                weights,
+            },
+            notes,
+        ))
+    }
+
+    /// A name that stands for the same file from another folder, and tomorrow.
+    pub fn lasting_name(&self) -> io::Result<String> {
+        Ok(match is_of_the_hub(&self.named) {
+            true => {
+                let (_, within) = in_cache(&self.file);
+                format!("{}:{within}", at_commit(&self.named, &self.file))
+            }
+            false => std::path::absolute(&self.file)?
+                .to_string_lossy()
+                .into_owned(),
         })
     }
 
-    /// The network on the devices of `placement`.
-    pub fn on(self, placement: &Placement) -> Result<Trained> {
-        Ok(Trained::new(self.weights, &self.file, placement)?)
+    /// What the weights are, for those that come of them: the model of the hub with its commit, or the
+    /// file's name, and what the file says of itself.
+    pub fn origin(&self) -> String {
+        let of_the_hub = is_of_the_hub(&self.named);
+        let name = match of_the_hub {
+            true => at_commit(&self.named, &self.file),
+            false => {
+                let name = self.file.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+        };
+        match &self.weights.origin {
+            // The name that it had where it came from says more.
+            Some(origin) if origin.starts_with("imported from ") => {
+                match of_the_hub && is_ours(&self.file) {
+                    true => format!("{name} ({origin})"),
+                    false => origin.clone(),
+                }
+            }
+            Some(origin) => format!("{name} ({origin})"),
+            None => name,
+        }
     }
 }
 
-/// The file of Tandem's own weights that `named` on the command line stands for.
-pub fn file(named: &str) -> Result<PathBuf> {
-    let file = match named.starts_with("hf:") {
-        true => hub::weights(named)?,
-        false => on_disk(named)?,
-    };
-    check_is_ours(named, &file)?;
-    Ok(file)
+/// An error of what a file does not say, with the command that may be told.
+fn untold(error: anyhow::Error, named: &str) -> anyhow::Error {
+    let problem = error.downcast_ref::<FormatError>();
+    match problem.map(|error| &*error.problem) {
+        Some(Problem::Unsaid { hint, .. }) if hint.contains("--") => {
+            let import = typed(Path::new(named));
+            let hint = format!("those are flags of: tandem import {import}");
+            Failure::failed(error.to_string(), hint).into()
+        }
+        _ => error,
+    }
 }
 
-/// Refuses the file that `named` stands for, if another program wrote it.
-pub fn check_is_ours(named: &str, file: &Path) -> Result<()> {
-    if is_ours(file) {
-        return Ok(());
-    }
-    let what = match Format::of(&head(file)) {
-        Some(format) => format!("{named}: these weights are not Tandem's ({format})"),
-        None => format!("{named}: this is no weights file of Tandem's"),
-    };
-    let import = typed(Path::new(named));
-    let hint =
-        format!("turn another framework's into a folder of Tandem's: tandem import {import}");
-    Err(Failure::failed(what, hint).into())
+fn is_of_the_hub(named: &str) -> bool {
+    named.starts_with("hf:")
+}
+
+/// The model of the hub that `named` stands for with the commit whose `file` it is.
+pub fn at_commit(named: &str, file: &Path) -> String {
+    let model = named.trim_start_matches("hf:");
+    let repository = model.split(['@', ':']).next().unwrap_or(model);
+    format!("hf:{repository}@{}", in_cache(file).0)
+}
+
+/// Of a file in the hub's cache, which keeps it in `snapshots/COMMIT`: the commit, and the file's place in
+/// the repository.
+fn in_cache(file: &Path) -> (String, String) {
+    let parts = file
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy());
+    let mut parts = parts.skip_while(|part| part != "snapshots").skip(1);
+    let commit = parts.next().unwrap_or_default().into_owned();
+    let within: Vec<_> = parts.collect();
+    (commit, within.join("/"))
 }
 
 /// A file itself, or the best of a run directory, the last where no epoch was measured yet.
@@ -87,32 +150,63 @@ fn on_disk(named: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    if !path.is_dir() {
-        let what = format!("{named}: there is no such file or run directory");
-        return Err(Failure::failed(
-            what,
-            "`tandem train` makes one; it says where when it begins",
-        )
-        .into());
+    let found = [BEST, LAST].map(|name| path.join(name));
+    if let Some(found) = found.into_iter().find(|file| file.is_file()) {
+        return Ok(found);
     }
-    let found = [BEST, LAST]
-        .map(|name| path.join(name))
-        .into_iter()
-        .find(|file| file.is_file());
-    found.ok_or_else(|| {
-        let what = format!("{named}: neither {BEST} nor {LAST} is in it");
-        let hint = format!("if the run was stopped before its first checkpoint, go on with: tandem train --resume {named}");
-        Failure::failed(what, hint).into()
-    })
+    let (what, hint) = match fs::metadata(&path) {
+        Ok(about) if about.is_dir() => {
+            let what = format!("{named}: neither {BEST} nor {LAST} is in it");
+            (what, instead(&path))
+        }
+        Ok(_) => {
+            let what = format!("{named} is no plain file, and weights are read from one");
+            (what, "write it into a file first".to_owned())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = format!("{named}: there is no such file or run directory");
+            let hint = "name a weights file, a run directory as `tandem train` makes it, or a model of the \
+                        hub as hf:OWNER/NAME";
+            (what, hint.to_owned())
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {named}")),
+    };
+    Err(Failure::failed(what, hint).into())
+}
+
+/// What to name in place of a folder without weights of Tandem's.
+fn instead(folder: &Path) -> String {
+    if folder.join(CONFIG).is_file() {
+        return format!(
+            "if the run was stopped before its first checkpoint, go on with: tandem train --resume {}",
+            typed(folder)
+        );
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    let is_weights = |path: &&PathBuf| path.is_file() && Format::of(&head(path)).is_some();
+    let is_run = |path: &&PathBuf| path.join(BEST).is_file() || path.join(LAST).is_file();
+    match (paths.iter().find(is_weights), paths.iter().find(is_run)) {
+        (Some(file), _) => format!("name the file: {}", typed(file)),
+        (None, Some(run)) => format!("name a run in it: {}", typed(run)),
+        (None, None) => "name a weights file, or the folder of a run".to_owned(),
+    }
 }
 
 /// Whether Tandem wrote `file`, as far as that shows: of what may be its own and is damaged, whoever
 /// reads it says most.
-fn is_ours(file: &Path) -> bool {
-    match header(file) {
-        Some(header) => header["__metadata__"]["format"] == FORMAT,
-        // A length, and the brace that opens the header.
-        None => head(file).get(8).is_none_or(|first| *first == b'{'),
+pub fn is_ours(file: &Path) -> bool {
+    if let Some(header) = header(file) {
+        let format = header["__metadata__"]["format"].as_str();
+        // Of a run's state, too.
+        return format.is_some_and(|format| format.starts_with(FORMAT));
+    }
+    let head = head(file);
+    match Format::of(&head) {
+        Some(format) => format == Format::Safetensors,
+        // A length that cannot be, and the brace that opens the header.
+        None => head.get(8) == Some(&b'{'),
     }
 }
 
@@ -137,13 +231,18 @@ fn header(file: &Path) -> Option<Value> {
 
 /// The data that the run `named` learned from; a weights file does not say.
 pub fn data(named: &str) -> Result<String> {
-    let config = match named.starts_with("hf:") {
+    let config = match is_of_the_hub(named) {
         true => hub::companion(named, CONFIG)?,
         false => Some(Path::new(named).join(CONFIG)),
     };
     let read = config.and_then(|file| Some((fs::read_to_string(&file).ok()?, file)));
     let (text, config) = read.ok_or_else(|| {
-        let what = format!("{named} does not say what it learned from: there is no {CONFIG} in it");
+        let what = match Path::new(named).is_dir() {
+            true => {
+                format!("{named} does not say what it learned from: there is no {CONFIG} in it")
+            }
+            false => format!("{named} does not say what it learned from"),
+        };
         Failure::usage(
             what,
             "say which pictures to take: --data SPEC, as --data builtin",
@@ -151,9 +250,12 @@ pub fn data(named: &str) -> Result<String> {
     })?;
     match TrainConfig::parse(&text, &config.display().to_string()) {
         Ok(config) => Ok(config.data),
-        Err(error @ ConfigError::Imported { .. }) => {
+        Err(ConfigError::Imported { .. }) => {
+            let what = format!(
+                "{named} is of weights that were imported, and does not say what they learned from"
+            );
             let hint = "say which pictures to take: --data SPEC, as --data builtin";
-            Err(Failure::usage(error.to_string(), hint).into())
+            Err(Failure::usage(what, hint).into())
         }
         Err(error) => Err(error.into()),
     }
@@ -167,20 +269,20 @@ mod tests {
     fn a_run_directory_stands_for_its_best_weights_then_its_last() {
         let run = tempfile::tempdir().unwrap();
         let named = run.path().to_str().unwrap();
-        assert!(file(named).unwrap_err().to_string().contains(BEST));
+        assert!(on_disk(named).unwrap_err().to_string().contains(BEST));
         fs::write(run.path().join(LAST), "").unwrap();
-        assert_eq!(file(named).unwrap(), run.path().join(LAST));
+        assert_eq!(on_disk(named).unwrap(), run.path().join(LAST));
         fs::write(run.path().join(BEST), "").unwrap();
-        assert_eq!(file(named).unwrap(), run.path().join(BEST));
+        assert_eq!(on_disk(named).unwrap(), run.path().join(BEST));
         assert_eq!(
-            file(run.path().join(LAST).to_str().unwrap()).unwrap(),
+            on_disk(run.path().join(LAST).to_str().unwrap()).unwrap(),
             run.path().join(LAST)
         );
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = file("no/such/run").unwrap_err();
+        let error = on_disk("no/such/run").unwrap_err();
         assert!(error.to_string().contains("no/such/run"));
     }
 
@@ -202,7 +304,14 @@ mod tests {
         let pt = r#"{"__metadata__":{"format":"pt"}}"#;
         assert!(!is_ours_with(pt, pt.len()));
         assert!(!is_ours_with("{}", 2));
-        assert!(is_ours_with("", 5));
+        assert!(!is_ours_with("", 5));
         assert!(!is_ours_with("no header", 9));
+        // A Caffe network called `tiny`, whose first layer takes 123 bytes.
+        fs::write(
+            &path,
+            [b"\n\x04tiny\xa2\x06\x7b".as_slice(), &[0; 123]].concat(),
+        )
+        .unwrap();
+        assert!(!is_ours(&path));
     }
 }

@@ -14,6 +14,9 @@ pub(crate) const LONGEST_SIDE: u32 = 16_384;
 /// Most memory one picture may take while it is decoded, bytes: 16,384 × 8,192 in colour.
 pub(crate) const DECODER_MEMORY: u64 = 512 << 20;
 
+/// Longest file that is read, bytes: none that decodes is longer.
+const LONGEST_FILE: u64 = DECODER_MEMORY;
+
 /// Most memory that what a PNG says of itself may unpack to, such as its colour profile, bytes. Pixels
 /// are not counted in this.
 const PNG_METADATA: u64 = 16 << 20;
@@ -37,7 +40,7 @@ pub enum PictureError {
         height: u32,
     },
     /// More bytes than the largest picture has.
-    #[error("it is longer than {} MiB, and no picture is", DECODER_MEMORY >> 20)]
+    #[error("it is longer than {} MiB, and no picture is", LONGEST_FILE >> 20)]
     TooLong,
     /// The end is missing.
     #[error("it is cut short; fetch it again")]
@@ -59,25 +62,29 @@ pub enum PictureError {
 /// # Errors
 ///
 /// [`DataError::Read`] if the file cannot be read, [`DataError::Decode`] if it is no picture, is cut
-/// short, or is larger than 16,384 pixels a side or 512 MiB decoded.
+/// short, or is larger than 16,384 pixels a side, 512 MiB decoded, or 512 MiB as it is.
 pub fn decode(path: impl AsRef<Path>) -> Result<Picture, DataError> {
     let path = path.as_ref();
+    let bytes = read(path, LONGEST_FILE).map_err(|source| DataError::Read {
+        path: path.into(),
+        source,
+    })?;
     let place = || path.display().to_string();
-    // A pipe may be a picture, and a device may have no end.
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(DECODER_MEMORY + 1).read_to_end(&mut bytes))
-        .map_err(|source| DataError::Read {
-            path: path.into(),
-            source,
-        })?;
-    if bytes.len() as u64 > DECODER_MEMORY {
-        return Err(DataError::Decode {
+    match bytes {
+        Some(bytes) => decode_at(&bytes, place),
+        None => Err(DataError::Decode {
             place: place(),
             source: PictureError::TooLong,
-        });
+        }),
     }
-    decode_at(&bytes, place)
+}
+
+/// The file at `path`, which may be a pipe; none of one that is longer than `most` bytes, as a device
+/// without an end.
+fn read(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// [`decode`] of the bytes that are at `place`, by whatever name a person finds them.
@@ -173,7 +180,7 @@ mod tests {
     use image::ImageFormat;
     use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
 
-    use super::{decode, decode_bytes};
+    use super::{decode_bytes, read};
     use crate::counted::most;
 
     #[test]
@@ -272,8 +279,9 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_has_no_end_is_no_picture() {
-        let error = decode("/dev/zero").unwrap_err().to_string();
-        assert!(error.contains("longer than 512 MiB"), "{error}");
+    fn what_has_no_end_is_not_read_to_it() {
+        let (read, most) = most(|| read("/dev/zero".as_ref(), 1 << 20).unwrap());
+        assert_eq!(read, None);
+        assert!(most < 4 << 20, "{most} bytes");
     }
 }

@@ -6,8 +6,6 @@
 
 mod attributes;
 mod external;
-mod flow;
-mod layers;
 mod message;
 mod own;
 mod pooling;

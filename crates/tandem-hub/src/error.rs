@@ -208,7 +208,7 @@ pub enum HubError {
         example: Name,
     },
     /// No file of the model holds weights that are read here.
-    #[error("{name} holds no safetensors but {}{}", plain(found), plain(&to_import(import)))]
+    #[error("{name} holds no {} but {}{}", if import.is_some() { "safetensors" } else { "weights" }, plain(found), plain(&to_import(import)))]
     NoWeights {
         /// What was asked for.
         name: Name,

@@ -13,8 +13,9 @@ pub enum Wanted<'a> {
     Weights,
     /// Those, and of the files beside them the ones with these names that there are.
     WeightsWith(&'a [&'a str]),
-    /// Weights in any framework's form: the same, else the only `.pth`, `.pt`, `.bin`,
-    /// `.caffemodel`, `.onnx` or `.npy`.
+    /// Weights in any framework's form: the same, else the only `.pth`, `.pt`, `.bin`, `.caffemodel`,
+    /// `.onnx` or `.npy`; and what lies beside and belongs to it, Caffe's `.binaryproto` or the values of
+    /// an ONNX model.
     AnyForm,
 }
 
@@ -45,7 +46,15 @@ pub(crate) fn choose_weights(
         let is_near = |path: &&str| !below(scope, path).contains('/');
         inside.iter().copied().filter(has).filter(is_near).collect()
     };
-    let (ours, foreign) = (with(OURS), with(FOREIGN));
+    let (ours, mut foreign) = (with(OURS), with(FOREIGN));
+    // What an ONNX model leaves in another file is no model.
+    let models: Vec<&str> = foreign
+        .iter()
+        .filter_map(|path| path.strip_suffix(".onnx"))
+        .collect();
+    foreign.retain(|path| {
+        path.ends_with(".onnx") || !models.iter().any(|model| path.starts_with(model))
+    });
     let first = FIRST
         .iter()
         .find_map(|first| ours.iter().find(|path| below(scope, path) == *first));
@@ -67,17 +76,25 @@ pub(crate) fn choose_weights(
     }
 }
 
-/// The files beside `weights` that are wanted with them.
+/// The files beside `weights` that are wanted with them, or belong to them.
 pub(crate) fn companions(weights: &str, paths: &[String], wanted: Wanted) -> Vec<String> {
-    let Wanted::WeightsWith(names) = wanted else {
-        return Vec::new();
-    };
     let folder = weights
         .rsplit_once('/')
         .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let stem = weights.strip_suffix(".onnx");
     let is_wanted = |path: &&String| {
-        let name = path.strip_prefix(&folder);
-        name.is_some_and(|name| names.contains(&name)) && *path != weights
+        let beside = path
+            .strip_prefix(&folder)
+            .filter(|name| !name.contains('/'));
+        beside.is_some_and(|name| match wanted {
+            Wanted::WeightsWith(names) => names.contains(&name),
+            Wanted::Weights => false,
+            // Caffe's mean, and the values that an ONNX model leaves in another file.
+            Wanted::AnyForm => {
+                weights.ends_with(".caffemodel") && name.ends_with(".binaryproto")
+                    || stem.is_some_and(|stem| path.starts_with(stem))
+            }
+        }) && *path != weights
     };
     paths.iter().filter(is_wanted).cloned().collect()
 }
@@ -118,7 +135,29 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_for_import_and_said_to_be() {
+    fn what_belongs_to_weights_of_another_form_comes_with_them() {
+        let paths = [
+            "README.md",
+            "net.onnx",
+            "net.bin",
+            "net.onnx.data",
+            "mean.binaryproto",
+        ];
+        let of = |weights: &str| {
+            let paths = paths.map(String::from);
+            companions(weights, &paths, Wanted::AnyForm)
+        };
+        assert_eq!(
+            choice("hf:o/n", &paths, Wanted::AnyForm).unwrap(),
+            "net.onnx"
+        );
+        assert_eq!(of("net.onnx"), ["net.bin", "net.onnx.data"]);
+        assert_eq!(of("net.caffemodel"), ["mean.binaryproto"]);
+        assert!(of("net.pth").is_empty());
+    }
+
+    #[test]
+    fn other_forms_are_taken_where_any_is_wanted_and_else_named() {
         let paths = ["README.md", "alexnet.pth"];
         let found = choice("hf:o/n", &paths, Wanted::AnyForm);
         assert_eq!(found.unwrap(), "alexnet.pth");

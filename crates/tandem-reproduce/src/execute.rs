@@ -14,6 +14,7 @@ use tandem_alexnet::error::{RunError, TrainError};
 use tandem_alexnet::placement::Placement;
 use tandem_alexnet::trainer::{self, Beginning, EpochReport, Flow, Trainer};
 use tandem_alexnet::training_data::{self, TrainingData};
+use tandem_alexnet::weights::Weights;
 use tandem_data::{DataError, Dataset};
 
 use crate::error::ReproduceError;
@@ -213,7 +214,11 @@ impl Work<'_> {
         }
         let begun = Instant::now();
         let data = self.data(&config)?;
-        let beginning = Beginning::of(&config, checkpoint)?;
+        let source = || config.start_from.as_deref().map(Weights::read).transpose();
+        let beginning = match checkpoint {
+            Some(checkpoint) => Beginning::Checkpoint(checkpoint),
+            None => Beginning::New(source().map_err(RunError::from)?),
+        };
         let mut trainer = Trainer::new(config, data, directory, beginning)?;
         let since = trainer.step();
         let trained = trainer.train(&mut |event| {

@@ -7,6 +7,7 @@ use tandem_alexnet::checkpoint::LAST;
 use tandem_alexnet::ensemble::ask;
 use tandem_alexnet::evaluation::Evaluation;
 use tandem_alexnet::metrics::METRICS;
+use tandem_alexnet::trained::Trained;
 use tandem_data::{Form, LoaderOptions, Share, Views};
 
 use crate::error::ReproduceError;
@@ -70,7 +71,9 @@ pub(crate) fn measure(
         1 => Views::Centre,
         _ => Views::Ten,
     };
-    let asked = ask(&weights, &set, &means.devices, views, options, || ())?;
+    let members = weights.iter();
+    let members = members.map(|file| Trained::read(file, &means.devices));
+    let asked = ask(members, &set, views, options, || ())?;
     let Some(ensemble) = asked else {
         return Ok(());
     };

@@ -8,12 +8,13 @@ use crate::nearest::{nearest, with_hint};
 use crate::spec::Spec;
 
 /// Keys that a configuration may leave out, and so lacks when it is written.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "checkpoint_every_steps",
     "early_stop_epochs",
     "measure_training",
     "licence",
     "start.origin",
+    "start.sha256",
     "start_from",
     "train_pictures",
 ];

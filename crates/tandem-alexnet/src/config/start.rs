@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct StartConfig {
     pub last_layer: LastLayer,
     pub mean: MeanOf,
-    /// What the weights are, for whoever finds those that come of them: `tandem finetune` notes it.
+    /// What the weights are, for whoever finds those that come of them: noted when the run begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Of the weights as Tandem writes them: noted likewise, so that a run that has to begin again begins
+    /// with the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Where the last layer of a run that starts from weights comes from.

@@ -24,25 +24,10 @@ const LOOKED_AT: usize = 32;
 
 /// What a run begins with, or goes on from.
 pub enum Beginning {
-    /// Random values, or the weights that the settings name with `start_from`.
+    /// Random values, or the weights that the settings name with `start_from`; by whom those are read is
+    /// the caller's choice, as by [`Weights::read`].
     New(Option<Weights>),
     Checkpoint(Checkpoint),
-}
-
-impl Beginning {
-    /// Of a run of these settings: its `checkpoint`, where it has one, else what it starts from, which a
-    /// program other than Tandem did not write.
-    ///
-    /// # Errors
-    ///
-    /// When the weights cannot be read.
-    pub fn of(config: &TrainConfig, checkpoint: Option<Checkpoint>) -> Result<Self, TrainError> {
-        if let Some(checkpoint) = checkpoint {
-            return Ok(Self::Checkpoint(checkpoint));
-        }
-        let source = config.start_from.as_deref().map(Weights::read);
-        Ok(Self::New(source.transpose().map_err(StartError::from)?))
-    }
 }
 
 impl Trainer {
@@ -63,7 +48,7 @@ impl Trainer {
                 let path = path.clone();
                 return Err(StartError::Coloured { path, picture }.into());
             }
-            start(&spec, data.train.classes(), config, source.cloned())?;
+            start(&spec, data.train.classes(), config, source)?;
         }
         Ok(())
     }
@@ -107,7 +92,8 @@ impl Trainer {
                 )
             }
             Beginning::New(source) => {
-                let Start { values, mean } = start(&spec, data.train.classes(), &config, source)?;
+                let Start { values, mean } =
+                    start(&spec, data.train.classes(), &config, source.as_ref())?;
                 let network = Network::new(&spec, &config.devices, &values)?
                     .in_precision(config.precision)?;
                 let metrics = Metrics::create(run.path())?;

@@ -10,7 +10,10 @@ use crate::config::TrainConfig;
 /// nobody's business, and pictures that were moved make no other weights.
 pub(super) fn origin(config: &TrainConfig, pictures: usize, position: &Position) -> String {
     let start = match (&config.start.origin, &config.start_from) {
-        (Some(origin), _) => format!(", starting from {origin}"),
+        (Some(origin), _) => {
+            let source = origin.strip_prefix("imported from ").unwrap_or(origin);
+            format!(", starting from {source}")
+        }
         (None, Some(weights)) => {
             format!(", starting from {}", last_part(&weights.to_string_lossy()))
         }

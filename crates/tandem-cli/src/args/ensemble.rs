@@ -64,7 +64,8 @@ Examples:
   tandem ensemble eval runs/mini-1 runs/mini-2 runs/mini-3 --data builtin
   tandem ensemble eval runs/five/member-* --data ~/imagenet-packed --views 10 --json")]
 pub struct EnsembleEval {
-    /// Weights files, run directories (their best.safetensors), or models of the hub
+    /// Weights files of any framework that `import` reads, run directories (their best.safetensors), or
+    /// models of the hub
     #[arg(required = true, value_name = "FILE|RUN|hf:OWNER/NAME")]
     pub weights: Vec<String>,
     /// Pictures: `builtin`, hf:OWNER/NAME of the hub, or a directory or file: picture folders, a pack of

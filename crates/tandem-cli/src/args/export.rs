@@ -15,7 +15,8 @@ reads it back to the same bytes. A file that is there already is never written o
 
 Examples:
   tandem export runs/mini-1 --to safetensors --half
-  tandem export runs/torchvision-1 --to torchvision --out alexnet.safetensors")]
+  tandem export runs/torchvision-1 --to torchvision --out alexnet.safetensors
+  tandem export alexnet-owt-7be5be79.pth --to onnx --out alexnet.onnx")]
 pub struct Export {
     /// A weights file of any framework that `import` reads, a run directory (its best.safetensors), or a
     /// model of the hub

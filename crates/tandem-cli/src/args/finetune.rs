@@ -28,6 +28,7 @@ The run directory is one of `tandem train`, which also goes on with it: tandem t
 
 Examples:
   tandem finetune --from runs/alexnet-1 --data ~/flowers
+  tandem finetune --from alexnet-owt-7be5be79.pth --data ~/flowers
   tandem finetune --from runs/alexnet-1 --data ~/flowers --freeze conv1..conv5 --rate fc8=20x
   tandem finetune --from runs/alexnet-1 --data ~/flowers --probe --patience 5
   tandem finetune --from runs/mini-1 --data ~/shoes --keep-classes --class-weights balanced"

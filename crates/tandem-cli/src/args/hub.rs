@@ -44,7 +44,7 @@ Examples:
   tandem hub push runs/mini-1 someone/fashion-mini --private --message 'Sixteen epochs'
   tandem hub push runs/mini-1 someone/fashion-mini --dry-run look")]
 pub struct Push {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), or a weights file of any framework that `import` reads
     #[arg(value_name = "RUN")]
     pub run: String,
     /// The repository

@@ -18,7 +18,8 @@ What a file is shows in what it holds. Read are
 
 The folder that comes out holds best.safetensors (the weights, and in its metadata all that \
 predicting goes by) and config.toml (the same for people: network, preprocessing, labels, origin). \
-It is taken wherever a run is: --weights DIR. What is there already is never written over.
+It is taken wherever a run is: --weights DIR. What is there already is never written over. A file \
+that needs nothing said is taken as it is, too, wherever weights are named; it is read anew each time.
 
 Examples:
   tandem import alexnet-owt-7be5be79.pth

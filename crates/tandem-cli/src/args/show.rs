@@ -15,7 +15,7 @@ use crate::report::figure::Target;
     arg_required_else_help = true,
     after_help = "\
 RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, a \
-weights file, or hf:OWNER/NAME. Pictures are those that the run learned from unless --data says others.
+weights file of any framework that `import` reads, or hf:OWNER/NAME. Pictures are those that the run learned from unless --data says others.
 
 A figure is a PNG, or an SVG where --out ends in .svg.
 
@@ -50,7 +50,7 @@ Examples:
   tandem show filters runs/mini-1
   tandem show filters runs/alexnet-1/last.safetensors --out filters.svg")]
 pub struct Filters {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), a weights file of any framework, or hf:OWNER/NAME
     #[arg(value_name = "RUN")]
     pub run: String,
     /// The figure to write, .png or .svg
@@ -87,7 +87,7 @@ Examples:
   tandem show activations runs/mini-1 --index 7 --layer conv3
   tandem show activations runs/mini-1 --index 7 --layer fc5 --json")]
 pub struct Activations {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), a weights file of any framework, or hf:OWNER/NAME
     #[arg(value_name = "RUN")]
     pub run: String,
     /// A JPEG, PNG or WebP file
@@ -120,7 +120,7 @@ Examples:
   tandem show top5 runs/mini-1 --wrong --count 12 --seed 3
   tandem show top5 runs/alexnet-1 --data ~/imagenet --out top5.svg")]
 pub struct Top5 {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), a weights file of any framework, or hf:OWNER/NAME
     #[arg(value_name = "RUN")]
     pub run: String,
     /// How many pictures, 1 to 100
@@ -153,7 +153,7 @@ Examples:
   tandem show neighbours runs/mini-1 --count 3 --nearest 10 --seed 5
   tandem show neighbours runs/alexnet-1 --data ~/imagenet-packed --among 20000 --devices cuda:0")]
 pub struct Neighbours {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), a weights file of any framework, or hf:OWNER/NAME
     #[arg(value_name = "RUN")]
     pub run: String,
     /// How many pictures, 1 to 100
@@ -187,7 +187,7 @@ Examples:
   tandem show confusion runs/mini-1 --part train --out confusion.svg
   tandem show confusion runs/mini-1 --json")]
 pub struct Confusion {
-    /// A run directory (its best.safetensors) or a weights file
+    /// A run directory (its best.safetensors), a weights file of any framework, or hf:OWNER/NAME
     #[arg(value_name = "RUN")]
     pub run: String,
     #[command(flatten)]

@@ -1,14 +1,13 @@
 //! `tandem ensemble eval`: the errors of members and of the mean of their probabilities.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tandem_alexnet::ensemble::{Ensemble, ask};
 use tandem_alexnet::error::NetworkError;
 use tandem_alexnet::evaluation::Evaluation;
-use tandem_alexnet::trained::TrainedError;
-use tandem_alexnet::weights::Weights;
+use tandem_alexnet::trained::Trained;
 use tandem_data::Part;
 
 use crate::args::{EnsembleEval, Global};
@@ -18,27 +17,26 @@ use crate::output::print;
 use crate::pictures::{at_test, check_classes};
 use crate::report::counting::Counting;
 use crate::report::table::{Align, grouped, table};
-use crate::weights;
+use crate::weights::Found;
 
 pub fn run(args: &EnsembleEval, global: &Global) -> Result<()> {
-    let files = args.weights.iter().map(|named| weights::file(named));
-    let files: Vec<PathBuf> = files.collect::<Result<_>>()?;
-    let classes = common_classes(&args.weights, &files)?;
-    let ensemble = measure(&files, &classes, args, global)?;
+    let (first, classes) = common_classes(&args.weights)?;
+    let ensemble = measure(&first, &classes, args, global)?;
     print(&match args.json {
         true => format!("{}\n", numbers(&args.weights, &ensemble)),
         false => words(&args.weights, &ensemble),
     })
 }
 
-/// The classes that all members have learned. Reads every file whole: one that is damaged is found
-/// before anything is computed.
-fn common_classes(named: &[String], files: &[PathBuf]) -> Result<Vec<String>> {
-    let mut first: Option<Vec<String>> = None;
-    for (name, file) in named.iter().zip(files) {
-        let classes = Weights::read(file)?.classes;
-        let Some(first) = &first else {
-            first = Some(classes);
+/// The file of the first of the members, and the classes that all have learned. Reads every file whole:
+/// one that is damaged is found before anything is computed.
+fn common_classes(named: &[String]) -> Result<(PathBuf, Vec<String>)> {
+    let mut first: Option<(PathBuf, Vec<String>)> = None;
+    for name in named {
+        let Found { file, weights, .. } = Found::read(name)?;
+        let classes = weights.classes;
+        let Some((_, first)) = &first else {
+            first = Some((file, classes));
             continue;
         };
         if let Some(difference) = difference(&classes, first) {
@@ -65,24 +63,24 @@ fn difference(classes: &[String], first: &[String]) -> Option<String> {
 }
 
 fn measure(
-    files: &[PathBuf],
+    first: &Path,
     classes: &[String],
     args: &EnsembleEval,
     global: &Global,
 ) -> Result<Ensemble> {
     let set = tandem_data::open(&located(&args.data)?, Part::Validation)?;
-    check_classes(classes, &files[0], set.classes(), &args.data)?;
-    let progress = Counting::new("asking", files.len() * set.len(), global.quiet);
+    check_classes(classes, first, set.classes(), &args.data)?;
+    let progress = Counting::new("asking", args.weights.len() * set.len(), global.quiet);
     let (views, options) = (args.views.into(), at_test(args.batch));
-    let asked = ask(files, &set, &args.devices, views, options, || {
-        progress.add(1)
+    let members = args.weights.iter().map(|named| {
+        let Found { file, weights, .. } = Found::read_again(named)?;
+        Ok(Trained::new(weights, &file, &args.devices)?)
     });
+    let asked = ask(members, &set, views, options, || progress.add(1));
     progress.finish();
-    let asked = asked.map_err(|error| match error {
-        TrainedError::Network(NetworkError::Data(_)) => {
-            anyhow::Error::new(error).context(format!("--data {}", args.data))
-        }
-        error => error.into(),
+    let asked = asked.map_err(|error: anyhow::Error| match error.downcast_ref() {
+        Some(NetworkError::Data(_)) => error.context(format!("--data {}", args.data)),
+        _ => error,
     });
     asked?.context("there is no member")
 }

@@ -129,6 +129,7 @@ impl Card<'_> {
         let source = self
             .config
             .and_then(|config| config.start.origin.as_deref());
+        let source = source.map(|source| source.strip_prefix("imported from ").unwrap_or(source));
         if let Some(model) = source.and_then(of_the_hub) {
             lines.push(format!("base_model: {}", quoted(model)));
         }

@@ -34,15 +34,17 @@ fn snapshot(named: &str) -> Result<(Name, Snapshot)> {
 }
 
 pub fn weights(named: &str) -> Result<PathBuf> {
-    Ok(model(named, Wanted::Weights)?.path())
-}
-
-pub fn weights_of_any_form(named: &str) -> Result<PathBuf> {
     Ok(model(named, Wanted::AnyForm)?.path())
 }
 
 pub fn companion(named: &str, beside: &str) -> Result<Option<PathBuf>> {
-    let model = model(named, Wanted::WeightsWith(&[beside]))?;
+    let model = match model(named, Wanted::WeightsWith(&[beside])) {
+        // Another framework's weights stand alone.
+        Err(error) if matches!(error.downcast_ref(), Some(HubError::NoWeights { .. })) => {
+            return Ok(None);
+        }
+        model => model?,
+    };
     Ok(model.companions.first().map(|file| model.folder.join(file)))
 }
 

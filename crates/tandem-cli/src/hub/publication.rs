@@ -15,7 +15,7 @@ use super::card::Card;
 use crate::report::filters::{self, Conv1};
 use crate::report::metrics::Metrics;
 use crate::report::{curves, picture};
-use crate::weights;
+use crate::weights::{Found, is_ours};
 
 pub const WEIGHTS: &str = "model.safetensors";
 pub const LABELS: &str = "labels.txt";
@@ -36,11 +36,15 @@ pub struct Publication {
 impl Publication {
     /// Makes all files but the weights in `folder`, for the run (or weights file) `run` as `name`.
     pub fn make(run: &str, name: &str, licence: Option<&str>, folder: &Path) -> Result<Self> {
-        let mut file = weights::file(run)?;
-        let mut weights = Weights::read(&file)?;
-        // The file says under what terms it is, wherever it goes.
-        if licence.is_some() && weights.licence.as_deref() != licence {
-            weights.licence = licence.map(str::to_owned);
+        let Found {
+            mut file,
+            mut weights,
+            ..
+        } = Found::read(run)?;
+        // The file says under what terms it is, wherever it goes; and it is Tandem's.
+        let has_another = licence.is_some() && weights.licence.as_deref() != licence;
+        if has_another || !is_ours(&file) {
+            weights.licence = licence.map(str::to_owned).or(weights.licence);
             file = folder.join(WEIGHTS);
             weights.replace(&file)?;
         }

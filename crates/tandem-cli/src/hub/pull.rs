@@ -11,23 +11,26 @@ use tandem_hub::{Name, Wanted};
 use super::download::model;
 use super::publication::{CURVES, FILTERS, LABELS, README};
 use crate::args;
+use crate::failure::Failure;
 use crate::output::{print, typed};
-use crate::weights;
+use crate::weights::is_ours;
 
 /// What is fetched with the weights, where there is such.
 const BESIDE: &[&str] = &[CONFIG, LABELS, README, CURVES, FILTERS];
 
 pub fn run(args: &args::Pull) -> Result<()> {
     let named = format!("hf:{}", args.name.trim_start_matches("hf:"));
-    let name: Name = named
-        .parse()
-        .map_err(crate::failure::Failure::from_typing)?;
+    let name: Name = named.parse().map_err(Failure::from_typing)?;
     let short = name.repository().rsplit('/').next().unwrap_or_default();
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Path::new("runs").join(short));
     super::refuse_if_there(&out)?;
     let model = model(&named, Wanted::WeightsWith(BESIDE))?;
-    weights::check_is_ours(&named, &model.path())?;
+    if !is_ours(&model.path()) {
+        let what = format!("{named}: these weights are not Tandem's, and make no run directory");
+        let hint = format!("make one of them by: tandem import {named}");
+        return Err(Failure::failed(what, hint).into());
+    }
     // What cannot be used should not become a run.
     Weights::read(&model.path())?;
     let copy = |from: PathBuf, to: PathBuf| {

@@ -96,15 +96,6 @@ impl Reports {
         ));
     }
 
-    /// Tells of a rate that climbs over more updates than the run has.
-    pub fn warm_up(&self, updates: u64, run: u64) {
-        if updates > run {
-            self.progress.line(&format!(
-                "the rate climbs over {updates} updates and the run has {run}: it never comes to its full height"
-            ));
-        }
-    }
-
     /// A line that stays on standard error.
     pub fn line(&self, words: &str) {
         self.progress.line(words);

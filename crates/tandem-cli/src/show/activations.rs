@@ -55,7 +55,7 @@ fn look(subject: &Subject, args: &Activations) -> Result<(Picture, String)> {
     let set = subject.open(subject.part)?;
     let index = args.index.unwrap_or(0);
     if index >= set.len() {
-        let (part, data) = (subject.part.name(), &subject.data);
+        let (part, data) = (subject.part.name(), subject.data()?);
         let what = format!("--index {index}: {data} has {} {part} pictures", set.len());
         let hint = format!("they are counted from 0 to {}", set.len().saturating_sub(1));
         return Err(Failure::usage(what, hint).into());

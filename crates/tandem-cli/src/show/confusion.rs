@@ -52,7 +52,7 @@ pub fn run(args: &args::Confusion, global: &Global) -> Result<()> {
                 100.0 * confusion.top1_error(),
                 grouped(confusion.images())
             );
-            draw(&subject.title(&what), &names, &confusion)
+            draw(&subject.title(&what)?, &names, &confusion)
         },
     )
 }

@@ -11,7 +11,7 @@ use crate::report::filters::{Conv1, draw};
 use crate::weights::Found;
 
 pub fn run(args: &Filters) -> Result<()> {
-    let Found { file, weights } = Found::read(&args.run)?;
+    let Found { file, weights, .. } = Found::read(&args.run)?;
     let Weights {
         spec, parameters, ..
     } = weights;

@@ -64,7 +64,7 @@ pub fn run(args: &args::Neighbours, global: &Global) -> Result<()> {
             let what = format!("nearest by the {features} values of {name}");
             let rows = found.iter().enumerate();
             let rows = rows.map(|(i, near)| row(&subject, &pictures, i, &training, near));
-            draw(&subject.title(&what), &rows.collect::<Result<Vec<Row>>>()?)
+            draw(&subject.title(&what)?, &rows.collect::<Result<Vec<Row>>>()?)
         },
     )
 }

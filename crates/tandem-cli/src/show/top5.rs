@@ -73,7 +73,7 @@ pub fn run(args: &Top5, global: &Global) -> Result<()> {
                 true => format!("mistakes and their {bars} likeliest classes"),
                 false => format!("the {bars} likeliest classes"),
             };
-            draw(&subject.title(&what), &judged)
+            draw(&subject.title(&what)?, &judged)
         },
     )
 }

@@ -92,7 +92,12 @@ fn inside(folder: &Path, location: &str) -> Result<PathBuf, &'static str> {
     let (Ok(path), Ok(folder)) = (path, folder.canonicalize()) else {
         return Err("no such file is in the model's folder");
     };
-    match path.starts_with(&folder) && path.is_file() {
+    // The hub's cache has files in `blobs`, and in `snapshots/COMMIT` links to them.
+    let mut above = folder.ancestors();
+    let snapshots = above.find(|above| above.file_name().is_some_and(|name| name == "snapshots"));
+    let blobs = snapshots.map(|snapshots| snapshots.with_file_name("blobs"));
+    let is_in = |folder: &Path| path.starts_with(folder);
+    match (is_in(&folder) || blobs.is_some_and(|blobs| is_in(&blobs))) && path.is_file() {
         true => Ok(path),
         false => Err(OUTSIDE),
     }

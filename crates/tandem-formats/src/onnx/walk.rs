@@ -1,13 +1,15 @@
 //! From nodes, which read and write values by name, to layers one after another.
 
+mod flow;
+mod layers;
+
 use std::collections::BTreeMap;
 
-use tandem_alexnet::spec::{Activation, AdaptiveAveragePool, Layer};
+use flow::Flow;
+use tandem_alexnet::spec::Activation;
 
 use super::attributes::Attributes;
-use super::flow::Flow;
 use super::message;
-use super::pooling;
 use super::read::{Constant, Graph, Node};
 use crate::chain::Chain;
 use crate::error::Problem;
@@ -24,15 +26,15 @@ pub(super) struct Walked<'a> {
     pub factors: Vec<(String, f64)>,
 }
 
-pub(super) struct Walk<'a> {
-    pub(super) chain: Chain<'a>,
-    pub(super) flow: Flow,
+struct Walk<'a> {
+    chain: Chain<'a>,
+    flow: Flow,
     constants: BTreeMap<String, Constant<'a>>,
     /// The names of the value that the last layer gave.
-    pub(super) current: Vec<String>,
-    pub(super) factors: Vec<(String, f64)>,
+    current: Vec<String>,
+    factors: Vec<(String, f64)>,
     /// The layer that was added last and came without a bias: the next node may add it.
-    pub(super) unbiased: Option<String>,
+    unbiased: Option<String>,
 }
 
 pub(super) type Step<T> = std::result::Result<T, Refusal>;
@@ -181,20 +183,8 @@ impl<'a> Walk<'a> {
             "Tanh" => Ok(self.chain.activation(Activation::Tanh)?),
             "Sigmoid" => Ok(self.chain.activation(Activation::Sigmoid)?),
             "LRN" => self.lrn(attributes),
-            "MaxPool" | "AveragePool" => {
-                let (channels, side) = self.maps()?;
-                let (layer, side) = pooling::layer(&node.op_type, attributes, side)?;
-                self.chain.layers.push(layer);
-                self.flow = Flow::Maps { channels, side };
-                Ok(())
-            }
-            "GlobalAveragePool" => {
-                let (channels, _) = self.maps()?;
-                let layer = AdaptiveAveragePool { output: 1 };
-                self.chain.layers.push(Layer::AdaptiveAveragePool(layer));
-                self.flow = Flow::Maps { channels, side: 1 };
-                Ok(())
-            }
+            "MaxPool" | "AveragePool" => self.pool(node, attributes),
+            "GlobalAveragePool" => self.global_pool(),
             "Dropout" => self.dropout(node, attributes),
             "Mul" => self.factor(node),
             "Flatten" => match attributes.int("axis")?.unwrap_or(1) {
@@ -221,7 +211,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The floating-point numbers of the constant that input `place` is; none where it is left out.
-    pub(super) fn numbers(&self, node: &message::Node, place: usize) -> Step<Option<Stored<'a>>> {
+    fn numbers(&self, node: &message::Node, place: usize) -> Step<Option<Stored<'a>>> {
         match node.input.get(place).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.constants.get(name) {
@@ -234,7 +224,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn integers(&self, node: &message::Node, place: usize) -> Step<Option<Vec<i64>>> {
+    fn integers(&self, node: &message::Node, place: usize) -> Step<Option<Vec<i64>>> {
         match node.input.get(place).map(String::as_str) {
             None | Some("") => Ok(None),
             Some(name) => match self.constants.get(name) {

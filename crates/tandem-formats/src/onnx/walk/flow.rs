@@ -1,8 +1,8 @@
 //! The form of what flows from node to node, and the nodes that do no more than change it.
 
-use super::attributes::Attributes;
-use super::message;
-use super::walk::{Step, Walk};
+use super::{Step, Walk};
+use crate::onnx::attributes::Attributes;
+use crate::onnx::message;
 
 /// What flows from one node to the next, for one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,15 +1,16 @@
-//! Nodes with weights or constants of their own, as layers.
+//! Nodes that are layers.
 
 use tandem_alexnet::spec::{
-    Activation, AlphaConvention, Convolution, Dropout, DropoutRule, Layer, Linear, Lrn, Sees,
+    Activation, AdaptiveAveragePool, AlphaConvention, Convolution, Dropout, DropoutRule, Layer,
+    Linear, Lrn, Sees,
 };
 
-use super::attributes::Attributes;
 use super::flow::Flow;
-use super::message;
-use super::walk::{Step, Walk};
+use super::{Step, Walk};
 use crate::decimal::decimal;
 use crate::error::Problem;
+use crate::onnx::attributes::Attributes;
+use crate::onnx::{message, pooling};
 use crate::stored::Stored;
 
 impl<'a> Walk<'a> {
@@ -159,6 +160,22 @@ impl<'a> Walk<'a> {
             convention: AlphaConvention::DividedBySize,
             sees,
         }));
+        Ok(())
+    }
+
+    pub(super) fn pool(&mut self, node: &message::Node, attributes: &Attributes) -> Step<()> {
+        let (channels, side) = self.maps()?;
+        let (layer, side) = pooling::layer(&node.op_type, attributes, side)?;
+        self.chain.layers.push(layer);
+        self.flow = Flow::Maps { channels, side };
+        Ok(())
+    }
+
+    pub(super) fn global_pool(&mut self) -> Step<()> {
+        let (channels, _) = self.maps()?;
+        let layer = AdaptiveAveragePool { output: 1 };
+        self.chain.layers.push(Layer::AdaptiveAveragePool(layer));
+        self.flow = Flow::Maps { channels, side: 1 };
         Ok(())
     }
 
