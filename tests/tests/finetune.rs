@@ -48,6 +48,8 @@ fn frozen_layers_and_the_mean_are_the_source_s_to_the_byte_and_the_last_layer_is
     let place = trained();
     let done = tune(&place, "--freeze conv1").succeeds();
     assert!(done.stdout.contains("all epochs are done"), "{done:#?}");
+    let new = "new, and drawn at random: fc3\n";
+    assert!(done.stderr.contains(new), "{done:#?}");
     let source = tensors(&place, "source/best.safetensors");
     let tuned = tensors(&place, "tuned/last.safetensors");
     for name in ["conv1.weight", "conv1.bias", "input.mean"] {

@@ -255,16 +255,19 @@ pub enum StartError {
     NotGiven { path: PathBuf },
     #[error("weights to start from are given, and the settings do not name them with start_from")]
     NotNamed,
-    #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start", path.display())]
+    #[error("{} has no parameter of a name and shape that `{network}` has: nothing of it can be a start; `tandem finetune --from` keeps its own network", path.display())]
     NothingInCommon { path: PathBuf, network: String },
     #[error(
-        "{} has no class called {}: rows are kept by name, and every class of the data needs one",
-        path.display(), missing.join(", ")
+        "{} has no class called {}: rows are kept by name, and every class of the data needs one{}",
+        path.display(), missing.join(", "),
+        if *numbered { "; its classes have numbers for names, and `tandem import --labels FILE` names them" } else { "" }
     )]
     NoSuchClasses {
         path: PathBuf,
         /// Each in backticks, with the nearest name there is.
         missing: Vec<String>,
+        /// Whether the weights' classes are called by their numbers.
+        numbered: bool,
     },
     #[error(
         "{} subtracts a mean picture of {found:?} and `{network}` one of {wanted:?}: their means are not the same",

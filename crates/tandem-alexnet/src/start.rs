@@ -19,6 +19,8 @@ pub struct Start {
     pub values: BTreeMap<String, Tensor>,
     /// (C, side, side), where the mean of the weights is to be subtracted.
     pub mean: Option<Tensor>,
+    /// Of a start from weights the layers that they give nothing for, by their places in the spec.
+    pub anew: Vec<usize>,
 }
 
 /// What a network of `spec` that tells `classes` apart begins with, as `config` says.
@@ -47,6 +49,7 @@ pub fn start(
             return Ok(Start {
                 values: drawn(spec, seed, BTreeMap::new())?.0,
                 mean: None,
+                anew: Vec::new(),
             });
         }
     };
@@ -83,7 +86,7 @@ pub fn start(
             }
         }
     }
-    let (values, anew) = drawn(spec, seed, given)?;
+    let (values, mut anew) = drawn(spec, seed, given)?;
     if anew.len() == values.len() {
         return Err(StartError::NothingInCommon {
             path: path.clone(),
@@ -96,7 +99,10 @@ pub fn start(
             path: path.clone(),
             layer: spec.layer_name(layer),
         }),
-        None => Ok(Start { values, mean }),
+        None => {
+            anew.dedup();
+            Ok(Start { values, mean, anew })
+        }
     }
 }
 
@@ -137,8 +143,12 @@ fn rows(classes: &[String], known: &[String], path: &Path) -> Result<Vec<u32>, S
         })
         .collect();
     if !missing.is_empty() {
-        let path = path.to_owned();
-        return Err(StartError::NoSuchClasses { path, missing });
+        let mut numbers = known.iter().enumerate();
+        return Err(StartError::NoSuchClasses {
+            path: path.to_owned(),
+            missing,
+            numbered: numbers.all(|(number, class)| *class == number.to_string()),
+        });
     }
     // At most MAX_CLASSES.
     Ok(classes

@@ -103,6 +103,9 @@ fn hinted(error: FormatError, named: &str) -> anyhow::Error {
             "Tandem reads AlexNet and its like; {import} --model alexnet (or another preset, or a TOML file) \
              lists each layer that does not fit it"
         ),
+        Problem::DoesNotFit { .. } => format!(
+            "if it is of another network, say which: {import} --model NAME (a preset, or a TOML file)"
+        ),
         Problem::NoMean => {
             "weights that Tandem wrote have it; put it into the file as a tensor `input.mean` of \
              (channels, side, side), 0 to 255"

@@ -1,5 +1,7 @@
 //! `tandem train`: settings, run directory, signals and reports around the trainer.
 
+mod numbered;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -47,6 +49,8 @@ struct Plan {
     spec: Spec,
     run: RunDirectory,
     beginning: Beginning,
+    /// Layers that the weights it starts from have nothing for.
+    anew: Vec<String>,
     /// Bytes free on the GPU of each place before the run.
     free: Vec<Option<u64>>,
 }
@@ -130,12 +134,12 @@ impl Plan {
     fn new(mut config: TrainConfig, source: Option<Weights>, out: Option<&Path>) -> Result<Self> {
         config.data = pinned(&config.data)?;
         let (data, spec) = read(&config)?;
-        Trainer::check(&config, &data, source.as_ref())?;
+        let anew = Trainer::check(&config, &data, source.as_ref())?;
         let free = config.devices.free_memory()?;
         config.data = from_anywhere(config.data);
         let run = match out {
             Some(out) => RunDirectory::create(out, &config)?,
-            None => next_free(Path::new("runs"), &spec.name, &config)?,
+            None => numbered::next_free(Path::new("runs"), &spec.name, &config)?,
         };
         Ok(Self {
             config,
@@ -143,6 +147,7 @@ impl Plan {
             spec,
             run,
             beginning: Beginning::New(source),
+            anew,
             free,
         })
     }
@@ -170,6 +175,7 @@ impl Plan {
             spec,
             run,
             beginning,
+            anew: Vec::new(),
             free,
         })
     }
@@ -250,6 +256,12 @@ impl Plan {
         match resumed_at {
             Some(step) => reports.line(&format!("goes on from step {step} in {}", out.display())),
             None => reports.line(&format!("begins in {}", out.display())),
+        }
+        if !self.anew.is_empty() {
+            reports.line(&format!(
+                "new, and drawn at random: {}",
+                self.anew.join(", ")
+            ));
         }
         if warm_up > trainer.steps() {
             tracing::warn!(
@@ -373,45 +385,4 @@ fn conclude(
     text.push_str(&format!("last: {}\n", out.join(LAST).display()));
     print(&text)?;
     Ok(None)
-}
-
-/// `runs/MODEL-N` with the smallest N from 1 that is not there.
-fn next_free(runs: &Path, model: &str, config: &TrainConfig) -> Result<RunDirectory, RunError> {
-    let mut number = 1u64;
-    loop {
-        let folder = runs.join(format!("{model}-{number}"));
-        // A link that leads nowhere is there too.
-        if folder.symlink_metadata().is_err() {
-            match RunDirectory::create(&folder, config) {
-                // Another process took it just now.
-                Err(RunError::HoldsAnotherRun { .. } | RunError::InUse { .. }) => {}
-                made => return made,
-            }
-        }
-        number += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_without_a_name_takes_the_next_number() {
-        let runs = tempfile::tempdir().unwrap();
-        let config = TrainConfig::resolve(None, None).unwrap();
-        let next = || {
-            let run = next_free(runs.path(), "mini", &config).unwrap();
-            run.path().strip_prefix(runs.path()).unwrap().to_owned()
-        };
-        assert_eq!(next(), Path::new("mini-1"));
-        for taken in ["mini-2", "alexnet-3"] {
-            fs::create_dir(runs.path().join(taken)).unwrap();
-        }
-        assert_eq!(next(), Path::new("mini-3"));
-        // Another process begins it.
-        let other = RunDirectory::create(&runs.path().join("mini-4"), &config).unwrap();
-        fs::rename(other.path(), runs.path().join("mini-4.tandem-unfinished")).unwrap();
-        assert_eq!(next(), Path::new("mini-5"));
-    }
 }

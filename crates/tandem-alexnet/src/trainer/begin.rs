@@ -32,25 +32,25 @@ pub enum Beginning {
 
 impl Trainer {
     /// Finds what would keep a run from beginning, before there is a run directory: what does not suit
-    /// these settings in the pictures, or in the weights that it is to start from.
+    /// these settings in the pictures, or in `source`, the weights that it is to start from. Gives the
+    /// names of the layers that these have nothing for.
     pub fn check(
         config: &TrainConfig,
         data: &TrainingData,
         source: Option<&Weights>,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Vec<String>, TrainError> {
         let spec = data.fit(&config.model)?;
         config.tuning(&spec)?;
         class_weights(config, data)?;
-        if let Some(path) = &config.start_from {
-            if spec.input_channels() == 1
-                && let Some(picture) = data.train.first_coloured(LOOKED_AT)?
-            {
-                let path = path.clone();
-                return Err(StartError::Coloured { path, picture }.into());
-            }
-            start(&spec, data.train.classes(), config, source)?;
+        if let Some(path) = &config.start_from
+            && spec.input_channels() == 1
+            && let Some(picture) = data.train.first_coloured(LOOKED_AT)?
+        {
+            let path = path.clone();
+            return Err(StartError::Coloured { path, picture }.into());
         }
-        Ok(())
+        let Start { anew, .. } = start(&spec, data.train.classes(), config, source)?;
+        Ok(anew.iter().map(|&layer| spec.layer_name(layer)).collect())
     }
 
     /// Begins a run in `run`, or goes on with it.
@@ -92,7 +92,7 @@ impl Trainer {
                 )
             }
             Beginning::New(source) => {
-                let Start { values, mean } =
+                let Start { values, mean, .. } =
                     start(&spec, data.train.classes(), &config, source.as_ref())?;
                 let network = Network::new(&spec, &config.devices, &values)?
                     .in_precision(config.precision)?;

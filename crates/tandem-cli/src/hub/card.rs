@@ -230,12 +230,21 @@ impl Card<'_> {
             }
             None => format!("`{}`", config.data.replace('`', "'")),
         };
+        let start = match &config.start_from {
+            Some(start) if of_the_hub(&start.to_string_lossy()).is_none() => {
+                format!(
+                    " It starts from `{}`, which has to lie there.",
+                    start.display()
+                )
+            }
+            _ => String::new(),
+        };
         format!(
             "## Training\n\n{origin}\n\
              On {data}: {} of {} epochs, {} pictures an update, stochastic gradient descent with \
              momentum {} and weight decay {}, rate {} at first, seed {}. \
              `config.toml` has every setting; `tandem train --config config.toml --data DIR` does the \
-             same again.\n",
+             same again.{start}\n",
             self.weights.epoch,
             config.epochs,
             config.batch * config.accumulate,
