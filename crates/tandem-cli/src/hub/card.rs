@@ -10,6 +10,7 @@ use tandem_alexnet::weights::Weights;
 
 use super::publication::{CURVES, FILTERS, LABELS, WEIGHTS};
 use crate::report::metrics::{Metrics, Validated};
+use crate::report::progress::rounded;
 use crate::report::table::grouped;
 
 /// Licences that the hub knows by SPDX's name in small letters; others it calls `other`.
@@ -250,7 +251,7 @@ impl Card<'_> {
             config.batch * config.accumulate,
             config.sgd.momentum,
             config.sgd.weight_decay,
-            config.rate.initial,
+            rounded(config.rate.initial),
             config.seed,
         )
     }
