@@ -160,6 +160,39 @@ fn rows_of_classes_of_the_same_name_are_kept() {
 }
 
 #[test]
+fn networks_start_from_weights_and_are_done_when_those_are_gone() {
+    let place = trained();
+    let args = "train --model tiny.toml --data tones --epochs 1 --batch 8 --set start_from=source --out one";
+    place.tandem(args.split(' ')).succeeds();
+    let config = place.text("one/config.toml");
+    let path = place.path("source/best.safetensors");
+    let noted = format!("start_from = \"{}\"", path.display());
+    assert!(
+        config.contains(&noted) && config.contains("sha256 = "),
+        "{config}"
+    );
+
+    let args = "ensemble train --members 2 --model tiny.toml --data tones --epochs 1 --batch 8 --out two --set start_from";
+    let train = |source: &str| {
+        let args = format!("{args}={source}");
+        place.tandem(args.split(' '))
+    };
+    train("source").succeeds();
+    let members = || {
+        ["two/member-1", "two/member-2"]
+            .map(|member| place.read(format!("{member}/last.safetensors")))
+    };
+    let before = members();
+    std::fs::rename(place.path("source"), place.path("moved")).unwrap();
+    train("source").succeeds();
+    assert!(members() == before);
+    train("moved").refused(
+        2,
+        &["two/member-1 holds a run with other settings", "start_from"],
+    );
+}
+
+#[test]
 fn a_run_ends_when_its_error_no_longer_falls() {
     let place = trained();
     let done = tune(
@@ -225,6 +258,7 @@ fn what_cannot_be_meant_is_refused_before_there_is_a_run() {
     refused(2, "--set rate.layers.fc3=-1", &["rate"]);
     refused(2, "--freeze conv1 --probe", &["--probe"]);
     refused(2, "--model mini", &["--model"]);
+    refused(2, "--set start_from=source", &["beside --from"]);
     refused(2, "--class-weights even", &["even"]);
     let from = |from: &str, data: &str, says: &[&str]| {
         place.refuses(

@@ -398,6 +398,27 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
         }
     }
     assert!(place.read("look/model.safetensors") == place.read("look-2/model.safetensors"));
+    // What starts from it is noted by its commit, and begins again from that without a cache.
+    for (class, colour) in [("red", [200, 10, 10]), ("blue", [10, 10, 200])] {
+        for i in 0..12 {
+            place.write(format!("data/{class}/{i}.png"), picture(64, colour));
+        }
+    }
+    run("finetune --from hf:you/narrow --data data --epochs 1 --batch 8 --out tuned").succeeds();
+    let noted = format!("start_from = \"hf:you/narrow@{commit}:narrow.pth\"");
+    let config = place.text("tuned/config.toml");
+    assert!(config.contains(&noted), "{config}");
+    hub.push_model("you/narrow", "main", &[("narrow.pth", b"another")]);
+    let last = place.read("tuned/last.safetensors");
+    for file in ["tuned/last.safetensors", "tuned/best.safetensors"] {
+        fs::remove_file(place.path(file)).unwrap();
+    }
+    for folder in ["tuned/state", "hf"] {
+        fs::remove_dir_all(place.path(folder)).unwrap();
+    }
+    run("train --resume tuned").succeeds();
+    assert!(place.read("tuned/last.safetensors") == last);
+    hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);
     let confusion = run("show confusion hf:you/narrow");
     confusion.refused(
         2,

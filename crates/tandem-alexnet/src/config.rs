@@ -53,7 +53,8 @@ pub struct TrainConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_pictures: Option<usize>,
     /// Weights to start from, where they have a parameter of the same name and shape; else from random
-    /// ones.
+    /// ones. The command also takes another framework's file and `hf:OWNER/NAME@COMMIT:FILE`, which
+    /// [`Weights::read`](crate::weights::Weights::read) does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
     /// The licence of the weights that come of it, as SPDX calls it; fine-tuned ones have that of the

@@ -216,7 +216,7 @@ pub enum WeightsError {
     },
     #[error("{} says nothing about its `{key}`: it was not written by tandem; if it is of another framework, `tandem import` reads it", path.display())]
     NoMetadata { path: PathBuf, key: &'static str },
-    #[error("{}: its `{key}` is `{value}`, which makes no sense of weights of Tandem's; if they are of another framework, `tandem import` reads them", path.display())]
+    #[error("{}: its `{key}` is `{value}`, which makes no sense of weights", path.display())]
     Metadata {
         path: PathBuf,
         key: &'static str,

@@ -27,10 +27,16 @@ pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     if let Some(file) = &args.recipe.config {
         config.put_file_over(file)?;
     }
+    // Settings of another run may name what that started from.
+    (config.start_from, config.start.sha256) = (None, None);
     config.start.mean = MeanOf::Weights;
     config.licence = config.licence.or_else(|| found.weights.licence.clone());
     tell(&mut config, args, spec)?;
     settings::flags(&mut config, &args.recipe)?;
+    if config.start_from.is_some() {
+        let what = "--set start_from beside --from: both say what to start from";
+        return Err(Failure::usage(what, "say --from alone").into());
+    }
     last_layer_as_its_recipe(&mut config, spec)?;
     start::note(&mut config, &found)?;
     if !global.quiet {

@@ -49,8 +49,8 @@ pub fn pinned(named: &str) -> Result<String> {
 }
 
 /// The weights that `named`, a name of the hub, stands for, of whatever framework: a file in the cache,
-/// once it is there.
-pub fn weights(named: &str) -> Result<PathBuf> {
+/// once it is there, and its own name with the commit, `hf:OWNER/NAME@COMMIT:FILE`.
+pub fn weights(named: &str) -> Result<(PathBuf, String)> {
     download::weights(named)
 }
 
@@ -162,7 +162,7 @@ mod download {
         refused(named, "a folder")
     }
 
-    pub fn weights(named: &str) -> Result<PathBuf> {
+    pub fn weights(named: &str) -> Result<(PathBuf, String)> {
         refused(named, "a weights file")
     }
 

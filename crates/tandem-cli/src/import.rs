@@ -40,11 +40,11 @@ pub fn run(args: &Import) -> Result<()> {
         }),
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
-    let file = match args.file.starts_with("hf:") {
-        true => hub::weights(&args.file)?,
-        false => PathBuf::from(&args.file),
+    let (file, pinned) = match args.file.starts_with("hf:") {
+        true => hub::weights(&args.file).map(|(file, pinned)| (file, Some(pinned)))?,
+        false => (PathBuf::from(&args.file), None),
     };
-    let mut imported = read(&args.file, &file, &options)?;
+    let mut imported = read(&args.file, &file, pinned.as_deref(), &options)?;
     if args.licence.is_some() {
         imported.weights.licence.clone_from(&args.licence);
     }
@@ -68,15 +68,16 @@ pub fn run(args: &Import) -> Result<()> {
     })
 }
 
-/// Reads the `file` that `named` on the command line stands for, whatever framework wrote it.
-pub fn read(named: &str, file: &Path, options: &Options) -> Result<Imported> {
+/// Reads the `file` that `named` on the command line stands for, whatever framework wrote it; of the hub's
+/// its `pinned` name, too.
+pub fn read(named: &str, file: &Path, pinned: Option<&str>, options: &Options) -> Result<Imported> {
     let imported = tandem_formats::import(file, options);
     let mut imported = imported.map_err(|error| hinted(error, named))?;
-    if named.starts_with("hf:")
+    if let Some(pinned) = pinned
         && let Some(origin) = &mut imported.weights.origin
         && let Some(name) = origin.strip_prefix("imported from ")
     {
-        *origin = format!("imported from {} as {name}", at_commit(named, file));
+        *origin = format!("imported from {} as {name}", at_commit(pinned));
     }
     Ok(imported)
 }

@@ -100,14 +100,15 @@ pub fn to_its_end(
     stop: &Stop,
     quiet: bool,
 ) -> Result<Option<ExitCode>> {
-    let source = start::read(&mut config)?;
     let (run, checkpoint) = match RunDirectory::resume(out) {
         Err(RunError::NoRun { .. }) => {
+            let source = start::read(&mut config)?;
             return Plan::new(config, source, Some(out))?.follow(stop, quiet);
         }
         opened => opened?,
     };
     let there = run.config()?;
+    start::as_noted(&mut config, &there);
     let wanted = TrainConfig {
         data: from_anywhere(pinned(&config.data)?),
         ..config
@@ -164,9 +165,13 @@ impl Plan {
             )),
             _ => error,
         })?;
-        let beginning = match checkpoint {
-            Some(checkpoint) => Beginning::Checkpoint(checkpoint),
-            None => Beginning::New(start::read_again(&config, run.path())?),
+        let (beginning, anew) = match checkpoint {
+            Some(checkpoint) => (Beginning::Checkpoint(checkpoint), Vec::new()),
+            None => {
+                let source = start::read_again(&config, run.path())?;
+                let anew = Trainer::check(&config, &data, source.as_ref())?;
+                (Beginning::New(source), anew)
+            }
         };
         let free = config.devices.free_memory()?;
         Ok(Self {
@@ -175,7 +180,7 @@ impl Plan {
             spec,
             run,
             beginning,
-            anew: Vec::new(),
+            anew,
             free,
         })
     }

@@ -1,11 +1,12 @@
 //! `--weights FILE|RUN|hf:OWNER/NAME`: which weights are meant.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde::Deserialize;
 use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::error::ConfigError;
@@ -19,11 +20,23 @@ use crate::{hub, import};
 /// Bytes of a file that tell what it is.
 const HEAD: u64 = 1024;
 
+/// What the names of weights files end in.
+const ENDINGS: [&str; 7] = [
+    "safetensors",
+    "pth",
+    "pt",
+    "bin",
+    "caffemodel",
+    "onnx",
+    "npy",
+];
+
 /// Weights that are named on the command line, and the file that they are in.
 pub struct Found {
-    named: String,
     pub file: PathBuf,
     pub weights: Weights,
+    /// `hf:OWNER/NAME@COMMIT:FILE` of those that are the hub's.
+    pinned: Option<String>,
 }
 
 impl Found {
@@ -41,55 +54,50 @@ impl Found {
         Ok(found)
     }
 
-    /// The same, what was said already left out.
-    pub fn read_again(named: &str) -> Result<Self> {
+    /// The same without a word, where it has been said.
+    pub fn read_quietly(named: &str) -> Result<Self> {
         Ok(Self::with_notes(named)?.0)
     }
 
     fn with_notes(named: &str) -> Result<(Self, Vec<String>)> {
-        let file = match is_of_the_hub(named) {
-            true => hub::weights(named)?,
-            false => on_disk(named)?,
+        let (file, pinned) = match named.starts_with("hf:") {
+            true => hub::weights(named).map(|(file, pinned)| (file, Some(pinned)))?,
+            false => (on_disk(named)?, None),
         };
         let (weights, notes) = match is_ours(&file) {
             true => (Weights::read(&file)?, Vec::new()),
             false => {
-                let imported = import::read(named, &file, &Options::default());
+                let imported = import::read(named, &file, pinned.as_deref(), &Options::default());
                 let imported = imported.map_err(|error| untold(error, named))?;
                 (imported.weights, imported.notes)
             }
         };
-        let named = named.to_owned();
-        Ok((
-            Self {
-                named,
-                file,
-                weights,
-            },
-            notes,
-        ))
+        let found = Self {
+            file,
+            weights,
+            pinned,
+        };
+        Ok((found, notes))
     }
 
     /// A name that stands for the same file from another folder, and tomorrow.
-    pub fn lasting_name(&self) -> io::Result<String> {
-        Ok(match is_of_the_hub(&self.named) {
-            true => {
-                let (_, within) = in_cache(&self.file);
-                format!("{}:{within}", at_commit(&self.named, &self.file))
-            }
-            false => std::path::absolute(&self.file)?
-                .to_string_lossy()
-                .into_owned(),
-        })
+    pub fn lasting_name(&self) -> PathBuf {
+        match &self.pinned {
+            Some(pinned) => pinned.into(),
+            None => std::path::absolute(&self.file)
+                .ok()
+                // What is no text cannot be written down.
+                .filter(|path| path.to_str().is_some())
+                .unwrap_or_else(|| self.file.clone()),
+        }
     }
 
     /// What the weights are, for those that come of them: the model of the hub with its commit, or the
     /// file's name, and what the file says of itself.
     pub fn origin(&self) -> String {
-        let of_the_hub = is_of_the_hub(&self.named);
-        let name = match of_the_hub {
-            true => at_commit(&self.named, &self.file),
-            false => {
+        let name = match &self.pinned {
+            Some(pinned) => at_commit(pinned).to_owned(),
+            None => {
                 let name = self.file.file_name().unwrap_or_default();
                 name.to_string_lossy().into_owned()
             }
@@ -97,7 +105,7 @@ impl Found {
         match &self.weights.origin {
             // The name that it had where it came from says more.
             Some(origin) if origin.starts_with("imported from ") => {
-                match of_the_hub && is_ours(&self.file) {
+                match self.pinned.is_some() && is_ours(&self.file) {
                     true => format!("{name} ({origin})"),
                     false => origin.clone(),
                 }
@@ -105,6 +113,14 @@ impl Found {
             Some(origin) => format!("{name} ({origin})"),
             None => name,
         }
+    }
+}
+
+/// `hf:OWNER/NAME@COMMIT` of `hf:OWNER/NAME@COMMIT:FILE`.
+pub fn at_commit(pinned: &str) -> &str {
+    match pinned.match_indices(':').nth(1) {
+        Some((end, _)) => &pinned[..end],
+        None => pinned,
     }
 }
 
@@ -119,29 +135,6 @@ fn untold(error: anyhow::Error, named: &str) -> anyhow::Error {
         }
         _ => error,
     }
-}
-
-fn is_of_the_hub(named: &str) -> bool {
-    named.starts_with("hf:")
-}
-
-/// The model of the hub that `named` stands for with the commit whose `file` it is.
-pub fn at_commit(named: &str, file: &Path) -> String {
-    let model = named.trim_start_matches("hf:");
-    let repository = model.split(['@', ':']).next().unwrap_or(model);
-    format!("hf:{repository}@{}", in_cache(file).0)
-}
-
-/// Of a file in the hub's cache, which keeps it in `snapshots/COMMIT`: the commit, and the file's place in
-/// the repository.
-fn in_cache(file: &Path) -> (String, String) {
-    let parts = file
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy());
-    let mut parts = parts.skip_while(|part| part != "snapshots").skip(1);
-    let commit = parts.next().unwrap_or_default().into_owned();
-    let within: Vec<_> = parts.collect();
-    (commit, within.join("/"))
 }
 
 /// A file itself, or the best of a run directory, the last where no epoch was measured yet.
@@ -185,7 +178,10 @@ fn instead(folder: &Path) -> String {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort_unstable();
-    let is_weights = |path: &&PathBuf| path.is_file() && Format::of(&head(path)).is_some();
+    let is_weights = |path: &&PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ENDINGS.contains(&ending)) && path.is_file()
+    };
     let is_run = |path: &&PathBuf| path.join(BEST).is_file() || path.join(LAST).is_file();
     match (paths.iter().find(is_weights), paths.iter().find(is_run)) {
         (Some(file), _) => format!("name the file: {}", typed(file)),
@@ -198,7 +194,7 @@ fn instead(folder: &Path) -> String {
 /// reads it says most.
 pub fn is_ours(file: &Path) -> bool {
     if let Some(header) = header(file) {
-        let format = header["__metadata__"]["format"].as_str();
+        let format = header.metadata.get("format");
         // Of a run's state, too.
         return format.is_some_and(|format| format.starts_with(FORMAT));
     }
@@ -210,6 +206,13 @@ pub fn is_ours(file: &Path) -> bool {
     }
 }
 
+/// What the header of a safetensors file says beside its tensors, which are passed over.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: BTreeMap<String, String>,
+}
+
 /// What shows what a file is; nothing where it cannot be read.
 fn head(file: &Path) -> Vec<u8> {
     let mut head = Vec::new();
@@ -218,7 +221,7 @@ fn head(file: &Path) -> Vec<u8> {
 }
 
 /// The header of a safetensors file.
-fn header(file: &Path) -> Option<Value> {
+fn header(file: &Path) -> Option<Header> {
     let mut file = File::open(file).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
@@ -231,7 +234,7 @@ fn header(file: &Path) -> Option<Value> {
 
 /// The data that the run `named` learned from; a weights file does not say.
 pub fn data(named: &str) -> Result<String> {
-    let config = match is_of_the_hub(named) {
+    let config = match named.starts_with("hf:") {
         true => hub::companion(named, CONFIG)?,
         false => Some(Path::new(named).join(CONFIG)),
     };

@@ -317,6 +317,17 @@ fn values_outside_the_models_folder_are_not_read() {
     {
         std::os::unix::fs::symlink(&secret, inside.join("linked-x.bin")).unwrap();
         refused("linked-x.bin", "outside the model's folder");
+        // Not only since the folder is called as one of the hub's cache.
+        let cache = folder.path().join("snapshots/1");
+        fs::create_dir_all(&cache).unwrap();
+        let blobs = folder.path().join("blobs");
+        fs::create_dir(&blobs).unwrap();
+        fs::copy(fixture("external.bin"), blobs.join("x")).unwrap();
+        std::os::unix::fs::symlink("../../blobs/x", cache.join("external.bin")).unwrap();
+        fs::copy(fixture("external.onnx"), cache.join("m.onnx")).unwrap();
+        let error = import(&cache.join("m.onnx"), &torchvision_pictures());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("outside the model's folder"), "{error}");
     }
     // Inside, but shorter than what is asked of it.
     fs::write(inside.join("external.bin"), [0; 10]).unwrap();

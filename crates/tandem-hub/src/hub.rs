@@ -62,7 +62,7 @@ pub struct Model {
     pub folder: PathBuf,
     /// The file of the weights, below [`folder`](Model::folder), with `/` between.
     pub weights: String,
-    /// What was asked for with the weights and is there, likewise.
+    /// What was asked for with the weights, or belongs to them, and is there, likewise.
     pub companions: Vec<String>,
 }
 

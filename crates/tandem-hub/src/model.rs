@@ -50,11 +50,10 @@ pub(crate) fn choose_weights(
     // What an ONNX model leaves in another file is no model.
     let models: Vec<&str> = foreign
         .iter()
-        .filter_map(|path| path.strip_suffix(".onnx"))
+        .copied()
+        .filter(|path| path.ends_with(".onnx"))
         .collect();
-    foreign.retain(|path| {
-        path.ends_with(".onnx") || !models.iter().any(|model| path.starts_with(model))
-    });
+    foreign.retain(|path| !models.iter().any(|model| is_left_by(model, path)));
     let first = FIRST
         .iter()
         .find_map(|first| ours.iter().find(|path| below(scope, path) == *first));
@@ -76,12 +75,21 @@ pub(crate) fn choose_weights(
     }
 }
 
+/// Whether `path` is where the ONNX model `model` leaves values: `net.onnx.data`, `net.onnx_data`,
+/// `net.data` or `net.bin` of `net.onnx`.
+fn is_left_by(model: &str, path: &str) -> bool {
+    let Some(stem) = model.strip_suffix(".onnx") else {
+        return false;
+    };
+    let rest = path.strip_prefix(stem).unwrap_or_default();
+    matches!(rest, ".bin" | ".data") || rest.starts_with(".onnx.") || rest.starts_with(".onnx_")
+}
+
 /// The files beside `weights` that are wanted with them, or belong to them.
 pub(crate) fn companions(weights: &str, paths: &[String], wanted: Wanted) -> Vec<String> {
     let folder = weights
         .rsplit_once('/')
         .map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let stem = weights.strip_suffix(".onnx");
     let is_wanted = |path: &&String| {
         let beside = path
             .strip_prefix(&folder)
@@ -92,7 +100,7 @@ pub(crate) fn companions(weights: &str, paths: &[String], wanted: Wanted) -> Vec
             // Caffe's mean, and the values that an ONNX model leaves in another file.
             Wanted::AnyForm => {
                 weights.ends_with(".caffemodel") && name.ends_with(".binaryproto")
-                    || stem.is_some_and(|stem| path.starts_with(stem))
+                    || is_left_by(weights, path)
             }
         }) && *path != weights
     };
@@ -154,6 +162,12 @@ mod tests {
         assert_eq!(of("net.onnx"), ["net.bin", "net.onnx.data"]);
         assert_eq!(of("net.caffemodel"), ["mean.binaryproto"]);
         assert!(of("net.pth").is_empty());
+        // Another model is not taken for a part of one.
+        for other in ["net.pth", "network.caffemodel", "net_half.onnx"] {
+            let error = choice("hf:o/n", &["net.onnx", other], Wanted::AnyForm).unwrap_err();
+            assert!(error.contains(other), "{error}");
+            assert!(!is_left_by("net.onnx", other));
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Name {
     }
 
     /// The same repository and revision, another part.
-    pub(crate) fn with_part(&self, part: &str) -> Self {
+    pub fn with_part(&self, part: &str) -> Self {
         Self {
             part: Some(part.into()),
             ..self.clone()

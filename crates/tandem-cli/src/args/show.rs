@@ -15,7 +15,8 @@ use crate::report::figure::Target;
     arg_required_else_help = true,
     after_help = "\
 RUN is what --weights is to `tandem eval`: a run directory, of which the best weights are taken, a \
-weights file of any framework that `import` reads, or hf:OWNER/NAME. Pictures are those that the run learned from unless --data says others.
+weights file of any framework that `import` reads, or hf:OWNER/NAME. Pictures are those that the run \
+learned from unless --data says others.
 
 A figure is a PNG, or an SVG where --out ends in .svg.
 

@@ -73,7 +73,7 @@ fn measure(
     let progress = Counting::new("asking", args.weights.len() * set.len(), global.quiet);
     let (views, options) = (args.views.into(), at_test(args.batch));
     let members = args.weights.iter().map(|named| {
-        let Found { file, weights, .. } = Found::read_again(named)?;
+        let Found { file, weights, .. } = Found::read_quietly(named)?;
         Ok(Trained::new(weights, &file, &args.devices)?)
     });
     let asked = ask(members, &set, views, options, || progress.add(1));

@@ -233,9 +233,9 @@ impl Card<'_> {
         };
         let start = match &config.start_from {
             Some(start) if of_the_hub(&start.to_string_lossy()).is_none() => {
+                let start = start.to_string_lossy().replace('`', "'");
                 format!(
-                    " It starts from `{}`, which has to lie there.",
-                    start.display()
+                    " It starts from `{start}`, which has to be in the folder that this is run in."
                 )
             }
             _ => String::new(),

@@ -33,8 +33,11 @@ fn snapshot(named: &str) -> Result<(Name, Snapshot)> {
     Ok((name, snapshot))
 }
 
-pub fn weights(named: &str) -> Result<PathBuf> {
-    Ok(model(named, Wanted::AnyForm)?.path())
+pub fn weights(named: &str) -> Result<(PathBuf, String)> {
+    let model = model(named, Wanted::AnyForm)?;
+    let name: Name = named.parse().map_err(Failure::from_typing)?;
+    let pinned = name.at(&model.commit)?.with_part(&model.weights);
+    Ok((model.path(), pinned.to_string()))
 }
 
 pub fn companion(named: &str, beside: &str) -> Result<Option<PathBuf>> {

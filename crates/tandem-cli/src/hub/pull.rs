@@ -28,7 +28,7 @@ pub fn run(args: &args::Pull) -> Result<()> {
     let model = model(&named, Wanted::WeightsWith(BESIDE))?;
     if !is_ours(&model.path()) {
         let what = format!("{named}: these weights are not Tandem's, and make no run directory");
-        let hint = format!("make one of them by: tandem import {named}");
+        let hint = format!("make a folder like a run's with: tandem import {named}");
         return Err(Failure::failed(what, hint).into());
     }
     // What cannot be used should not become a run.

@@ -1,5 +1,5 @@
-//! Values that lie in another file beside the model: only inside its folder, and within that file's
-//! length.
+//! Values that lie in another file beside the model: only inside its folder, or of the hub's cache in its
+//! `blobs`, and within that file's length.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -80,7 +80,8 @@ impl External {
     }
 }
 
-/// The file at `location` in `folder`, whichever links lead to it, if it is in there.
+/// The file at `location` in `folder`, whichever links lead to it, if it is in there, or where the hub's
+/// cache has what it links to from there.
 fn inside(folder: &Path, location: &str) -> Result<PathBuf, &'static str> {
     const OUTSIDE: &str = "that is outside the model's folder, and nothing there is read";
     let relative = Path::new(location);
@@ -92,13 +93,22 @@ fn inside(folder: &Path, location: &str) -> Result<PathBuf, &'static str> {
     let (Ok(path), Ok(folder)) = (path, folder.canonicalize()) else {
         return Err("no such file is in the model's folder");
     };
-    // The hub's cache has files in `blobs`, and in `snapshots/COMMIT` links to them.
-    let mut above = folder.ancestors();
-    let snapshots = above.find(|above| above.file_name().is_some_and(|name| name == "snapshots"));
-    let blobs = snapshots.map(|snapshots| snapshots.with_file_name("blobs"));
-    let is_in = |folder: &Path| path.starts_with(folder);
-    match (is_in(&folder) || blobs.is_some_and(|blobs| is_in(&blobs))) && path.is_file() {
+    let is_inside =
+        path.starts_with(&folder) || blobs(&folder).is_some_and(|blobs| path.starts_with(blobs));
+    match is_inside && path.is_file() {
         true => Ok(path),
         false => Err(OUTSIDE),
     }
+}
+
+/// Where the hub's cache has the files of a model, of which `models--OWNER--NAME/snapshots/COMMIT` has
+/// links to `models--OWNER--NAME/blobs`.
+fn blobs(folder: &Path) -> Option<PathBuf> {
+    let model = folder.ancestors().find(|above| {
+        let name = above.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("models--"))
+    })?;
+    folder
+        .starts_with(model.join("snapshots"))
+        .then(|| model.join("blobs"))
 }
