@@ -47,20 +47,36 @@ pub fn as_noted(config: &mut TrainConfig, there: &TrainConfig) {
     let (Some(typed), Some(noted)) = (named(config), named(there)) else {
         return;
     };
-    let same = match typed.starts_with("hf:") {
-        // A commit and a file are noted that need not be typed.
-        true => noted.starts_with(&typed),
-        // And of a run directory the file.
-        false => {
-            typed == noted
-                || absolute(&typed).is_ok_and(|typed| Path::new(&noted).starts_with(typed))
-        }
-    };
-    if same {
+    if is_noted_as(&typed, &noted) {
         config.start_from.clone_from(&there.start_from);
         config.start.origin.clone_from(&there.start.origin);
         config.start.sha256.clone_from(&there.start.sha256);
     }
+}
+
+/// Whether the name that was `typed` stands for what was `noted`: of a run directory a file in it, of the
+/// hub a commit and a file, which need not be typed.
+fn is_noted_as(typed: &str, noted: &str) -> bool {
+    let (Some(typed_model), Some(noted_model)) = (of_the_hub(typed), of_the_hub(noted)) else {
+        let inside = |typed| Path::new(noted).starts_with(typed);
+        return typed == noted || absolute(typed).is_ok_and(inside);
+    };
+    let [repository, revision, file] = typed_model;
+    let same = |part: &str, noted: &str| part.is_empty() || part == noted;
+    let [noted_repository, commit, noted_file] = noted_model;
+    // What a branch or tag is now need not be what it was.
+    let is_commit = revision.len() == commit.len();
+    repository == noted_repository
+        && same(file, noted_file)
+        && (!is_commit || same(revision, commit))
+}
+
+/// Repository, revision and file of a name of the hub, each empty where it is not said.
+fn of_the_hub(name: &str) -> Option<[&str; 3]> {
+    let model = name.strip_prefix("hf:")?;
+    let (model, file) = model.split_once(':').unwrap_or((model, ""));
+    let (repository, revision) = model.split_once('@').unwrap_or((model, ""));
+    Some([repository, revision, file])
 }
 
 /// The weights that the run in `path` starts from, which has no checkpoint yet: those that it began with.
@@ -109,4 +125,37 @@ fn sha256(weights: &Weights) -> io::Result<String> {
     weights.write(&mut hashed)?;
     let digest = hashed.0.finalize();
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_what_was_noted_of_it_and_for_no_other() {
+        let commit = "0123456789012345678901234567890123456789";
+        let noted = format!("hf:me/net@{commit}:a.pth");
+        for typed in ["hf:me/net", "hf:me/net@main", "hf:me/net:a.pth", &noted] {
+            assert!(is_noted_as(typed, &noted), "{typed}");
+        }
+        let another = commit.replace('0', "f");
+        let another = format!("hf:me/net@{another}");
+        for typed in [
+            "hf:me/ne",
+            "hf:me/network",
+            "hf:me/net:b.pth",
+            &another,
+            "me/net",
+        ] {
+            assert!(!is_noted_as(typed, &noted), "{typed}");
+        }
+        let run = absolute("runs/one/best.safetensors").unwrap();
+        let noted = run.to_str().unwrap();
+        for typed in ["runs/one", "runs/one/best.safetensors", noted] {
+            assert!(is_noted_as(typed, noted), "{typed}");
+        }
+        for typed in ["runs/on", "runs/two", "hf:runs/one"] {
+            assert!(!is_noted_as(typed, noted), "{typed}");
+        }
+    }
 }
