@@ -190,6 +190,22 @@ fn networks_start_from_weights_and_are_done_when_those_are_gone() {
         2,
         &["two/member-1 holds a run with other settings", "start_from"],
     );
+    // A third member is not let start from something else than the others.
+    let other = "train --model tiny.toml --data fashion --epochs 1 --batch 8 --threads 1 --seed 9 --out source";
+    place.tandem(other.split(' ')).succeeds();
+    let third = format!("{args}=source").replace("--members 2", "--members 3");
+    let says = ["best.safetensors holds other weights", "two/member-3"];
+    place.refuses(1, third.split(' '), &says);
+    // Nor settings of a run that began with others, unless they are told so.
+    let again = "train --config one/config.toml --data tones --out again";
+    place.refuses(
+        1,
+        again.split(' '),
+        &["holds other weights", "start.sha256", "--set start_from"],
+    );
+    let without = format!("{again} --set start_from=");
+    place.tandem(without.split(' ')).succeeds();
+    assert!(!place.text("again/config.toml").contains("sha256"));
 }
 
 #[test]

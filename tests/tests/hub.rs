@@ -304,6 +304,7 @@ fn a_card_has_what_the_hub_reads_and_the_measured_errors() {
     ] {
         assert!(card.contains(words), "`{words}` is not in:\n{card}");
     }
+    assert!(place.text("look/config.toml").contains("licence = \"mit\""));
     tandem(&place, "http://127.0.0.1:9", look.split(' ')).refused(1, &["look", "already"]);
 
     // The same files are then pushed.

@@ -169,7 +169,9 @@ impl Votes {
             members: self.members.clone(),
             together: score.evaluation(),
             disagreement: share((0..self.labels.len()).filter(differs).count()),
-            pairwise_disagreement: pairs.iter().sum::<f64>() / pairs.len().max(1) as f64,
+            // The sum of nothing is -0.
+            pairwise_disagreement: pairs.iter().fold(0.0, |sum, pair| sum + pair)
+                / pairs.len().max(1) as f64,
         })
     }
 }

@@ -30,7 +30,8 @@ pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     // Settings of another run may name what that started from.
     (config.start_from, config.start.sha256) = (None, None);
     config.start.mean = MeanOf::Weights;
-    config.licence = config.licence.or_else(|| found.weights.licence.clone());
+    // The weights' own, unless a setting says another.
+    config.licence = found.weights.licence.clone().or(config.licence);
     tell(&mut config, args, spec)?;
     settings::flags(&mut config, &args.recipe)?;
     if config.start_from.is_some() {

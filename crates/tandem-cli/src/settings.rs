@@ -32,6 +32,10 @@ pub fn flags(config: &mut TrainConfig, args: &Recipe) -> Result<()> {
     }
     for setting in &args.settings {
         config.set(setting).map_err(Failure::from_typing)?;
+        if setting.trim_start().starts_with("start_from") {
+            // What a file noted of another start.
+            (config.start.origin, config.start.sha256) = (None, None);
+        }
     }
     config
         .check("the command line")

@@ -1,11 +1,13 @@
 //! What a run starts from: read, noted in the run's settings, and found again where it has to begin once
 //! more.
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 
 use anyhow::Result;
 use sha2::{Digest, Sha256};
+use tandem_alexnet::checkpoint::{BEST, CONFIG, LAST};
 use tandem_alexnet::config::TrainConfig;
 use tandem_alexnet::weights::Weights;
 
@@ -15,6 +17,7 @@ use crate::weights::Found;
 /// Reads the weights that `config` names to start from, and notes in it what they are.
 pub fn read(config: &mut TrainConfig) -> Result<Option<Weights>> {
     let Some(named) = named(config) else {
+        config.start_from = None;
         (config.start.origin, config.start.sha256) = (None, None);
         return Ok(None);
     };
@@ -23,22 +26,45 @@ pub fn read(config: &mut TrainConfig) -> Result<Option<Weights>> {
     Ok(Some(found.weights))
 }
 
-/// Notes in `config` that it starts from `found`: where that is, what it is, and its checksum. Settings of
-/// another run may have noted it before.
+/// Notes in `config` that it starts from `found`: where that is, what it is, its checksum and its licence.
+/// The settings of another run may have noted what that is, and it must be so.
 pub fn note(config: &mut TrainConfig, found: &Found) -> Result<()> {
     let sha256 = sha256(&found.weights)?;
-    let noted = config.start.sha256.replace(sha256.clone());
-    if noted.as_ref() != Some(&sha256) {
-        if noted.is_some() {
-            tracing::warn!(
-                "{} holds other weights than those that the settings were noted with",
-                found.file.display()
+    match &config.start.sha256 {
+        Some(noted) if *noted == sha256 => {}
+        Some(_) => {
+            let name = found.lasting_name();
+            let what = format!(
+                "{} holds other weights than those that the settings began with (start.sha256)",
+                name.display()
             );
+            let hint = "put those there, or say that others are meant: --set start_from=FILE";
+            return Err(Failure::failed(what, hint).into());
         }
-        config.start.origin = Some(found.origin());
+        None => {
+            config.start.origin = Some(found.origin());
+            config.start.sha256 = Some(sha256);
+        }
     }
     config.start_from = Some(found.lasting_name());
+    if config.licence.is_none() {
+        config.licence.clone_from(&found.weights.licence);
+    }
     Ok(())
+}
+
+/// Lets `config` have what an ensemble's `members` start from: what the first of them that is there noted,
+/// or what is there now.
+pub fn read_for(config: &mut TrainConfig, members: &[&Path]) -> Result<()> {
+    for member in members {
+        let path = member.join(CONFIG);
+        if let Ok(text) = fs::read_to_string(&path) {
+            let there = TrainConfig::parse(&text, &path.display().to_string())?;
+            as_noted(config, &there);
+            return Ok(());
+        }
+    }
+    read(config).map(drop)
 }
 
 /// Lets `config`, settings as they were typed, have what the run that has the settings `there` noted of its
@@ -51,6 +77,9 @@ pub fn as_noted(config: &mut TrainConfig, there: &TrainConfig) {
         config.start_from.clone_from(&there.start_from);
         config.start.origin.clone_from(&there.start.origin);
         config.start.sha256.clone_from(&there.start.sha256);
+        if config.licence.is_none() {
+            config.licence.clone_from(&there.licence);
+        }
     }
 }
 
@@ -58,8 +87,12 @@ pub fn as_noted(config: &mut TrainConfig, there: &TrainConfig) {
 /// hub a commit and a file, which need not be typed.
 fn is_noted_as(typed: &str, noted: &str) -> bool {
     let (Some(typed_model), Some(noted_model)) = (of_the_hub(typed), of_the_hub(noted)) else {
-        let inside = |typed| Path::new(noted).starts_with(typed);
-        return typed == noted || absolute(typed).is_ok_and(inside);
+        let noted = Path::new(noted);
+        let of_run = |typed: &Path| [BEST, LAST].iter().any(|name| typed.join(name) == noted);
+        let is = |typed: PathBuf| typed == noted || of_run(&typed);
+        return is(typed.into())
+            || absolute(typed).is_ok_and(is)
+            || Path::new(typed).canonicalize().is_ok_and(is);
     };
     let [repository, revision, file] = typed_model;
     let same = |part: &str, noted: &str| part.is_empty() || part == noted;
@@ -106,10 +139,12 @@ pub fn read_again(config: &TrainConfig, path: &Path) -> Result<Option<Weights>> 
 
 fn named(config: &TrainConfig) -> Option<String> {
     let path = config.start_from.as_ref()?;
-    Some(path.to_string_lossy().into_owned())
+    let named = path.to_string_lossy().into_owned();
+    // `--set start_from=` takes back what a file says.
+    (!named.is_empty()).then_some(named)
 }
 
-/// Of the file that Tandem would write of `weights`, in hex.
+/// Of the file that Tandem would write of `weights`, without what it says of where they came from, in hex.
 fn sha256(weights: &Weights) -> io::Result<String> {
     struct Hashed(Sha256);
     impl Write for Hashed {
@@ -122,7 +157,12 @@ fn sha256(weights: &Weights) -> io::Result<String> {
         }
     }
     let mut hashed = Hashed(Sha256::new());
-    weights.write(&mut hashed)?;
+    let nameless = Weights {
+        origin: None,
+        licence: None,
+        ..weights.clone()
+    };
+    nameless.write(&mut hashed)?;
     let digest = hashed.0.finalize();
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -154,7 +194,7 @@ mod tests {
         for typed in ["runs/one", "runs/one/best.safetensors", noted] {
             assert!(is_noted_as(typed, noted), "{typed}");
         }
-        for typed in ["runs/on", "runs/two", "hf:runs/one"] {
+        for typed in ["runs/on", "runs/two", "runs", "hf:runs/one"] {
             assert!(!is_noted_as(typed, noted), "{typed}");
         }
     }

@@ -102,7 +102,10 @@ pub fn to_its_end(
 ) -> Result<Option<ExitCode>> {
     let (run, checkpoint) = match RunDirectory::resume(out) {
         Err(RunError::NoRun { .. }) => {
-            let source = start::read(&mut config)?;
+            let source = match config.start.sha256 {
+                Some(_) => start::read_again(&config, out)?,
+                None => start::read(&mut config)?,
+            };
             return Plan::new(config, source, Some(out))?.follow(stop, quiet);
         }
         opened => opened?,

@@ -169,12 +169,6 @@ fn on_disk(named: &str) -> Result<PathBuf> {
 
 /// What to name in place of a folder without weights of Tandem's.
 fn instead(folder: &Path) -> String {
-    if folder.join(CONFIG).is_file() {
-        return format!(
-            "if the run was stopped before its first checkpoint, go on with: tandem train --resume {}",
-            typed(folder)
-        );
-    }
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort_unstable();
@@ -183,10 +177,18 @@ fn instead(folder: &Path) -> String {
         ending.is_some_and(|ending| ENDINGS.contains(&ending)) && path.is_file()
     };
     let is_run = |path: &&PathBuf| path.join(BEST).is_file() || path.join(LAST).is_file();
-    match (paths.iter().find(is_weights), paths.iter().find(is_run)) {
-        (Some(file), _) => format!("name the file: {}", typed(file)),
-        (None, Some(run)) => format!("name a run in it: {}", typed(run)),
-        (None, None) => "name a weights file, or the folder of a run".to_owned(),
+    if let Some(file) = paths.iter().find(is_weights) {
+        return format!("name the file: {}", typed(file));
+    }
+    if folder.join(CONFIG).is_file() {
+        return format!(
+            "if the run was stopped before its first checkpoint, go on with: tandem train --resume {}",
+            typed(folder)
+        );
+    }
+    match paths.iter().find(is_run) {
+        Some(run) => format!("name a run in it: {}", typed(run)),
+        None => "name a weights file, or the folder of a run".to_owned(),
     }
 }
 

@@ -63,10 +63,14 @@ pub(crate) fn choose_weights(
     };
     match (first, candidates.as_slice()) {
         (Some(only), _) | (None, [only]) => Ok((*only).into()),
-        (None, [one, ..]) => Err(HubError::SeveralWeights {
-            found: some_of(candidates),
-            example: name.with_part(one),
-        }),
+        (None, [one, ..]) => {
+            // Some of those may be no weights.
+            let certain = candidates.iter().find(|path| !path.ends_with(".bin"));
+            Err(HubError::SeveralWeights {
+                found: some_of(candidates),
+                example: name.with_part(certain.unwrap_or(one)),
+            })
+        }
         (None, []) => Err(HubError::NoWeights {
             name: name.clone(),
             found: some_of(inside.iter().collect::<BTreeSet<_>>()),

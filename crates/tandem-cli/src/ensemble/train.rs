@@ -11,11 +11,14 @@ use super::eval;
 use crate::args::{EnsembleEval, EnsembleTrain, Global, Views};
 use crate::report::progress::write_line;
 use crate::signals::Stop;
-use crate::{failure::Failure, gpu, settings, train};
+use crate::{failure::Failure, gpu, settings, start, train};
 
 pub fn run(args: &EnsembleTrain, global: &Global) -> Result<ExitCode> {
-    let config = settings::resolve(&args.recipe)?;
-    let members = members(&config, args)?;
+    let mut config = settings::resolve(&args.recipe)?;
+    let folders = folders(&config, args);
+    let paths: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    start::read_for(&mut config, &paths)?;
+    let members = members(&config, folders)?;
     let stop = Stop::install().context("taking over Ctrl-C")?;
     for (number, (config, out)) in members.iter().enumerate() {
         if !global.quiet {
@@ -45,18 +48,23 @@ pub fn run(args: &EnsembleTrain, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The settings and the run directory of each.
-fn members(config: &TrainConfig, args: &EnsembleTrain) -> Result<Vec<(TrainConfig, PathBuf)>> {
+/// The run directory of each.
+fn folders(config: &TrainConfig, args: &EnsembleTrain) -> Vec<PathBuf> {
     let usual = || Path::new("runs").join(format!("{}-ensemble", config.model.name));
     let out = args.out.clone().unwrap_or_else(usual);
-    let member = |number: u16| {
-        let seed = config.seed.saturating_add(u64::from(number) - 1);
+    let member = |number| out.join(format!("member-{number}"));
+    (1..=args.members).map(member).collect()
+}
+
+/// The settings and the run directory of each.
+fn members(config: &TrainConfig, folders: Vec<PathBuf>) -> Result<Vec<(TrainConfig, PathBuf)>> {
+    let member = |(number, out): (u64, PathBuf)| {
         let config = TrainConfig {
-            seed,
+            seed: config.seed.saturating_add(number),
             ..config.clone()
         };
         config.check("--members").map_err(Failure::from_typing)?;
-        Ok((config, out.join(format!("member-{number}"))))
+        Ok((config, out))
     };
-    (1..=args.members).map(member).collect()
+    (0..).zip(folders).map(member).collect()
 }

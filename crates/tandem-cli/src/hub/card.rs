@@ -127,9 +127,11 @@ impl Card<'_> {
         if let Some(data) = self.config.and_then(|config| of_the_hub(&config.data)) {
             lines.push(format!("datasets:\n- {}", quoted(data)));
         }
-        let source = self
-            .config
-            .and_then(|config| config.start.origin.as_deref());
+        let source = match self.config {
+            Some(config) => config.start.origin.as_deref(),
+            // Nothing was trained: what was imported is what it is.
+            None => self.weights.origin.as_deref(),
+        };
         let source = source.map(|source| source.strip_prefix("imported from ").unwrap_or(source));
         if let Some(model) = source.and_then(of_the_hub) {
             lines.push(format!("base_model: {}", quoted(model)));
@@ -233,9 +235,12 @@ impl Card<'_> {
         };
         let start = match &config.start_from {
             Some(start) if of_the_hub(&start.to_string_lossy()).is_none() => {
-                let start = start.to_string_lossy().replace('`', "'");
+                let named = |text: &str| text.replace('`', "'");
+                let origin = config.start.origin.as_deref().unwrap_or("other weights");
                 format!(
-                    " It starts from `{start}`, which has to be in the folder that this is run in."
+                    " It starts from {}, which has to be `{}` in the folder that this is run in.",
+                    named(origin.strip_prefix("imported from ").unwrap_or(origin)),
+                    named(&start.to_string_lossy()),
                 )
             }
             _ => String::new(),

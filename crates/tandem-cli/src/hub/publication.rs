@@ -93,6 +93,9 @@ fn config(run: &str, licence: Option<&str>) -> Result<(Option<TrainConfig>, Opti
         parsed => parsed?,
     };
     config.data = public(&config.data);
+    if licence.is_some() {
+        config.licence = licence.map(str::to_owned);
+    }
     if let Some(start) = config.start_from.take() {
         config.start_from = Some(public(&start.to_string_lossy()).into());
     }
