@@ -486,4 +486,16 @@ fn what_belongs_to_weights_comes_from_the_hub_with_them() {
         });
         assert!(there == here, "{local}");
     }
+    // A file that only the model itself tells of.
+    let named: [(&str, &[u8]); 2] = [
+        ("a/net.onnx", &contents[2]),
+        ("a/external.bin", &contents[3]),
+    ];
+    hub.push_model("you/other", "main", &named);
+    let line = "import hf:you/other:a/net.onnx --normalise torchvision --out other";
+    tandem(&place, hub.endpoint(), line.split(' ')).succeeds();
+    hub.push_model("you/half", "main", &named[..1]);
+    let line = "import hf:you/half:a/net.onnx --normalise torchvision --out half";
+    let says = ["`external.bin`", "no such file"];
+    tandem(&place, hub.endpoint(), line.split(' ')).refused(1, &says);
 }

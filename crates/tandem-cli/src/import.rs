@@ -1,5 +1,6 @@
 //! `tandem import`: weights of another framework into a folder of ours.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ pub fn run(args: &Import) -> Result<()> {
 /// Reads the `file` that `named` on the command line stands for, whatever framework wrote it; of the hub's
 /// its `pinned` name, too.
 pub fn read(named: &str, file: &Path, pinned: Option<&str>, options: &Options) -> Result<Imported> {
-    let imported = tandem_formats::import(file, options);
+    let imported = whole(file, pinned, options);
     let mut imported = imported.map_err(|error| hinted(error, named))?;
     if let Some(pinned) = pinned
         && let Some(origin) = &mut imported.weights.origin
@@ -80,6 +81,28 @@ pub fn read(named: &str, file: &Path, pinned: Option<&str>, options: &Options) -
         *origin = format!("imported from {} as {name}", at_commit(pinned));
     }
     Ok(imported)
+}
+
+/// The model in `file`; of the hub's, files that it names for its values are fetched when it does.
+fn whole(file: &Path, pinned: Option<&str>, options: &Options) -> Result<Imported, FormatError> {
+    let mut fetched = BTreeSet::new();
+    loop {
+        let imported = tandem_formats::import(file, options);
+        let Err(error) = &imported else {
+            return imported;
+        };
+        let (Problem::External { location, .. }, Some(pinned)) = (&*error.problem, pinned) else {
+            return imported;
+        };
+        let folder = pinned
+            .rsplit_once(['/', ':'])
+            .map_or(pinned, |(folder, _)| folder);
+        let separator = &pinned[folder.len()..][..1];
+        let there = format!("{folder}{separator}{location}");
+        if !fetched.insert(location.clone()) || hub::weights(&there).is_err() {
+            return imported;
+        }
+    }
 }
 
 fn hinted(error: FormatError, named: &str) -> anyhow::Error {
