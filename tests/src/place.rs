@@ -69,6 +69,15 @@ impl Place {
         String::from_utf8(self.read(name)).expect("a text file")
     }
 
+    /// Makes the run in `folder` one that was stopped before it was first saved.
+    pub fn remove_checkpoints(&self, folder: &str) {
+        let run = self.path(folder);
+        for file in ["last.safetensors", "best.safetensors"] {
+            fs::remove_file(run.join(file)).unwrap();
+        }
+        fs::remove_dir_all(run.join("state")).unwrap();
+    }
+
     pub fn holds(&self, name: impl AsRef<Path>) -> bool {
         self.path(name).symlink_metadata().is_ok()
     }

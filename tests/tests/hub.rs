@@ -411,12 +411,8 @@ fn weights_of_another_framework_are_imported_from_the_hub_and_pushed_with_their_
     assert!(config.contains(&noted), "{config}");
     hub.push_model("you/narrow", "main", &[("narrow.pth", b"another")]);
     let last = place.read("tuned/last.safetensors");
-    for file in ["tuned/last.safetensors", "tuned/best.safetensors"] {
-        fs::remove_file(place.path(file)).unwrap();
-    }
-    for folder in ["tuned/state", "hf"] {
-        fs::remove_dir_all(place.path(folder)).unwrap();
-    }
+    place.remove_checkpoints("tuned");
+    fs::remove_dir_all(place.path("hf")).unwrap();
     run("train --resume tuned").succeeds();
     assert!(place.read("tuned/last.safetensors") == last);
     hub.push_model("you/narrow", "main", &[("narrow.pth", &narrow)]);

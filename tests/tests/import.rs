@@ -178,10 +178,7 @@ fn weights_of_another_framework_are_taken_wherever_a_run_is() {
     );
     // Stopped before it was first saved, it begins with them again.
     let last = place.read("tuned/last.safetensors");
-    for file in ["last.safetensors", "best.safetensors"] {
-        std::fs::remove_file(place.path("tuned").join(file)).unwrap();
-    }
-    std::fs::remove_dir_all(place.path("tuned/state")).unwrap();
+    place.remove_checkpoints("tuned");
     let args = ["train", "--resume", "tuned"];
     place.tandem(args).succeeds();
     assert!(place.read("tuned/last.safetensors") == last);
@@ -190,10 +187,7 @@ fn weights_of_another_framework_are_taken_wherever_a_run_is() {
     place.refuses(1, ensemble.split(' '), &says);
     // Other weights than it began with are not taken, nor none.
     let fixture = place.read("torchvision-narrow.pth");
-    for file in ["last.safetensors", "best.safetensors"] {
-        std::fs::remove_file(place.path("tuned").join(file)).unwrap();
-    }
-    std::fs::remove_dir_all(place.path("tuned/state")).unwrap();
+    place.remove_checkpoints("tuned");
     let other = "export net.onnx --to torchvision --half --out other.safetensors";
     place.tandem(other.split(' ')).succeeds();
     std::fs::copy(

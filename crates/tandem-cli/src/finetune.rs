@@ -27,8 +27,7 @@ pub fn run(args: &Finetune, global: &Global) -> Result<ExitCode> {
     if let Some(file) = &args.recipe.config {
         config.put_file_over(file)?;
     }
-    // Settings of another run may name what that started from.
-    (config.start_from, config.start.sha256) = (None, None);
+    start::forget(&mut config);
     config.start.mean = MeanOf::Weights;
     // The weights' own, unless a setting says another.
     config.licence = found.weights.licence.clone().or(config.licence);

@@ -14,7 +14,7 @@ use crate::args::{Import, NormaliseName};
 use crate::failure::Failure;
 use crate::hub;
 use crate::output::{print, typed};
-use crate::weights::at_commit;
+use crate::weights::{at_commit, located};
 
 /// What was made, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -41,10 +41,7 @@ pub fn run(args: &Import) -> Result<()> {
         }),
         order: args.bgr.then_some(ChannelOrder::Bgr),
     };
-    let (file, pinned) = match args.file.starts_with("hf:") {
-        true => hub::weights(&args.file).map(|(file, pinned)| (file, Some(pinned)))?,
-        false => (PathBuf::from(&args.file), None),
-    };
+    let (file, pinned) = located(&args.file, |named| Ok(named.into()))?;
     let mut imported = read(&args.file, &file, pinned.as_deref(), &options)?;
     if args.licence.is_some() {
         imported.weights.licence.clone_from(&args.licence);
@@ -94,11 +91,8 @@ fn whole(file: &Path, pinned: Option<&str>, options: &Options) -> Result<Importe
         let (Problem::External { location, .. }, Some(pinned)) = (&*error.problem, pinned) else {
             return imported;
         };
-        let folder = pinned
-            .rsplit_once(['/', ':'])
-            .map_or(pinned, |(folder, _)| folder);
-        let separator = &pinned[folder.len()..][..1];
-        let there = format!("{folder}{separator}{location}");
+        let folder = pinned.rfind(['/', ':']).map_or(0, |end| end + 1);
+        let there = format!("{}{location}", &pinned[..folder]);
         if !fetched.insert(location.clone()) || hub::weights(&there).is_err() {
             return imported;
         }

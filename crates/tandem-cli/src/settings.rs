@@ -5,6 +5,7 @@ use tandem_alexnet::config::TrainConfig;
 
 use crate::args::Recipe;
 use crate::failure::Failure;
+use crate::start;
 
 /// What a new run is told, resolved and checked.
 pub fn resolve(args: &Recipe) -> Result<TrainConfig> {
@@ -31,11 +32,10 @@ pub fn flags(config: &mut TrainConfig, args: &Recipe) -> Result<()> {
         config.seed = seed;
     }
     for setting in &args.settings {
-        config.set(setting).map_err(Failure::from_typing)?;
         if setting.trim_start().starts_with("start_from") {
-            // What a file noted of another start.
-            (config.start.origin, config.start.sha256) = (None, None);
+            start::forget(config);
         }
+        config.set(setting).map_err(Failure::from_typing)?;
     }
     config
         .check("the command line")

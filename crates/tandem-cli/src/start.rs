@@ -17,13 +17,18 @@ use crate::weights::Found;
 /// Reads the weights that `config` names to start from, and notes in it what they are.
 pub fn read(config: &mut TrainConfig) -> Result<Option<Weights>> {
     let Some(named) = named(config) else {
-        config.start_from = None;
-        (config.start.origin, config.start.sha256) = (None, None);
+        forget(config);
         return Ok(None);
     };
     let found = Found::read(&named)?;
     note(config, &found)?;
     Ok(Some(found.weights))
+}
+
+/// Takes out of `config` what it starts from, as settings of another run have it.
+pub fn forget(config: &mut TrainConfig) {
+    config.start_from = None;
+    (config.start.origin, config.start.sha256) = (None, None);
 }
 
 /// Notes in `config` that it starts from `found`: where that is, what it is, its checksum and its licence.
@@ -55,7 +60,7 @@ pub fn note(config: &mut TrainConfig, found: &Found) -> Result<()> {
 
 /// Lets `config` have what an ensemble's `members` start from: what the first of them that is there noted,
 /// or what is there now.
-pub fn read_for(config: &mut TrainConfig, members: &[&Path]) -> Result<()> {
+pub fn read_for(config: &mut TrainConfig, members: &[PathBuf]) -> Result<()> {
     for member in members {
         let path = member.join(CONFIG);
         if let Ok(text) = fs::read_to_string(&path) {
@@ -120,7 +125,7 @@ pub fn read_again(config: &TrainConfig, path: &Path) -> Result<Option<Weights>> 
     let put_back =
         "put back what was there; the run has saved nothing yet, and a new one loses nothing";
     let run = path.display();
-    let found = Found::read(&named).map_err(|error| {
+    let found = Found::read_quietly(&named).map_err(|error| {
         let what = format!("the weights that {run} starts from");
         match named.starts_with("hf:") || Path::new(&named).exists() {
             true => error.context(what),

@@ -60,10 +60,7 @@ impl Found {
     }
 
     fn with_notes(named: &str) -> Result<(Self, Vec<String>)> {
-        let (file, pinned) = match named.starts_with("hf:") {
-            true => hub::weights(named).map(|(file, pinned)| (file, Some(pinned)))?,
-            false => (on_disk(named)?, None),
-        };
+        let (file, pinned) = located(named, on_disk)?;
         let (weights, notes) = match is_ours(&file) {
             true => (Weights::read(&file)?, Vec::new()),
             false => {
@@ -113,6 +110,17 @@ impl Found {
             Some(origin) => format!("{name} ({origin})"),
             None => name,
         }
+    }
+}
+
+/// The file that `named` stands for, of the hub with its pinned name; of others `local` says it.
+pub fn located(
+    named: &str,
+    local: impl FnOnce(&str) -> Result<PathBuf>,
+) -> Result<(PathBuf, Option<String>)> {
+    match named.starts_with("hf:") {
+        true => hub::weights(named).map(|(file, pinned)| (file, Some(pinned))),
+        false => Ok((local(named)?, None)),
     }
 }
 

@@ -16,8 +16,7 @@ use crate::{failure::Failure, gpu, settings, start, train};
 pub fn run(args: &EnsembleTrain, global: &Global) -> Result<ExitCode> {
     let mut config = settings::resolve(&args.recipe)?;
     let folders = folders(&config, args);
-    let paths: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
-    start::read_for(&mut config, &paths)?;
+    start::read_for(&mut config, &folders)?;
     let members = members(&config, folders)?;
     let stop = Stop::install().context("taking over Ctrl-C")?;
     for (number, (config, out)) in members.iter().enumerate() {
