@@ -1,6 +1,6 @@
 //! What a training step asks of its GPUs, as the emulator writes it down (`CUDA_EMULATOR_TRACE`): the
-//! host waits for the loss alone, only what the specification says crosses between two, and
-//! neither waits while it could compute.
+//! host waits for the loss alone, only what the specification says crosses between two, neither
+//! waits while it could compute, and both wait where they must.
 #![cfg(feature = "cuda")]
 
 use serde_json::Value;
@@ -34,14 +34,19 @@ impl Call {
 
 const TWO: &str = "cuda:0,cuda:1";
 
+/// Three steps of `mini`, on a machine that has these faults.
+fn train(place: &Place, devices: &str, faults: &str, out: &str) -> Done {
+    let line = format!(
+        "train --data fashion --epochs 1 --set batch={BATCH} --quiet --model mini --devices {devices} --out {out}"
+    );
+    let mut command = place.command(line.split(' '));
+    command.env("CUDA_EMULATOR_TRACE", place.path("trace"));
+    Done::of(command.env("CUDA_EMULATOR_FAULTS", faults))
+}
+
 /// The calls of each of three steps of `mini`, from the first batch's copy to the last update.
 fn steps(place: &Place, devices: &str) -> Vec<Vec<Call>> {
-    let line = format!(
-        "train --data fashion --epochs 1 --set batch={BATCH} --quiet --model mini --devices {devices} --out run"
-    );
-    let trace = place.path("trace");
-    let mut command = place.command(line.split(' '));
-    Done::of(command.env("CUDA_EMULATOR_TRACE", &trace)).succeeds();
+    train(place, devices, "", "run").succeeds();
     let mut steps = vec![Vec::new()];
     let mut updated = false;
     for line in place.text("trace").lines() {
@@ -150,4 +155,81 @@ fn both_gpus_compute_at_the_same_time() {
         let share = share_of_one_gpus_time(&step);
         assert!((0.5..0.51).contains(&share), "{share}");
     }
+}
+
+/// The waits of the second step for an event, each with the work that follows and whether the emulator
+/// reports that streams are in no order if that one wait is left out.
+fn waits_left_out(faults: &str) -> Vec<(String, bool)> {
+    let place = place!(24);
+    train(&place, TWO, faults, "whole").succeeds();
+    let calls: Vec<Call> = place.text("trace").lines().map(Call::of).collect();
+    let updates = |i: &usize| calls[*i].launches("sgd_");
+    let first = (0..calls.len()).find(updates).expect("an update");
+    let between = |i: &usize| calls[i - 1].launches("sgd_") && !updates(i);
+    let begins = (first + 1..calls.len())
+        .find(between)
+        .expect("a second step");
+    let ends = (begins..calls.len())
+        .find(updates)
+        .expect("a second update");
+    let waits = indices(&calls, |call| call.name == "wait");
+    let within = waits
+        .iter()
+        .enumerate()
+        .filter(|(_, i)| (begins..ends).contains(*i));
+    within
+        .map(|(number, &i)| {
+            let out = format!("without-{number}");
+            let done = train(&place, TWO, &format!("{faults},deaf:{number}"), &out);
+            let reported = done.stderr.contains("streams in no order");
+            assert_eq!(reported, done.code != Some(0), "{done:#?}");
+            let memory = |call: &&Call| ["allocate", "free"].contains(&call.name.as_str());
+            let next = calls[i + 1..].iter().find(|call| !memory(call));
+            (next.expect("an update").name.clone(), reported)
+        })
+        .collect()
+}
+
+/// Of the waits before calls named `before`, how many there are and how many are missed when left out.
+fn missed(waits: &[(String, bool)], before: &str) -> (usize, usize) {
+    let these: Vec<bool> = waits
+        .iter()
+        .filter(|w| w.0 == before)
+        .map(|w| w.1)
+        .collect();
+    (
+        these.len(),
+        these.iter().filter(|reported| **reported).count(),
+    )
+}
+
+/// A batch is three tensors for each GPU and the labels for the first, each copied into a stage and out
+/// of it; the loss comes back once. conv3 and fc5 see the other tower's half both ways, fc6 one way:
+/// five crossings, and five of gradients. Where both halves cross at once the first of them has made
+/// the second's receiver wait already.
+#[test]
+fn every_wait_that_a_step_needs_is_missed() {
+    let waits = waits_left_out("");
+    assert_eq!(missed(&waits, "copy_to_device"), (7, 7), "{waits:?}");
+    assert_eq!(missed(&waits, "copy"), (7, 7), "{waits:?}");
+    assert_eq!(missed(&waits, "copy_to_host"), (1, 1), "{waits:?}");
+    assert_eq!(missed(&waits, "copy_peer"), (10, 8), "{waits:?}");
+}
+
+/// The same through the host's memory, which a sender may not write before it was read: of that the
+/// other GPU's answer has mostly told it already.
+#[test]
+fn every_wait_on_the_way_through_the_host_is_missed() {
+    let waits = waits_left_out("peer");
+    assert_eq!(
+        missed(&waits, "copy_to_device"),
+        (7 + 10, 7 + 10),
+        "{waits:?}"
+    );
+    assert_eq!(missed(&waits, "copy"), (7, 7), "{waits:?}");
+    assert_eq!(
+        missed(&waits, "copy_to_host"),
+        (1 + 10, 1 + 10),
+        "{waits:?}"
+    );
 }

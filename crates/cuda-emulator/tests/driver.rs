@@ -40,8 +40,8 @@ fn a_fault_in_a_kernel_is_the_status_a_gpu_gives() {
 fn a_device_cannot_touch_the_other_s_memory_but_copies_between_them_work() {
     let app = App::start();
     let here = app.upload(&[1f32, 2.0, 3.0]);
-    let function = app.kernel("vector_add", "vector_add");
     app.on(1);
+    let function = app.kernel("vector_add", "vector_add");
     let there = app.upload(&[0f32; 3]);
     assert_eq!(
         error_name(app.launch(function, 1, 32, &mut [here, here, there, 3])),

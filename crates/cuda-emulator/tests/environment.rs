@@ -7,7 +7,7 @@ use std::process::Command;
 use std::ptr::null_mut;
 
 use cuda_emulator::ffi::{
-    blas::*, context::*, copy::*, device::*, memory::*, module::*, random::*, stream::*,
+    blas::*, context::*, copy::*, device::*, memory::*, module::*, pinned::*, random::*, stream::*,
 };
 use rig::app::{App, error_name, ok};
 
@@ -57,10 +57,17 @@ fn the_trace() {
     let a = app.upload(&[1f32; 4]);
     since(
         "a synchronous copy",
-        &["allocate 0 16", "copy_to_device 0 16", "synchronize 0"],
+        &[
+            "allocate 0 16",
+            "copy_to_device 0 16",
+            "synchronize 0",
+            "synchronize 0",
+        ],
     );
     ok(app.launch(function, 1, 32, &mut [a, a, a, 4]));
     since("a launch", &["launch 0 vector_add"]);
+    unsafe { ok(cuCtxSynchronize()) };
+    since("waiting for it", &["synchronize 0"]);
 
     let (mut stream, mut event, mut blas, mut random) =
         (null_mut(), null_mut(), null_mut(), null_mut());
@@ -120,13 +127,29 @@ fn the_trace() {
         );
 
         let (one, zero) = (1f32, 0f32);
+        app.on(1);
+        ok(cublasSetStream_v2(blas, stream));
+        ok(curandSetStream(random, stream));
         ok(cublasSgemm_v2(
-            blas, 0, 0, 2, 2, 1, &one, a, 2, a, 1, &zero, b, 2,
+            blas,
+            0,
+            0,
+            2,
+            1,
+            1,
+            &one,
+            b,
+            2,
+            b + 4,
+            1,
+            &zero,
+            b + 8,
+            2,
         ));
-        ok(curandGenerateUniform(random, a, 4));
+        ok(curandGenerateUniform(random, b, 4));
         since(
             "libraries",
-            &["product 1 2 2 1 1", "launch 0 curandGenerateUniform"],
+            &["product 1 2 1 1 1", "launch 1 curandGenerateUniform"],
         );
 
         ok(cuMemFreeAsync(b, stream));

@@ -168,7 +168,9 @@ impl Network {
 
     /// Waits until the devices have done what is queued.
     pub fn synchronize(&self) -> Result<()> {
-        self.devices.iter().try_for_each(Device::synchronize)
+        self.devices
+            .iter()
+            .try_for_each(tandem_ops::readback::synchronize)
     }
 
     /// What it computes in.

@@ -9,6 +9,7 @@ use tandem_ops::conv::Conv2d;
 use tandem_ops::dropout::{Dropout, DropoutRule};
 use tandem_ops::linear::Linear;
 use tandem_ops::lrn::{AlphaConvention, Lrn};
+use tandem_ops::lrn_max_pool::{LrnMaxPool2d, LrnMaxPool2dOp};
 use tandem_ops::max_pool::{MaxPool2d, MaxPool2dOp};
 use tandem_ops::window::Rounding;
 
@@ -28,6 +29,8 @@ pub(crate) enum Operation {
         channels: usize,
     },
     MaxPool(MaxPool2dOp),
+    /// The two in one, so that what lies between them is not kept.
+    LrnMaxPool(LrnMaxPool2dOp),
     AveragePool(AvgPool2d),
     /// One mask a tower, side by side along the features.
     Dropout(Vec<Dropout>),
@@ -100,11 +103,7 @@ impl Operation {
                 layer.activation,
             ),
             Layer::Lrn(layer) => {
-                let convention = match layer.convention {
-                    spec::AlphaConvention::Paper => AlphaConvention::Paper,
-                    spec::AlphaConvention::DividedBySize => AlphaConvention::DividedBySize,
-                };
-                let lrn = Lrn::new(layer.size, layer.k, layer.alpha, layer.beta, convention)?;
+                let lrn = lrn(layer)?;
                 vec![match layer.sees {
                     Sees::Own => Self::Lrn(lrn.with_groups(together)?),
                     Sees::Both if shares == 1 => Self::Lrn(lrn),
@@ -120,11 +119,7 @@ impl Operation {
                     }
                 }]
             }
-            Layer::MaxPool(pool) => {
-                let (kernel, stride, padding) = sizes(pool);
-                let pool = MaxPool2d::new(kernel, stride, padding, rounding(pool.rounding))?;
-                vec![Self::MaxPool(pool.op())]
-            }
+            Layer::MaxPool(pool) => vec![Self::MaxPool(max_pool(pool)?.op())],
             Layer::AveragePool(pool) => {
                 let (kernel, stride, padding) = sizes(pool);
                 let pool = AvgPool2d::new(kernel, stride, padding, rounding(pool.rounding))?;
@@ -160,6 +155,26 @@ impl Operation {
         })
     }
 
+    /// What an LRN layer and the max pooling behind it do together; none of LRN that reads beside
+    /// its own tower, and of other layers.
+    pub(crate) fn of_pair(
+        layers: [&Layer; 2],
+        shape: &LayerShape,
+        shares: usize,
+    ) -> Result<Option<Self>> {
+        let [Layer::Lrn(first), Layer::MaxPool(pool)] = layers else {
+            return Ok(None);
+        };
+        let groups = match first.sees {
+            Sees::Own => shape.towers / shares,
+            Sees::Both if shares == 1 => 1,
+            Sees::Both => return Ok(None),
+        };
+        let lrn = lrn(first)?.with_groups(groups)?;
+        let pair = LrnMaxPool2d::new(lrn, max_pool(pool)?);
+        Ok(Some(Self::LrnMaxPool(pair.op())))
+    }
+
     pub(crate) fn apply(
         self,
         x: Tensor,
@@ -187,6 +202,7 @@ impl Operation {
                 _,
             ) => channels::part(&x.apply_op1_no_bwd(lrn)?, *first, *channels)?,
             (Self::MaxPool(op), _) => x.apply_op1_no_bwd(op)?,
+            (Self::LrnMaxPool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::AveragePool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::Dropout(masks), _) => by_tower(masks, &x, |mask, x| x.apply_op1_no_bwd(mask))?,
             (Self::Tanh, _) => x.tanh()?,
@@ -270,6 +286,7 @@ impl Applied {
                 only(lrn.bwd(x, &dy, &dy)?)
             }
             (Operation::MaxPool(op), _) => only(op.bwd(x, y, dy)?),
+            (Operation::LrnMaxPool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::AveragePool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::Dropout(masks), _) => only(Some(by_tower(masks, dy, |mask, dy| {
                 let dx = mask.bwd(dy, dy, dy)?;
@@ -304,6 +321,31 @@ fn by_tower(
 /// A number for each mask of a run, the same wherever its tower lives.
 fn stream(step: u64, part: u64, layer: usize, tower: usize) -> u64 {
     (step << 24) | (part << 16) | ((layer as u64) << 8) | tower as u64
+}
+
+fn lrn(layer: &spec::Lrn) -> Result<Lrn> {
+    let convention = match layer.convention {
+        spec::AlphaConvention::Paper => AlphaConvention::Paper,
+        spec::AlphaConvention::DividedBySize => AlphaConvention::DividedBySize,
+    };
+    let spec::Lrn {
+        size,
+        k,
+        alpha,
+        beta,
+        ..
+    } = *layer;
+    Ok(Lrn::new(size, k, alpha, beta, convention)?)
+}
+
+fn max_pool(pool: &spec::Pool) -> Result<MaxPool2d> {
+    let (kernel, stride, padding) = sizes(pool);
+    Ok(MaxPool2d::new(
+        kernel,
+        stride,
+        padding,
+        rounding(pool.rounding),
+    )?)
 }
 
 fn sizes(pool: &spec::Pool) -> ((usize, usize), (usize, usize), (usize, usize)) {

@@ -10,7 +10,8 @@ use {
 
 /// Errors after which the driver answers nothing else until the program starts anew.
 #[cfg(feature = "cuda")]
-const LOST: [Code; 13] = [
+const LOST: [Code; 15] = [
+    Code::CUDA_ERROR_DEINITIALIZED,
     Code::CUDA_ERROR_DEVICE_UNAVAILABLE,
     Code::CUDA_ERROR_ECC_UNCORRECTABLE,
     Code::CUDA_ERROR_NVLINK_UNCORRECTABLE,
@@ -22,6 +23,7 @@ const LOST: [Code; 13] = [
     Code::CUDA_ERROR_ILLEGAL_INSTRUCTION,
     Code::CUDA_ERROR_MISALIGNED_ADDRESS,
     Code::CUDA_ERROR_INVALID_ADDRESS_SPACE,
+    Code::CUDA_ERROR_INVALID_PC,
     Code::CUDA_ERROR_LAUNCH_FAILED,
     Code::CUDA_ERROR_UNKNOWN,
 ];
@@ -38,12 +40,20 @@ pub enum Fault {
 impl Fault {
     /// The fault behind an error of an operation, where it is one; never in a build without CUDA.
     pub fn of(error: &Error) -> Option<Self> {
-        match error {
-            #[cfg(feature = "cuda")]
-            Error::Cuda(inner) => Self::of_cuda(inner.downcast_ref()?),
-            Error::Context { inner, .. }
-            | Error::WithPath { inner, .. }
-            | Error::WithBacktrace { inner, .. } => Self::of(inner),
+        #[cfg(feature = "cuda")]
+        return Self::of_cuda(cuda(error)?);
+        #[cfg(not(feature = "cuda"))]
+        {
+            let _ = error;
+            None
+        }
+    }
+
+    /// The driver's code behind an error, where there is one.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn code(error: &Error) -> Option<Code> {
+        match cuda(error)? {
+            CudaError::Cuda(error) | CudaError::Load { cuda: error, .. } => Some(error.0),
             _ => None,
         }
     }
@@ -67,6 +77,18 @@ impl Fault {
             },
             _ => None,
         }
+    }
+}
+
+/// candle's error of a GPU behind any context.
+#[cfg(feature = "cuda")]
+fn cuda(error: &Error) -> Option<&CudaError> {
+    match error {
+        Error::Cuda(inner) => inner.downcast_ref(),
+        Error::Context { inner, .. }
+        | Error::WithPath { inner, .. }
+        | Error::WithBacktrace { inner, .. } => cuda(inner),
+        _ => None,
     }
 }
 

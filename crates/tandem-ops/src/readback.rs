@@ -58,3 +58,13 @@ impl Scalar {
         self.tensor.to_dtype(DType::F64)?.to_scalar()
     }
 }
+
+/// Waits until `device` has done all that is queued. An error is one that [`crate::fault::Fault::of`]
+/// can tell, as that of candle's own `synchronize` is not.
+pub fn synchronize(device: &Device) -> Result<()> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => crate::cuda::readback::synchronize(device),
+        other => other.synchronize(),
+    }
+}

@@ -13,6 +13,8 @@ pub struct Injected {
     pub peer: Peer,
     /// `lost:N`: the device of launch N + 1 of the process is lost.
     pub lost: Option<u64>,
+    /// `deaf:N`: wait N + 1 of a stream for an event does not wait.
+    pub deaf: Option<u64>,
 }
 
 /// Copies between two devices.
@@ -37,11 +39,12 @@ impl Injected {
             match (name.unwrap_or(word), number(value)) {
                 ("driver", Some(version)) => injected.driver = Some(version),
                 ("lost", Some(launches)) => injected.lost = Some(launches.into()),
+                ("deaf", Some(waits)) => injected.deaf = Some(waits.into()),
                 ("peer", None) if value.is_none() => injected.peer = Peer::Refused,
                 ("peer-corrupt", None) if value.is_none() => injected.peer = Peer::Corrupt,
                 _ => {
                     return Err(format!(
-                        "CUDA_EMULATOR_FAULTS={word}: `driver:VERSION`, `peer`, `peer-corrupt` and `lost:LAUNCHES` are known"
+                        "CUDA_EMULATOR_FAULTS={word}: `driver:VERSION`, `peer`, `peer-corrupt`, `lost:LAUNCHES` and `deaf:WAITS` are known"
                     ));
                 }
             }
@@ -91,12 +94,20 @@ mod tests {
 
     #[test]
     fn words_are_read_and_nonsense_is_refused() {
-        let injected = Injected::parse("driver:12040, peer-corrupt,lost:7").unwrap();
+        let injected = Injected::parse("driver:12040, peer-corrupt,lost:7,deaf:3").unwrap();
         assert_eq!(injected.driver, Some(12040));
         assert_eq!(injected.peer, Peer::Corrupt);
         assert_eq!(injected.lost, Some(7));
+        assert_eq!(injected.deaf, Some(3));
         assert_eq!(Injected::parse(""), Ok(Injected::default()));
-        for wrong in ["driver", "driver:new", "peer:1", "lost", "no-device"] {
+        for wrong in [
+            "driver",
+            "driver:new",
+            "peer:1",
+            "lost",
+            "deaf",
+            "no-device",
+        ] {
             assert!(Injected::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,14 +1,16 @@
 //! The driver's state, in safe Rust: devices, contexts, modules, streams, events. The C functions in
 //! [`crate::ffi`] check pointers and call this.
 //!
-//! Work is done when it is asked for: a stream is empty whenever a call returns.
+//! Work is done when it is asked for: a stream is empty whenever a call returns. [`order`] knows what would have been
+//! done by then on a GPU.
 
+mod events;
 mod inject;
 mod memory;
 mod modules;
+mod order;
 mod settings;
 mod status;
-mod streams;
 mod trace;
 
 use std::cell::Cell;
@@ -22,6 +24,7 @@ use crate::machine::decode::{Kernel, Program};
 use crate::machine::memory::Memory;
 
 pub use inject::{Injected, Peer};
+pub use order::{Place, Work};
 pub use settings::Configuration;
 pub use status::Status;
 pub use trace::Call;
@@ -68,10 +71,11 @@ pub struct Driver {
     devices: Vec<Device>,
     next: AtomicU64,
     launches: AtomicU64,
+    waits: AtomicU64,
     modules: Mutex<HashMap<u64, Module>>,
     functions: Mutex<HashMap<u64, Function>>,
-    streams: Mutex<HashMap<u64, usize>>,
-    events: Mutex<HashMap<u64, Option<streams::Recorded>>>,
+    order: Mutex<order::Order>,
+    events: Mutex<HashMap<u64, events::Event>>,
 }
 
 thread_local! {
@@ -103,14 +107,15 @@ impl Driver {
             lost: AtomicBool::new(false),
         };
         Driver {
+            order: Mutex::new(order::Order::new(configuration.devices)),
             trace: trace::Trace::open(configuration.trace.as_deref()),
             devices: (0..configuration.devices).map(device).collect(),
             configuration,
             next: AtomicU64::new(1),
             launches: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             modules: Mutex::default(),
             functions: Mutex::default(),
-            streams: Mutex::default(),
             events: Mutex::default(),
         }
     }

@@ -8,8 +8,8 @@ use crate::machine::launch::{Geometry, launch};
 use crate::ptx::{self, Initial, Space};
 
 use super::{
-    Call, Driver, Function, MAX_THREADS, Module, SHARED_DEFAULT, SHARED_OPT_IN, Status, lock,
-    report,
+    Call, Driver, Function, MAX_THREADS, Module, Place, SHARED_DEFAULT, SHARED_OPT_IN, Status,
+    lock, report,
 };
 
 impl Driver {
@@ -130,6 +130,7 @@ impl Driver {
     pub fn launch(
         &self,
         function: &Function,
+        stream: u64,
         geometry: Geometry,
         parameters: Vec<u8>,
     ) -> Result<(), Status> {
@@ -154,10 +155,14 @@ impl Driver {
             ));
             return Err(Status::INVALID_VALUE);
         }
+        if self.stream_device(stream)? != *device {
+            return Err(Status::INVALID_HANDLE);
+        }
         self.survive_launch(*device)?;
+        let work = self.queue(stream, &kernel.name)?;
         self.trace(Call::Launch(*device, &kernel.name));
         let memory = self.read_memory(*device);
-        launch(
+        let touched = launch(
             kernel,
             &memory,
             *device,
@@ -175,6 +180,10 @@ impl Driver {
                 | FaultKind::Unsupported { .. } => Status::LAUNCH_FAILED,
                 _ => Status::ILLEGAL_ADDRESS,
             }
+        })?;
+        drop(memory);
+        touched.iter().try_for_each(|touch| {
+            self.uses(&work, Place::Device(touch.base), touch.size, touch.writes)
         })
     }
 }

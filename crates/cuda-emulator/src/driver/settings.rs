@@ -27,6 +27,7 @@ impl Default for Configuration {
         let checks = Checks {
             races: true,
             unwritten: true,
+            streams: true,
         };
         Configuration {
             devices: 1,
@@ -76,14 +77,16 @@ impl Configuration {
             let mut checks = Checks {
                 races: false,
                 unwritten: false,
+                streams: false,
             };
             for word in list.split(',').map(str::trim).filter(|w| !w.is_empty()) {
                 match word {
                     "races" => checks.races = true,
                     "unwritten" => checks.unwritten = true,
+                    "streams" => checks.streams = true,
                     other => {
                         return Err(format!(
-                            "CUDA_EMULATOR_CHECKS={other}: `races` and `unwritten` are known"
+                            "CUDA_EMULATOR_CHECKS={other}: `races`, `unwritten` and `streams` are known"
                         ));
                     }
                 }

@@ -1,11 +1,13 @@
 //! `libcublas`: matrix products. Values of 16 bits are multiplied and summed in f32.
 
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_longlong, c_void};
+use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 
 use super::product::{Element, Place, Shape, product};
-use super::{CuDevicePtr, Handle, handle, put};
+use super::{CuDevicePtr, Handle, handle, id, put};
 use crate::driver::{driver, report};
 
 /// `cublasStatus_t`.
@@ -15,7 +17,15 @@ pub(super) const SUCCESS: BlasStatus = 0;
 const NOT_INITIALIZED: BlasStatus = 1;
 pub(super) const INVALID_VALUE: BlasStatus = 7;
 pub(super) const EXECUTION_FAILED: BlasStatus = 13;
+const INTERNAL_ERROR: BlasStatus = 14;
 const NOT_SUPPORTED: BlasStatus = 15;
+
+/// The stream of each handle.
+static STREAMS: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+
+fn with<R>(f: impl FnOnce(&mut BTreeMap<u64, u64>) -> R) -> R {
+    f(&mut STREAMS.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// `cublasCreate_v2`.
 ///
@@ -27,24 +37,34 @@ pub unsafe extern "C" fn cublasCreate_v2(blas: *mut Handle) -> BlasStatus {
     if driver().current().is_err() {
         return NOT_INITIALIZED;
     }
+    let made = with(|streams| {
+        let next = streams.keys().max().map_or(0xb1a5, |last| last + 1);
+        streams.insert(next, 0);
+        next
+    });
     // SAFETY: the caller vouches for the pointer.
-    if unsafe { put(blas, handle(0xb1a5)) }.is_ok() {
+    if unsafe { put(blas, handle(made)) }.is_ok() {
         SUCCESS
     } else {
         INVALID_VALUE
     }
 }
 
-/// `cublasDestroy_v2`.
+/// `cublasDestroy_v2`, which a lost device does not do.
 #[unsafe(no_mangle)]
-pub extern "C" fn cublasDestroy_v2(_blas: Handle) -> BlasStatus {
-    SUCCESS
+pub extern "C" fn cublasDestroy_v2(blas: Handle) -> BlasStatus {
+    match with(|streams| streams.remove(&id(blas))) {
+        None => NOT_INITIALIZED,
+        Some(stream) if driver().stream_device(stream).is_err() => INTERNAL_ERROR,
+        Some(_) => SUCCESS,
+    }
 }
 
 /// `cublasSetStream_v2`.
 #[unsafe(no_mangle)]
-pub extern "C" fn cublasSetStream_v2(_blas: Handle, _stream: Handle) -> BlasStatus {
-    SUCCESS
+pub extern "C" fn cublasSetStream_v2(blas: Handle, stream: Handle) -> BlasStatus {
+    with(|streams| streams.get_mut(&id(blas)).map(|s| *s = id(stream)))
+        .map_or(NOT_INITIALIZED, |()| SUCCESS)
 }
 
 /// `cublasSetMathMode`.
@@ -91,6 +111,7 @@ pub unsafe extern "C" fn cublasGetPointerMode_v2(_blas: Handle, mode: *mut c_int
 /// `alpha` and `beta` are valid for reading one value of that type.
 #[allow(clippy::too_many_arguments)]
 unsafe fn compute_with(
+    blas: Handle,
     shape: &Shape,
     a: Place,
     b: Place,
@@ -103,16 +124,18 @@ unsafe fn compute_with(
     if alpha.is_null() || beta.is_null() {
         return INVALID_VALUE;
     }
+    let Some(stream) = with(|streams| streams.get(&id(blas)).copied()) else {
+        return NOT_INITIALIZED;
+    };
     match compute {
         // COMPUTE_16F
         64 | 65 => {
             // SAFETY: the caller vouches for two f16.
             let (alpha, beta) = unsafe { (*alpha.cast::<f16>(), *beta.cast::<f16>()) };
             product(
+                stream,
                 shape,
-                a,
-                b,
-                c,
+                [a, b, c],
                 alpha.to_f32(),
                 beta.to_f32(),
                 beta != f16::ZERO,
@@ -122,13 +145,13 @@ unsafe fn compute_with(
         68 | 69 | 74 | 75 | 77 => {
             // SAFETY: the caller vouches for two f32.
             let (alpha, beta) = unsafe { (*alpha.cast::<f32>(), *beta.cast::<f32>()) };
-            product(shape, a, b, c, alpha, beta, beta != 0.0)
+            product(stream, shape, [a, b, c], alpha, beta, beta != 0.0)
         }
         // COMPUTE_64F
         70 | 71 => {
             // SAFETY: the caller vouches for two f64.
             let (alpha, beta) = unsafe { (*alpha.cast::<f64>(), *beta.cast::<f64>()) };
-            product(shape, a, b, c, alpha, beta, beta != 0.0)
+            product(stream, shape, [a, b, c], alpha, beta, beta != 0.0)
         }
         other => {
             report(&format!("{name}: compute type {other} is not supported"));
@@ -169,7 +192,7 @@ fn places(
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments)]
 pub unsafe extern "C" fn cublasGemmStridedBatchedEx(
-    _blas: Handle,
+    blas: Handle,
     a_operation: c_int,
     b_operation: c_int,
     m: c_int,
@@ -211,6 +234,7 @@ pub unsafe extern "C" fn cublasGemmStridedBatchedEx(
     // SAFETY: the caller gives scalars of the type that the way to compute says.
     unsafe {
         compute_with(
+            blas,
             &shape,
             a,
             b,
@@ -231,7 +255,7 @@ pub unsafe extern "C" fn cublasGemmStridedBatchedEx(
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments)]
 pub unsafe extern "C" fn cublasGemmEx(
-    _blas: Handle,
+    blas: Handle,
     a_operation: c_int,
     b_operation: c_int,
     m: c_int,
@@ -267,7 +291,7 @@ pub unsafe extern "C" fn cublasGemmEx(
         batch: 1,
     };
     // SAFETY: the caller gives scalars of the type that the way to compute says.
-    unsafe { compute_with(&shape, a, b, c, alpha, beta, compute, "cublasGemmEx") }
+    unsafe { compute_with(blas, &shape, a, b, c, alpha, beta, compute, "cublasGemmEx") }
 }
 
 /// The products of one element type: `$plain`, and `$batched` of matrices at regular distances.
@@ -329,7 +353,7 @@ macro_rules! products {
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments)]
         pub unsafe extern "C" fn $batched(
-            _blas: Handle,
+            blas: Handle,
             a_operation: c_int,
             b_operation: c_int,
             m: c_int,
@@ -364,6 +388,7 @@ macro_rules! products {
             // SAFETY: the caller gives scalars of this type.
             unsafe {
                 compute_with(
+                    blas,
                     &shape,
                     place(a, lda, stride_a),
                     place(b, ldb, stride_b),

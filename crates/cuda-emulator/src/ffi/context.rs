@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint};
 
-use super::{CuDevice, CuResult, Handle, code, handle, id, put, put_if_wanted};
+use super::{CuDevice, CuResult, Handle, code, handle, id, pinned, put, put_if_wanted};
 use crate::driver::{Call, Status, driver};
 
 /// A device's primary context is this plus the device's number, times sixteen.
@@ -179,11 +179,11 @@ pub unsafe extern "C" fn cuCtxGetDevice(device: *mut CuDevice) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxSynchronize() -> CuResult {
-    code(
-        driver()
-            .current()
-            .map(|d| driver().trace(Call::Synchronize(d))),
-    )
+    code(driver().current().and_then(|device| {
+        driver().wait_for_device(device);
+        driver().trace(Call::Synchronize(device));
+        pinned::settle()
+    }))
 }
 
 /// `cuCtxSetFlags` of the CUDA driver API.

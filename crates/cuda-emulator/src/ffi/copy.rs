@@ -2,46 +2,67 @@
 
 use std::ffi::c_void;
 
-use super::memory::{Host, is_pinned, wait_if};
-use super::{CuDevicePtr, CuResult, Handle, code};
-use crate::driver::{Call, Status, driver};
+use super::{CuDevicePtr, CuResult, Handle, code, id, pinned};
+use crate::driver::{Call, Place, Status, driver};
 
-/// Bytes at a pointer of the caller's.
-///
-/// # Safety
-///
-/// `data` is valid for reading `size` bytes, or `size` is zero.
-unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Result<&'a [u8], Status> {
-    if size == 0 {
-        return Ok(&[]);
-    }
-    if data.is_null() {
-        return Err(Status::INVALID_VALUE);
-    }
-    // SAFETY: not null, and the caller vouches for the rest.
-    Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
+/// Whether the host waits for a copy: a GPU reaches pinned memory only by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Waits,
+    GoesOn,
 }
 
-/// What the host does for a copy from or to its `memory`: a GPU reaches pinned memory only by itself.
-fn reached(memory: *const c_void, host: Host) -> Host {
-    if is_pinned(memory) { host } else { Host::Waits }
-}
-
-fn to_device(to: CuDevicePtr, from: *const c_void, size: usize, host: Host) -> CuResult {
+fn to_device(
+    to: CuDevicePtr,
+    from: *const c_void,
+    size: usize,
+    stream: Handle,
+    host: Host,
+) -> CuResult {
     if size == 0 {
         return Status::SUCCESS.0;
     }
+    if from.is_null() {
+        return Status::INVALID_VALUE.0;
+    }
     code((|| {
-        // SAFETY: the caller of the C function vouches for the pointer.
-        driver().write(to, unsafe { bytes(from, size) }?)?;
         let device = driver().owner(to)?;
+        let place = pinned::place(from);
+        let waits = host == Host::Waits || place.is_none();
+        if place.is_none() {
+            // Ordinary memory goes through the driver's own; the host waits for that, not for the copy to the device.
+            driver().wait_for_stream(id(stream))?;
+        }
+        let work = driver().queue(id(stream), "a copy from the host")?;
+        driver().uses(&work, Place::Device(to), size as u64, true)?;
+        match place {
+            // SAFETY: not null, and the caller vouches for the rest.
+            None => driver().write(to, unsafe { std::slice::from_raw_parts(from.cast(), size) })?,
+            Some(place) => {
+                driver().uses(&work, place, size as u64, false)?;
+                // SAFETY: as above.
+                driver().write(to, &unsafe { pinned::send(from, size, &work) }?)?;
+            }
+        }
         driver().trace(Call::CopyToDevice(device, size));
-        wait_if(reached(from, host), device);
+        if waits {
+            driver().trace(Call::Synchronize(device));
+            if place.is_some() {
+                driver().wait_for_stream(id(stream))?;
+            }
+            pinned::settle()?;
+        }
         Ok(())
     })())
 }
 
-fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize, host: Host) -> CuResult {
+fn to_host(
+    to: *mut c_void,
+    from: CuDevicePtr,
+    size: usize,
+    stream: Handle,
+    host: Host,
+) -> CuResult {
     if size == 0 {
         return Status::SUCCESS.0;
     }
@@ -49,24 +70,43 @@ fn to_host(to: *mut c_void, from: CuDevicePtr, size: usize, host: Host) -> CuRes
         return Status::INVALID_VALUE.0;
     }
     code((|| {
+        let device = driver().owner(from)?;
+        let work = driver().queue(id(stream), "a copy to the host")?;
+        driver().uses(&work, Place::Device(from), size as u64, false)?;
         // The caller's memory may never have been written, so it is filled from a buffer of ours.
         let mut buffer = vec![0; size];
         driver().read(from, &mut buffer)?;
-        // SAFETY: the caller of the C function vouches for `size` bytes at `to`.
-        unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size) };
-        let device = driver().owner(from)?;
         driver().trace(Call::CopyToHost(device, size));
-        wait_if(reached(to, host), device);
+        let place = pinned::place(to);
+        match place {
+            Some(place) => {
+                driver().uses(&work, place, size as u64, true)?;
+                pinned::receive(to, buffer, &work)?;
+            }
+            // SAFETY: the caller of the C function vouches for `size` bytes at `to`.
+            None => unsafe {
+                std::ptr::copy_nonoverlapping(buffer.as_ptr(), to.cast(), size);
+            },
+        }
+        if host == Host::Waits || place.is_none() {
+            driver().wait_for_stream(id(stream))?;
+            driver().trace(Call::Synchronize(device));
+            pinned::settle()?;
+        }
         Ok(())
     })())
 }
 
-fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize) -> CuResult {
+fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize, stream: Handle) -> CuResult {
     if size == 0 {
         return Status::SUCCESS.0;
     }
     code((|| {
+        let work = driver().queue(id(stream), "a copy")?;
+        // One that is refused uses nothing.
         driver().copy(to, from, size as u64)?;
+        driver().uses(&work, Place::Device(from), size as u64, false)?;
+        driver().uses(&work, Place::Device(to), size as u64, true)?;
         driver().trace(match (driver().owner(from)?, driver().owner(to)?) {
             (source, target) if source == target => Call::Copy(source, size),
             (source, target) => Call::CopyPeer(source, target, size),
@@ -75,17 +115,22 @@ fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize) -> CuResult {
     })())
 }
 
-fn fill(address: CuDevicePtr, pattern: &[u8], count: usize) -> CuResult {
+fn fill(address: CuDevicePtr, pattern: &[u8], count: usize, stream: Handle) -> CuResult {
     if count == 0 {
         return Status::SUCCESS.0;
     }
     code((|| {
+        let bytes = pattern.len() * count;
+        let work = driver().queue(id(stream), "a memset")?;
         driver().fill(address, pattern, count as u64)?;
-        let device = driver().owner(address)?;
-        driver().trace(Call::Set(device, pattern.len() * count));
+        driver().uses(&work, Place::Device(address), bytes as u64, true)?;
+        driver().trace(Call::Set(driver().owner(address)?, bytes));
         Ok(())
     })())
 }
+
+/// The stream of calls that name none.
+const NULL: Handle = std::ptr::null_mut();
 
 /// `cuMemcpyHtoD_v2` of the CUDA driver API.
 ///
@@ -98,7 +143,7 @@ pub unsafe extern "C" fn cuMemcpyHtoD_v2(
     from: *const c_void,
     size: usize,
 ) -> CuResult {
-    to_device(to, from, size, Host::Waits)
+    to_device(to, from, size, NULL, Host::Waits)
 }
 
 /// `cuMemcpyDtoH_v2` of the CUDA driver API.
@@ -112,7 +157,7 @@ pub unsafe extern "C" fn cuMemcpyDtoH_v2(
     from: CuDevicePtr,
     size: usize,
 ) -> CuResult {
-    to_host(to, from, size, Host::Waits)
+    to_host(to, from, size, NULL, Host::Waits)
 }
 
 /// `cuMemcpyDtoD_v2` of the CUDA driver API.
@@ -126,7 +171,7 @@ pub unsafe extern "C" fn cuMemcpyDtoD_v2(
     from: CuDevicePtr,
     size: usize,
 ) -> CuResult {
-    within(to, from, size)
+    within(to, from, size, NULL)
 }
 
 /// `cuMemcpyPeer` of the CUDA driver API.
@@ -142,7 +187,7 @@ pub unsafe extern "C" fn cuMemcpyPeer(
     _from_context: Handle,
     size: usize,
 ) -> CuResult {
-    within(to, from, size)
+    within(to, from, size, NULL)
 }
 
 /// `cuMemsetD8_v2` of the CUDA driver API.
@@ -152,7 +197,7 @@ pub unsafe extern "C" fn cuMemcpyPeer(
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemsetD8_v2(address: CuDevicePtr, value: u8, count: usize) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, NULL)
 }
 
 /// `cuMemsetD16_v2` of the CUDA driver API.
@@ -166,7 +211,7 @@ pub unsafe extern "C" fn cuMemsetD16_v2(
     value: u16,
     count: usize,
 ) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, NULL)
 }
 
 /// `cuMemsetD32_v2` of the CUDA driver API.
@@ -180,7 +225,7 @@ pub unsafe extern "C" fn cuMemsetD32_v2(
     value: u32,
     count: usize,
 ) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, NULL)
 }
 
 /// `cuMemcpyHtoDAsync_v2` of the CUDA driver API.
@@ -193,9 +238,9 @@ pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
     to: CuDevicePtr,
     from: *const c_void,
     size: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    to_device(to, from, size, Host::GoesOn)
+    to_device(to, from, size, stream, Host::GoesOn)
 }
 
 /// `cuMemcpyDtoHAsync_v2` of the CUDA driver API.
@@ -208,9 +253,9 @@ pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
     to: *mut c_void,
     from: CuDevicePtr,
     size: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    to_host(to, from, size, Host::GoesOn)
+    to_host(to, from, size, stream, Host::GoesOn)
 }
 
 /// `cuMemcpyDtoDAsync_v2` of the CUDA driver API.
@@ -223,9 +268,9 @@ pub unsafe extern "C" fn cuMemcpyDtoDAsync_v2(
     to: CuDevicePtr,
     from: CuDevicePtr,
     size: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    within(to, from, size)
+    within(to, from, size, stream)
 }
 
 /// `cuMemcpyPeerAsync` of the CUDA driver API.
@@ -240,9 +285,9 @@ pub unsafe extern "C" fn cuMemcpyPeerAsync(
     from: CuDevicePtr,
     _from_context: Handle,
     size: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    within(to, from, size)
+    within(to, from, size, stream)
 }
 
 /// `cuMemsetD8Async` of the CUDA driver API.
@@ -255,9 +300,9 @@ pub unsafe extern "C" fn cuMemsetD8Async(
     address: CuDevicePtr,
     value: u8,
     count: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, stream)
 }
 
 /// `cuMemsetD16Async` of the CUDA driver API.
@@ -270,9 +315,9 @@ pub unsafe extern "C" fn cuMemsetD16Async(
     address: CuDevicePtr,
     value: u16,
     count: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, stream)
 }
 
 /// `cuMemsetD32Async` of the CUDA driver API.
@@ -285,7 +330,7 @@ pub unsafe extern "C" fn cuMemsetD32Async(
     address: CuDevicePtr,
     value: u32,
     count: usize,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    fill(address, &value.to_le_bytes(), count)
+    fill(address, &value.to_le_bytes(), count, stream)
 }

@@ -1,55 +1,51 @@
-//! Memory: of devices, and pinned memory of the host.
+//! Memory of devices.
 
-use std::collections::BTreeMap;
-use std::ffi::{c_uint, c_void};
-use std::sync::{Mutex, PoisonError};
+use std::ffi::c_uint;
 
-use super::{CuDevicePtr, CuResult, Handle, code, id, put};
-use crate::driver::{Call, Status, driver};
+use super::{CuDevicePtr, CuResult, Handle, code, id, pinned, put};
+use crate::driver::{Call, Place, Status, driver};
 
-/// Pinned host memory: address to its bytes.
-static PINNED: Mutex<BTreeMap<usize, Box<[u64]>>> = Mutex::new(BTreeMap::new());
-
-/// What the host does until the device is done.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
-    Waits,
-    GoesOn,
-}
-
-pub(super) fn is_pinned(memory: *const c_void) -> bool {
-    let pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    let at_or_before = pinned.range(..=memory as usize).next_back();
-    at_or_before
-        .is_some_and(|(start, block)| (memory as usize) < start + size_of_val::<[u64]>(block))
-}
-
-pub(super) fn wait_if(host: Host, device: usize) {
-    if host == Host::Waits {
-        driver().trace(Call::Synchronize(device));
-    }
-}
-
-fn allocate(address: *mut CuDevicePtr, size: usize, device: Result<usize, Status>) -> CuResult {
+/// New memory; of a stream, it is there for work that comes after what the stream has been asked for.
+pub(super) fn allocate(
+    address: *mut CuDevicePtr,
+    size: usize,
+    device: Result<usize, Status>,
+    stream: Option<Handle>,
+) -> CuResult {
     code((|| {
         let device = device?;
         let base = driver().allocate(device, size as u64)?;
         driver().trace(Call::Allocate(device, size));
+        if let Some(stream) = stream {
+            let work = driver().queue(id(stream), "the allocation")?;
+            driver().uses(&work, Place::Device(base), size as u64, true)?;
+        }
         // SAFETY: the caller of the C function vouches for the pointer.
         unsafe { put(address, base) }
     })())
 }
 
-fn free(address: CuDevicePtr, host: Host) -> CuResult {
+/// Without a stream the host waits for the device.
+fn free(address: CuDevicePtr, stream: Option<Handle>) -> CuResult {
     if address == 0 {
         return Status::SUCCESS.0;
     }
     code((|| {
-        driver().free(address)?;
         let device = driver().owner(address)?;
+        let unused = match stream {
+            Some(stream) => driver().frees(&driver().queue(id(stream), "the freeing")?, address),
+            None => {
+                driver().wait_for_device(device);
+                driver().host_may_free(Place::Device(address))
+            }
+        };
+        driver().free(address)?;
         driver().trace(Call::Free(device));
-        wait_if(host, device);
-        Ok(())
+        if stream.is_none() {
+            driver().trace(Call::Synchronize(device));
+            pinned::settle()?;
+        }
+        unused
     })())
 }
 
@@ -60,7 +56,7 @@ fn free(address: CuDevicePtr, host: Host) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAlloc_v2(address: *mut CuDevicePtr, size: usize) -> CuResult {
-    allocate(address, size, driver().current())
+    allocate(address, size, driver().current(), None)
 }
 
 /// `cuMemAllocAsync` of the CUDA driver API.
@@ -74,7 +70,12 @@ pub unsafe extern "C" fn cuMemAllocAsync(
     size: usize,
     stream: Handle,
 ) -> CuResult {
-    allocate(address, size, driver().stream_device(id(stream)))
+    allocate(
+        address,
+        size,
+        driver().stream_device(id(stream)),
+        Some(stream),
+    )
 }
 
 /// `cuMemAllocManaged` of the CUDA driver API.
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn cuMemAllocManaged(
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFree_v2(address: CuDevicePtr) -> CuResult {
-    free(address, Host::Waits)
+    free(address, None)
 }
 
 /// `cuMemFreeAsync` of the CUDA driver API.
@@ -108,8 +109,8 @@ pub unsafe extern "C" fn cuMemFree_v2(address: CuDevicePtr) -> CuResult {
 ///
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemFreeAsync(address: CuDevicePtr, _stream: Handle) -> CuResult {
-    free(address, Host::GoesOn)
+pub unsafe extern "C" fn cuMemFreeAsync(address: CuDevicePtr, stream: Handle) -> CuResult {
+    free(address, Some(stream))
 }
 
 /// `cuMemGetInfo_v2` of the CUDA driver API.
@@ -124,72 +125,4 @@ pub unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) ->
         // SAFETY: the caller vouches for the pointers.
         unsafe { put(free, free_bytes as usize).and(put(total, total_bytes as usize)) }
     }))
-}
-
-/// `cuMemHostAlloc` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemHostAlloc(
-    memory: *mut *mut c_void,
-    size: usize,
-    _flags: c_uint,
-) -> CuResult {
-    let mut block = vec![0u64; size.div_ceil(8).max(1)].into_boxed_slice();
-    let start = block.as_mut_ptr();
-    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    pinned.insert(start as usize, block);
-    // SAFETY: the caller vouches for the pointer.
-    code(unsafe { put(memory, start.cast()) })
-}
-
-/// `cuMemAllocHost_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemAllocHost_v2(memory: *mut *mut c_void, size: usize) -> CuResult {
-    // SAFETY: the same as ours.
-    unsafe { cuMemHostAlloc(memory, size, 0) }
-}
-
-/// `cuMemFreeHost` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemFreeHost(memory: *mut c_void) -> CuResult {
-    let mut pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner);
-    code(match pinned.remove(&(memory as usize)) {
-        Some(_) => Ok(()),
-        None => Err(Status::INVALID_VALUE),
-    })
-}
-
-/// `cuMemHostRegister_v2` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemHostRegister_v2(
-    _memory: *mut c_void,
-    _size: usize,
-    _flags: c_uint,
-) -> CuResult {
-    Status::SUCCESS.0
-}
-
-/// `cuMemHostUnregister` of the CUDA driver API.
-///
-/// # Safety
-///
-/// Pointers are valid as the CUDA documentation asks.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemHostUnregister(_memory: *mut c_void) -> CuResult {
-    Status::SUCCESS.0
 }

@@ -13,6 +13,7 @@ pub mod device;
 pub mod memory;
 pub mod module;
 mod multiply;
+pub mod pinned;
 pub mod pool;
 mod product;
 pub mod random;

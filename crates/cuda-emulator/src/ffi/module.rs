@@ -195,7 +195,7 @@ pub unsafe extern "C" fn cuLaunchKernel(
     by: c_uint,
     bz: c_uint,
     shared_bytes: c_uint,
-    _stream: Handle,
+    stream: Handle,
     parameters: *mut *mut c_void,
     extra: *mut *mut c_void,
 ) -> CuResult {
@@ -226,7 +226,7 @@ pub unsafe extern "C" fn cuLaunchKernel(
             block: [bx, by, bz],
             shared_bytes,
         };
-        driver().launch(&function, geometry, block)
+        driver().launch(&function, id(stream), geometry, block)
     })())
 }
 

@@ -3,8 +3,9 @@
 use std::ffi::{c_int, c_void};
 
 use super::context::{context_of, device_of};
+use super::memory::allocate;
 use super::{CuDevice, CuDevicePtr, CuResult, Handle, code, put};
-use crate::driver::{Call, driver};
+use crate::driver::driver;
 
 /// A device's default pool is this plus the device's number, times sixteen, as contexts are.
 const POOL: u64 = 0xd0;
@@ -116,13 +117,7 @@ pub unsafe extern "C" fn cuMemAllocFromPoolAsync(
     address: *mut CuDevicePtr,
     size: usize,
     pool: Handle,
-    _stream: Handle,
+    stream: Handle,
 ) -> CuResult {
-    // SAFETY: the caller vouches for the pointer.
-    code((|| {
-        let device = device_of(pool, POOL)?;
-        let base = driver().allocate(device, size as u64)?;
-        driver().trace(Call::Allocate(device, size));
-        unsafe { put(address, base) }
-    })())
+    allocate(address, size, device_of(pool, POOL), Some(stream))
 }

@@ -90,6 +90,16 @@ impl Place {
             .wrapping_add((elements * self.element.bytes() as i64) as u64)
     }
 
+    /// Address of a matrix of a batch, and the bytes from its first element to its last.
+    fn span(&self, batch: usize, rows: usize, columns: usize) -> (u64, u64) {
+        let elements = match columns {
+            0 => 0,
+            _ => (columns - 1) * self.leading + rows,
+        };
+        let bytes = elements * self.element.bytes();
+        (self.column(batch, 0), bytes as u64)
+    }
+
     fn read<T: Number>(
         &self,
         batch: usize,
@@ -129,10 +139,9 @@ pub(super) struct Shape {
 }
 
 pub(super) fn product<T: Number>(
+    stream: u64,
     shape: &Shape,
-    a: Place,
-    b: Place,
-    c: Place,
+    [a, b, c]: [Place; 3],
     alpha: T,
     beta: T,
     reads_c: bool,
@@ -154,6 +163,17 @@ pub(super) fn product<T: Number>(
     }
     let run = || -> Result<(), Status> {
         driver().trace(Call::Product(driver().owner(c.address)?, [m, n, k, batch]));
+        let work = driver().queue(stream, "a matrix product")?;
+        for (place, [rows, columns], writes) in [
+            (&a, [a_rows, a_columns], false),
+            (&b, [b_rows, b_columns], false),
+            (&c, [m, n], true),
+        ] {
+            for i in 0..batch {
+                let (start, bytes) = place.span(i, rows, columns);
+                driver().uses_own(&work, start, bytes, writes)?;
+            }
+        }
         for i in 0..batch {
             let left = a.read::<T>(i, a_rows, a_columns)?;
             let right = b.read::<T>(i, b_rows, b_columns)?;

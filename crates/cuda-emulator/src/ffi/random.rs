@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_uint, c_ulonglong};
 use std::sync::{Mutex, PoisonError};
 
 use super::{CuDevicePtr, Handle, handle, id, put};
-use crate::driver::{Call, driver};
+use crate::driver::{Call, Status, driver};
 
 /// `curandStatus_t`.
 pub type RandStatus = c_int;
@@ -16,11 +16,13 @@ const NOT_INITIALIZED: RandStatus = 101;
 const OUT_OF_RANGE: RandStatus = 104;
 const LENGTH_NOT_MULTIPLE: RandStatus = 105;
 const LAUNCH_FAILURE: RandStatus = 201;
+const INTERNAL_ERROR: RandStatus = 999;
 
 #[derive(Clone, Copy, Default)]
 struct Generator {
     seed: u64,
     position: u64,
+    stream: u64,
 }
 
 static GENERATORS: Mutex<Option<HashMap<u64, Generator>>> = Mutex::new(None);
@@ -55,13 +57,17 @@ fn with(generator: Handle, f: impl FnOnce(&mut Generator) -> RandStatus) -> Rand
         .map_or(NOT_INITIALIZED, f)
 }
 
-fn fill(name: &str, to: CuDevicePtr, bytes: Vec<u8>) -> RandStatus {
-    match (driver().write(to, &bytes), driver().owner(to)) {
-        (Ok(()), Ok(device)) => {
-            driver().trace(Call::Launch(device, name));
-            SUCCESS
-        }
-        _ => LAUNCH_FAILURE,
+fn fill(name: &str, stream: u64, to: CuDevicePtr, bytes: Vec<u8>) -> RandStatus {
+    let filled = || -> Result<(), Status> {
+        let work = driver().queue(stream, name)?;
+        driver().uses_own(&work, to, bytes.len() as u64, true)?;
+        driver().write(to, &bytes)?;
+        driver().trace(Call::Launch(driver().owner(to)?, name));
+        Ok(())
+    };
+    match filled() {
+        Ok(()) => SUCCESS,
+        Err(_) => LAUNCH_FAILURE,
     }
 }
 
@@ -84,19 +90,27 @@ pub unsafe extern "C" fn curandCreateGenerator(generator: *mut Handle, _kind: c_
     }
 }
 
-/// `curandDestroyGenerator`.
+/// `curandDestroyGenerator`, which a lost device does not do.
 #[unsafe(no_mangle)]
 pub extern "C" fn curandDestroyGenerator(generator: Handle) -> RandStatus {
     let mut all = GENERATORS.lock().unwrap_or_else(PoisonError::into_inner);
     all.get_or_insert_default()
         .remove(&id(generator))
-        .map_or(NOT_INITIALIZED, |_| SUCCESS)
+        .map_or(NOT_INITIALIZED, |g| {
+            match driver().stream_device(g.stream) {
+                Ok(_) => SUCCESS,
+                Err(_) => INTERNAL_ERROR,
+            }
+        })
 }
 
 /// `curandSetStream`.
 #[unsafe(no_mangle)]
-pub extern "C" fn curandSetStream(_generator: Handle, _stream: Handle) -> RandStatus {
-    SUCCESS
+pub extern "C" fn curandSetStream(generator: Handle, stream: Handle) -> RandStatus {
+    with(generator, |g| {
+        g.stream = id(stream);
+        SUCCESS
+    })
 }
 
 /// `curandSetPseudoRandomGeneratorSeed`.
@@ -106,7 +120,7 @@ pub extern "C" fn curandSetPseudoRandomGeneratorSeed(
     seed: c_ulonglong,
 ) -> RandStatus {
     with(generator, |g| {
-        *g = Generator { seed, position: 0 };
+        (g.seed, g.position) = (seed, 0);
         SUCCESS
     })
 }
@@ -126,6 +140,7 @@ pub extern "C" fn curandGenerate(generator: Handle, to: CuDevicePtr, count: usiz
     with(generator, |g| {
         fill(
             "curandGenerate",
+            g.stream,
             to,
             (0..count)
                 .flat_map(|_| (g.next() as c_uint).to_le_bytes())
@@ -145,6 +160,7 @@ pub extern "C" fn curandGenerateUniform(
         let single = |g: &mut Generator| ((g.next() >> 40) + 1) as f32 / (1 << 24) as f32;
         fill(
             "curandGenerateUniform",
+            g.stream,
             to,
             (0..count).flat_map(|_| single(g).to_le_bytes()).collect(),
         )
@@ -161,6 +177,7 @@ pub extern "C" fn curandGenerateUniformDouble(
     with(generator, |g| {
         fill(
             "curandGenerateUniformDouble",
+            g.stream,
             to,
             (0..count).flat_map(|_| g.uniform().to_le_bytes()).collect(),
         )
@@ -180,9 +197,11 @@ pub extern "C" fn curandGenerateNormal(
         return LENGTH_NOT_MULTIPLE;
     }
     with(generator, |g| {
+        let stream = g.stream;
         let pairs = (0..count / 2).flat_map(|_| g.normals());
         fill(
             "curandGenerateNormal",
+            stream,
             to,
             pairs
                 .flat_map(|v| (v as f32 * deviation + mean).to_le_bytes())
@@ -204,9 +223,11 @@ pub extern "C" fn curandGenerateNormalDouble(
         return LENGTH_NOT_MULTIPLE;
     }
     with(generator, |g| {
+        let stream = g.stream;
         let pairs = (0..count / 2).flat_map(|_| g.normals());
         fill(
             "curandGenerateNormalDouble",
+            stream,
             to,
             pairs
                 .flat_map(|v| (v * deviation + mean).to_le_bytes())

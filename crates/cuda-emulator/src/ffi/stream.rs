@@ -1,8 +1,8 @@
-//! Streams and events. Work is done when asked for, so there is never anything to wait for.
+//! Streams and events. Work is done when it is asked for; what waits for what is noted, see `driver/order.rs`.
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use super::{CuDevicePtr, CuResult, Handle, code, handle, id, put};
+use super::{CuDevicePtr, CuResult, Handle, code, handle, id, pinned, put};
 use crate::driver::{Call, Status, driver};
 
 /// `cuStreamCreate` of the CUDA driver API.
@@ -11,11 +11,11 @@ use crate::driver::{Call, Status, driver};
 ///
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) -> CuResult {
+pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, flags: c_uint) -> CuResult {
     // SAFETY: the caller vouches for the pointer.
     code(
         driver()
-            .create_stream()
+            .create_stream(flags & 1 == 0)
             .and_then(|s| unsafe { put(stream, handle(s)) }),
     )
 }
@@ -52,11 +52,11 @@ pub unsafe extern "C" fn cuStreamDestroy_v2(stream: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamSynchronize(stream: Handle) -> CuResult {
-    code(
-        driver()
-            .stream_device(id(stream))
-            .map(|d| driver().trace(Call::Synchronize(d))),
-    )
+    code(driver().stream_device(id(stream)).and_then(|device| {
+        driver().wait_for_stream(id(stream))?;
+        driver().trace(Call::Synchronize(device));
+        pinned::settle()
+    }))
 }
 
 /// `cuStreamQuery` of the CUDA driver API.
@@ -66,7 +66,10 @@ pub unsafe extern "C" fn cuStreamSynchronize(stream: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamQuery(stream: Handle) -> CuResult {
-    code(driver().stream_device(id(stream)).map(|_| ()))
+    code(driver().stream_device(id(stream)).and_then(|_| {
+        driver().wait_for_stream(id(stream))?;
+        pinned::settle()
+    }))
 }
 
 /// `cuStreamWaitEvent` of the CUDA driver API.
@@ -82,7 +85,7 @@ pub unsafe extern "C" fn cuStreamWaitEvent(
 ) -> CuResult {
     code((|| {
         let device = driver().stream_device(id(stream))?;
-        driver().check_event(id(event))?;
+        driver().make_stream_wait(id(stream), id(event))?;
         driver().trace(Call::Wait(device));
         Ok(())
     })())
@@ -147,7 +150,11 @@ pub unsafe extern "C" fn cuLaunchHostFunc(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventCreate(event: *mut Handle, _flags: c_uint) -> CuResult {
     // SAFETY: the caller vouches for the pointer.
-    code(unsafe { put(event, handle(driver().create_event())) })
+    code(
+        driver()
+            .create_event()
+            .and_then(|e| unsafe { put(event, handle(e)) }),
+    )
 }
 
 /// `cuEventDestroy_v2` of the CUDA driver API.
@@ -169,7 +176,7 @@ pub unsafe extern "C" fn cuEventDestroy_v2(event: Handle) -> CuResult {
 pub unsafe extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> CuResult {
     code((|| {
         let device = driver().stream_device(id(stream))?;
-        driver().record_event(id(event), device)?;
+        driver().record_event(id(event), id(stream))?;
         driver().trace(Call::Record(device));
         Ok(())
     })())
@@ -182,11 +189,12 @@ pub unsafe extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> CuResul
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CuResult {
-    code(driver().check_event(id(event)).map(|recorded| {
+    code(driver().wait_for_event(id(event)).and_then(|waited| {
         // An event that was never recorded holds nobody up.
-        if let Some(recorded) = recorded {
-            driver().trace(Call::Synchronize(recorded.device));
+        if let Some(device) = waited {
+            driver().trace(Call::Synchronize(device));
         }
+        pinned::settle()
     }))
 }
 
@@ -197,7 +205,11 @@ pub unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventQuery(event: Handle) -> CuResult {
-    code(driver().check_event(id(event)).map(|_| ()))
+    code(
+        driver()
+            .wait_for_event(id(event))
+            .and_then(|_| pinned::settle()),
+    )
 }
 
 /// `cuEventElapsedTime` of the CUDA driver API.

@@ -11,6 +11,7 @@ use crate::ptx::Space;
 use super::memory::{LOCAL_WINDOW, Memory, Missing, PARAM_WINDOW, SHARED_WINDOW};
 use super::region::Region;
 use super::shadow::{Access, Actor};
+use super::touched::Touched;
 
 /// Which checks run besides those of bounds and alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +20,15 @@ pub struct Checks {
     pub races: bool,
     /// Reads of memory never written.
     pub unwritten: bool,
+    /// Work of several streams on the same memory in no order.
+    pub streams: bool,
 }
 
 /// What an access needs to know of its surroundings.
 pub(super) struct Surroundings<'a> {
     pub memory: &'a Memory,
     pub device: usize,
+    pub touched: &'a Touched,
     pub shared: &'a Region,
     /// First byte and size of each shared variable, the dynamic part last.
     pub shared_variables: &'a [(u64, u64)],
@@ -113,6 +117,7 @@ impl<'a> Surroundings<'a> {
                 space: Space::Const,
             });
         }
+        self.touched.note(region, access);
         Ok(Spot {
             region: Some(region),
             offset: address - region.base,

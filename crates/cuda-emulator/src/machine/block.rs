@@ -118,6 +118,7 @@ impl<'a> Runner<'a> {
                 let around = Surroundings {
                     memory: self.launch.memory,
                     device: self.launch.device,
+                    touched: &self.launch.touched,
                     shared: &self.shared,
                     shared_variables: &self.shared_variables,
                     local: &self.locals[w],

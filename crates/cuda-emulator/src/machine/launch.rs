@@ -10,6 +10,7 @@ pub use super::access::Checks;
 use super::block::Runner;
 use super::decode::Kernel;
 use super::memory::Memory;
+use super::touched::{Touch, Touched};
 
 /// The next block's serial number; see [`super::shadow::Actor`].
 static NEXT_SERIAL: AtomicU32 = AtomicU32::new(1);
@@ -72,9 +73,10 @@ pub(super) struct Launch<'a> {
     pub first_serial: u32,
     pub seed: u64,
     pub checks: Checks,
+    pub touched: Touched,
 }
 
-/// Runs a kernel over a grid. The first fault found stops it.
+/// Runs a kernel over a grid, and says which allocations it touched. The first fault found stops it.
 pub fn launch(
     kernel: &Kernel,
     memory: &Memory,
@@ -82,7 +84,7 @@ pub fn launch(
     geometry: Geometry,
     parameters: Vec<u8>,
     settings: Settings,
-) -> Result<(), Box<Fault>> {
+) -> Result<Vec<Touch>, Box<Fault>> {
     let blocks = geometry.blocks();
     let mut checks = settings.checks;
     let taken = NEXT_SERIAL.fetch_update(Relaxed, Relaxed, |n| {
@@ -99,12 +101,14 @@ pub fn launch(
         first_serial: taken.unwrap_or(0),
         seed: settings.seed,
         checks,
+        touched: Touched::new(),
     };
     let threads = rayon::current_num_threads() as u64;
     let pieces = blocks.min(threads * 4);
     if pieces <= 1 || blocks * u64::from(geometry.threads()) < 1024 {
         let mut runner = Runner::new(&launch);
-        return (0..blocks).try_for_each(|b| runner.run(b));
+        (0..blocks).try_for_each(|b| runner.run(b))?;
+        return Ok(launch.touched.all());
     }
     let results: Vec<Result<(), Box<Fault>>> = (0..pieces)
         .into_par_iter()
@@ -113,5 +117,6 @@ pub fn launch(
             (piece * blocks / pieces..(piece + 1) * blocks / pieces).try_for_each(|b| runner.run(b))
         })
         .collect();
-    results.into_iter().collect()
+    results.into_iter().collect::<Result<(), _>>()?;
+    Ok(launch.touched.all())
 }

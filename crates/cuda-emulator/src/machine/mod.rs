@@ -15,6 +15,7 @@ pub mod rounding;
 pub mod scalar;
 pub mod shadow;
 pub mod special;
+pub mod touched;
 mod warp;
 
 pub use decode::{Kernel, Program};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use super::shadow::Shadow;
+use super::touched::Marks;
 
 /// Read-modify-write of eight bytes takes this lock; of four and less, compare-and-swap does.
 static WIDE: Mutex<()> = Mutex::new(());
@@ -21,6 +22,8 @@ pub struct Region {
     pub read_only: bool,
     /// Who touched it last.
     pub shadow: Shadow,
+    /// Which launches touched it last.
+    pub marks: Marks,
     words: Box<[AtomicU32]>,
     /// A bit a byte, four a word.
     written: Box<[AtomicU8]>,
@@ -35,6 +38,7 @@ impl Region {
             size,
             read_only: false,
             shadow: Shadow::new(words),
+            marks: Marks::default(),
             words: bytemuck::zeroed_slice_box(words),
             written: bytemuck::zeroed_slice_box(words),
         }

@@ -66,6 +66,8 @@ impl App {
         unsafe {
             ok(cuMemAlloc_v2(&mut address, bytes.len()));
             ok(cuMemcpyHtoD_v2(address, bytes.as_ptr().cast(), bytes.len()));
+            // From memory that is not pinned the call returns when the bytes are on their way.
+            ok(cuCtxSynchronize());
         }
         address
     }
@@ -91,8 +93,20 @@ impl App {
         function
     }
 
+    /// On the null stream.
     pub fn launch(
         &self,
+        function: Handle,
+        blocks: u32,
+        threads: u32,
+        arguments: &mut [u64],
+    ) -> i32 {
+        self.launch_on(null_mut(), function, blocks, threads, arguments)
+    }
+
+    pub fn launch_on(
+        &self,
+        stream: Handle,
         function: Handle,
         blocks: u32,
         threads: u32,
@@ -112,7 +126,7 @@ impl App {
                 1,
                 1,
                 0,
-                null_mut(),
+                stream,
                 pointers.as_mut_ptr(),
                 null_mut(),
             )

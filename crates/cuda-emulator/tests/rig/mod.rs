@@ -130,9 +130,10 @@ impl Rig {
             checks: Checks {
                 races: true,
                 unwritten: true,
+                streams: true,
             },
         };
-        launch(kernel, &self.memory, 0, geometry, parameters, settings)
+        launch(kernel, &self.memory, 0, geometry, parameters, settings).map(|_| ())
     }
 
     /// Runs the kernel of [`Rig::body`], which must fault, and returns what is reported.

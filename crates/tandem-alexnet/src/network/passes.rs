@@ -13,8 +13,10 @@ use crate::step::{Applied, Operation, Wanted};
 /// What one share of one layer did, for the way back.
 pub(super) struct Trace {
     applied: Vec<Applied>,
-    /// Its index in the spec.
+    /// Its index in the spec; of two layers in one that of the first.
     layer: usize,
+    /// How many layers it is: LRN and the pooling behind it are worked as one.
+    layers: usize,
     /// Index of its weight; the bias follows.
     parameter: Option<usize>,
     share: usize,
@@ -56,10 +58,15 @@ impl Network {
         };
         let done_before = self.parameters.iter().filter(|p| p.layer < from);
         let mut parameter = done_before.count();
-        for (index, layer) in self.spec.layers[..=last].iter().enumerate().skip(from) {
+        let mut index = from;
+        while index <= last {
+            let layer = &self.spec.layers[index];
             // The trunk is a fixed function.
             let learns = index >= self.tuning.trunk();
             let pass = if learns { pass } else { Pass::Test };
+            let joins = index < last && index + 1 != self.tuning.trunk();
+            let next = self.spec.layers.get(index + 1).filter(|_| joins);
+            let mut layers = 1;
             let shape = &self.shapes.layers[index];
             let shares = shares(shape);
             let weighted = layer.name().is_some();
@@ -85,7 +92,14 @@ impl Network {
             };
             let mut outputs = Vec::with_capacity(shares);
             for (share, x) in inputs.into_iter().enumerate() {
-                let operations = Operation::of_layer(layer, shape, index, shares, share, pass)?;
+                let pair = next.map(|next| Operation::of_pair([layer, next], shape, shares));
+                let operations = match pair.transpose()?.flatten() {
+                    Some(pair) => {
+                        layers = 2;
+                        vec![pair]
+                    }
+                    None => Operation::of_layer(layer, shape, index, shares, share, pass)?,
+                };
                 let mut applied = Vec::with_capacity(operations.len());
                 let mut value = x;
                 for operation in operations {
@@ -105,6 +119,7 @@ impl Network {
                     record(Trace {
                         applied,
                         layer: index,
+                        layers,
                         parameter: weighted.then_some(parameter),
                         share,
                         sources,
@@ -116,9 +131,19 @@ impl Network {
             if weighted {
                 parameter += 2;
             }
-            done(&shape.name, Direction::Forward);
+            done(&self.name(index, layers), Direction::Forward);
+            index += layers;
         }
         self.gather(&values, 0)?.to_dtype(DType::F32)
+    }
+
+    /// Of one layer, or of LRN and pooling in one.
+    fn name(&self, index: usize, layers: usize) -> String {
+        let first = &self.shapes.layers[index].name;
+        match layers {
+            1 => first.clone(),
+            _ => format!("{first} and pooling"),
+        }
     }
 
     /// The channels that each tower of LRN layer `index` reads, counted over all towers; of another
@@ -154,6 +179,7 @@ impl Network {
             let first = index == self.tuning.first();
             let parameters = self.tuning.factor(index).is_some();
             let (reads, sources) = (layer[0].reads, layer[0].sources);
+            let name = self.name(index, layer[0].layers);
             let mut outgoing = Vec::with_capacity(shares);
             for (trace, mut gradient) in layer.into_iter().zip(incoming) {
                 let Trace {
@@ -178,7 +204,7 @@ impl Network {
                 outgoing.extend(outgoing_here);
             }
             if first {
-                done(&self.shapes.layers[index].name, Direction::Backward);
+                done(&name, Direction::Backward);
                 break;
             }
             incoming = match reads {
@@ -186,7 +212,7 @@ impl Network {
                 Reads::All => self.scatter_all(&outgoing, sources)?,
                 Reads::Beside => self.scatter_reaches(&outgoing, &self.reaches(index))?,
             };
-            done(&self.shapes.layers[index].name, Direction::Backward);
+            done(&name, Direction::Backward);
         }
         let complete = gradients
             .into_iter()

@@ -27,6 +27,8 @@ pub struct Holding {
     pub multiply_adds: u64,
     /// Values of all layers' outputs for one picture.
     pub activations: u64,
+    /// Of these, what LRN gives to the pooling behind it: nothing needs it on the way back.
+    pub passed_on: u64,
     /// Values that arrive from other places for one picture, forward.
     pub received: u64,
     /// Values of the layers' inputs that were joined of what was here and what arrived.
@@ -49,7 +51,8 @@ impl Holding {
     /// what was here and what arrived; the gradients in flight; what a convolution works in, which has
     /// a bound. The device's own share (its context, cuBLAS) comes on top.
     pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
-        let kept = self.input + self.activations + self.joined + self.passing;
+        let activations = self.activations - self.passed_on;
+        let kept = self.input + activations + self.joined + self.passing;
         let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
         let part = part.clamp(1, batch.max(1));
         // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
@@ -98,8 +101,14 @@ impl Shapes {
         for tower in 0..self.towers() {
             holdings[placement.place_of(tower)].towers.push(tower);
         }
-        for layer in &self.layers {
+        for (index, layer) in self.layers.iter().enumerate() {
             let towers = layer.towers as u64;
+            let next = self.layers.get(index + 1).map(|next| next.kind);
+            let apart = !layer.crossings.is_empty() && placement.places() > 1;
+            let passed_on = match (layer.kind, next) {
+                ("lrn", Some("max-pool")) if !apart => layer.activations() / towers,
+                _ => 0,
+            };
             let here = towers.min(placement.places() as u64);
             let passing = (layer.input.values() as u64 + layer.activations()) / here;
             let unfolded = unfolded(layer) / here;
@@ -115,6 +124,7 @@ impl Shapes {
                 holding.parameters += layer.parameters / towers;
                 holding.multiply_adds += layer.multiply_adds / towers;
                 holding.activations += layer.activations() / towers;
+                holding.passed_on += passed_on;
             }
             let own = layer.input.values() as u64 / layer.input_towers as u64;
             for (place, holding) in holdings.iter_mut().enumerate() {

@@ -71,7 +71,7 @@ pub fn time(
                 _ => work.run()?,
             }
         }
-        maker.device.synchronize()?;
+        tandem_ops::readback::synchronize(&maker.device)?;
         Ok(())
     })?;
     kernels::time(&maker.device, &all, args)

@@ -5,14 +5,24 @@ use super::{launch, through_host};
 use crate::fault::Fault;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::{CudaDevice, Device, Result, Tensor};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-/// Opens GPU `ordinal` with one stream of its own, whichever thread uses it.
+/// Opens GPU `ordinal` with one stream of its own, whichever thread uses it; the same device each time.
 ///
 /// candle's `Device::new_cuda` works on a stream a thread: tensors made by one thread and used by
 /// another are then not ordered. Here all work of a device is in one queue, so cudarc need not
 /// record events for each use of each tensor; [`send`] orders the one thing that crosses queues.
 /// Freed memory stays with the device for the next step.
+///
+/// A device stays open until the process ends: cudarc panics where cuBLAS cannot be closed, as on a
+/// GPU that is lost.
 pub fn open(ordinal: usize) -> std::result::Result<Device, OpenError> {
+    static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut devices = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = devices.get(&ordinal) {
+        return Ok(device.clone());
+    }
     let count = driver::count()?;
     if ordinal >= count {
         return Err(OpenError::NoSuchGpu { ordinal, count });
@@ -24,10 +34,9 @@ pub fn open(ordinal: usize) -> std::result::Result<Device, OpenError> {
         launch::sum_in_f32(&device)?;
         Ok(Device::Cuda(device))
     };
-    open().map_err(|cause| OpenError::Failed {
-        ordinal,
-        cause: cause.to_string(),
-    })
+    let device = open().map_err(|error| OpenError::failed(ordinal, &error))?;
+    devices.insert(ordinal, device.clone());
+    Ok(device)
 }
 
 /// How tensors go from one GPU to another.

@@ -1,9 +1,10 @@
 //! NVIDIA's driver: whether it serves this build, which GPUs it has.
 
 use super::launch;
-use candle_core::Device;
+use crate::fault::Fault;
 use candle_core::cuda_backend::cudarc::driver::sys::CUresult as Code;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, result};
+use candle_core::{Device, Error};
 
 /// A GPU that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +20,29 @@ pub enum OpenError {
     OldDriver { driver: Version, needed: Version },
     #[error("there is no cuda:{ordinal}: the driver has {}", gpus(*count))]
     NoSuchGpu { ordinal: usize, count: usize },
-    #[error("cuda:{ordinal} does not open: {cause}")]
-    Failed { ordinal: usize, cause: String },
+    #[error("cuda:{ordinal} does not open ({code}): {advice}")]
+    Failed {
+        ordinal: usize,
+        code: String,
+        advice: &'static str,
+    },
+}
+
+impl OpenError {
+    /// Of an error that candle gives.
+    pub(super) fn failed(ordinal: usize, error: &Error) -> Self {
+        let code = Fault::code(error);
+        Self::Failed {
+            ordinal,
+            advice: advice(code),
+            code: code.map_or_else(|| error.to_string(), |code| name(DriverError(code))),
+        }
+    }
 }
 
 fn gpus(count: usize) -> String {
     match count {
+        0 => "none".to_owned(),
         1 => "one GPU, cuda:0".to_owned(),
         many => format!("{many} GPUs, cuda:0 to cuda:{}", many - 1),
     }
@@ -73,24 +91,41 @@ pub fn count() -> Result<usize, OpenError> {
 }
 
 fn not_starting(error: DriverError) -> OpenError {
-    let advice = match error.0 {
-        Code::CUDA_ERROR_NO_DEVICE => {
-            "it finds no GPU; `nvidia-smi` lists what it sees, and CUDA_VISIBLE_DEVICES can hide one"
-        }
-        Code::CUDA_ERROR_STUB_LIBRARY => {
-            "the libcuda found is the linker's stub: take the toolkit's stubs folder off LD_LIBRARY_PATH"
-        }
-        Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
-            "its library and its kernel module are of different versions: restart the machine"
-        }
-        Code::CUDA_ERROR_SYSTEM_NOT_READY => {
-            "the system is not ready: is nvidia-fabricmanager running?"
-        }
-        _ => "`nvidia-smi` says more; `tandem doctor` lists what is missing",
-    };
     OpenError::Driver {
         code: name(error),
-        advice,
+        advice: advice(Some(error.0)),
+    }
+}
+
+/// What helps against an error of the driver before any work.
+fn advice(code: Option<Code>) -> &'static str {
+    match code {
+        Some(Code::CUDA_ERROR_NO_DEVICE) => {
+            "it finds no GPU; `nvidia-smi` lists what it sees, and CUDA_VISIBLE_DEVICES can hide one"
+        }
+        Some(Code::CUDA_ERROR_STUB_LIBRARY) => {
+            "the libcuda found is the linker's stub: take the toolkit's stubs folder off LD_LIBRARY_PATH"
+        }
+        Some(Code::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH) => {
+            "its library and its kernel module are of different versions: restart the machine"
+        }
+        Some(Code::CUDA_ERROR_SYSTEM_NOT_READY) => {
+            "the system is not ready: is nvidia-fabricmanager running?"
+        }
+        Some(Code::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE) => {
+            "this GPU takes no libcuda newer than its kernel module: take the toolkit's compat folder off \
+             LD_LIBRARY_PATH"
+        }
+        Some(Code::CUDA_ERROR_OPERATING_SYSTEM) => {
+            "the system keeps the GPU's devices from it: is there a /dev/nvidiactl? A container needs `--gpus all`"
+        }
+        Some(Code::CUDA_ERROR_DEVICE_UNAVAILABLE) => {
+            "another process has it for itself alone; `nvidia-smi` lists whose it is"
+        }
+        Some(Code::CUDA_ERROR_OUT_OF_MEMORY) => {
+            "its memory is full; `nvidia-smi` lists who uses it"
+        }
+        _ => "`nvidia-smi` says more; `tandem doctor` lists what is missing",
     }
 }
 
@@ -100,7 +135,7 @@ pub struct Gpu {
     pub name: String,
     /// Bytes.
     pub memory: usize,
-    /// Bytes that nothing holds now.
+    /// Bytes that nothing holds now, or that this process would use again.
     pub free: usize,
     /// 90 for 9.0.
     pub compute_capability: u32,
@@ -119,13 +154,14 @@ pub fn gpu(device: &Device) -> Result<Option<Gpu>, OpenError> {
         Ok(Gpu {
             name: context.name()?,
             memory,
-            free,
+            free: free + launch::kept_memory(device)?,
             compute_capability: (major * 10 + minor).unsigned_abs(),
         })
     };
     ask().map(Some).map_err(|error| OpenError::Failed {
         ordinal: context.ordinal(),
-        cause: name(error),
+        code: name(error),
+        advice: advice(Some(error.0)),
     })
 }
 

@@ -23,8 +23,8 @@ use crate::error::OpError;
 use candle_core::cuda_backend::cudarc::cublas::sys as blas;
 use candle_core::cuda_backend::cudarc::driver::sys as driver;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr, DriverError, LaunchArgs,
-    LaunchConfig, PinnedHostSlice, PushKernelArg, ValidAsZeroBits,
+    CudaContext, CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr,
+    DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, PushKernelArg, ValidAsZeroBits,
 };
 use candle_core::cuda_backend::cudarc::{cublas, nvrtc};
 use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr, gemm_reduced_precision_f32};
@@ -375,28 +375,50 @@ pub(super) fn order_by_stream_alone(device: &CudaDevice) {
     unsafe { device.disable_event_tracking() }
 }
 
+/// The pool that a context's memory comes from; none where the driver has no pools, as with some
+/// virtual GPUs.
+fn pool(context: &CudaContext) -> std::result::Result<Option<driver::CUmemoryPool>, DriverError> {
+    use driver::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+    context.bind_to_thread()?;
+    if context.attribute(CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
+        return Ok(None);
+    }
+    let mut pool = std::ptr::null_mut();
+    // SAFETY: the call writes a handle that lives as long as the device.
+    unsafe { driver::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()) }.result()?;
+    Ok(Some(pool))
+}
+
 /// Lets the device's memory pool keep what is freed. By default it gives everything back to the
 /// driver at each synchronisation and asks for it again in the next step.
 pub(super) fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
-    let stream = device.cuda_stream();
-    let context = stream.context();
-    context.bind_to_thread().w()?;
-    let mut pool = std::ptr::null_mut();
+    use driver::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD as THRESHOLD;
+    let Some(pool) = pool(device.cuda_stream().context()).w()? else {
+        return Ok(());
+    };
     let mut threshold = u64::MAX;
-    // SAFETY: the context of this device is bound to the thread; the first call writes a handle
-    // that lives as long as the device, and the second reads the 64-bit integer this attribute is.
-    unsafe {
-        driver::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device())
-            .result()
-            .w()?;
-        driver::cuMemPoolSetAttribute(
-            pool,
-            driver::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
-            (&raw mut threshold).cast(),
-        )
+    // SAFETY: the pool is the device's, and the attribute a 64-bit integer.
+    unsafe { driver::cuMemPoolSetAttribute(pool, THRESHOLD, (&raw mut threshold).cast()) }
         .result()
         .w()
-    }
+}
+
+/// Bytes that the pool keeps and nothing uses.
+pub(super) fn kept_memory(device: &CudaDevice) -> std::result::Result<usize, DriverError> {
+    use driver::CUmemPool_attribute::{
+        CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT as RESERVED, CU_MEMPOOL_ATTR_USED_MEM_CURRENT as USED,
+    };
+    let Some(pool) = pool(device.cuda_stream().context())? else {
+        return Ok(0);
+    };
+    let bytes = |attribute| {
+        let mut bytes = 0u64;
+        // SAFETY: the pool is the device's, and both attributes are 64-bit integers.
+        unsafe { driver::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()) }
+            .result()
+            .map(|()| bytes)
+    };
+    Ok(bytes(RESERVED)?.saturating_sub(bytes(USED)?) as usize)
 }
 
 /// Keeps cuBLAS from adding partial sums in a 16-bit type, which by default it may where the result
@@ -427,7 +449,7 @@ pub(super) fn enable_peer_access(from: &CudaDevice, to: &CudaDevice) -> Result<b
         device: to.cu_device(),
         flags: driver::CUmemAccess_flags::CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
     };
-    let (mut can, mut pool) = (0, std::ptr::null_mut());
+    let (mut can, source) = (0, pool(from).w()?);
     to.bind_to_thread().w()?;
     // SAFETY: both contexts live as long as their devices, and the receiver's is bound to this
     // thread; each pointer is to a value of the type the function writes or reads, and outlives it.
@@ -442,9 +464,7 @@ pub(super) fn enable_peer_access(from: &CudaDevice, to: &CudaDevice) -> Result<b
         if enabled != CUDA_SUCCESS && enabled != CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED {
             return Ok(false);
         }
-        driver::cuDeviceGetDefaultMemPool(&raw mut pool, from.cu_device())
-            .result()
-            .w()?;
+        let Some(pool) = source else { return Ok(true) };
         let given = driver::cuMemPoolSetAccess(pool, (&raw const access).cast(), 1);
         Ok(given == CUDA_SUCCESS)
     }

@@ -63,3 +63,7 @@ impl Mark {
         })
     }
 }
+
+pub fn synchronize(device: &CudaDevice) -> Result<()> {
+    device.cuda_stream().synchronize().w()
+}

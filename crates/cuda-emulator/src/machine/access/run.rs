@@ -62,6 +62,7 @@ impl<'a> Surroundings<'a> {
         let base = if space == Space::Shared {
             0
         } else {
+            self.touched.note(region, access);
             region.base
         };
         Some(Run {
