@@ -229,7 +229,7 @@ fn every_wait_on_the_way_through_the_host_is_missed() {
     assert_eq!(missed(&waits, "copy"), (7, 7), "{waits:?}");
     assert_eq!(
         missed(&waits, "copy_to_host"),
-        (1 + 10, 1 + 10),
+        (1 + 10, 1 + 2),
         "{waits:?}"
     );
 }
