@@ -10,11 +10,13 @@
 //
 // The products of a convolution keep the channels first and the pictures of a part side by side;
 // spread and gather turn that into (N, O, positions) and back in passes that are needed anyway.
-// cuDNN keeps (N, O, positions): m and g are then [n, o, p] too. Their planes lie `channel` apart for
+// cuDNN keeps (N, O, positions): m and g are then [n, o, p] too. Their values lie `channel` apart for
 // the next o, `picture` for the next n.
 //
-// Blocks: 256 threads. spread: x over positions, y over planes (n, o), strided. gather: a block a
-// channel and a part of the pictures. rows, mask: x over the outputs, y over rows or parts.
+// A thread of spread, gather or mask works on a place of several pictures, and asks for the values of
+// all before it uses the first. Blocks: up to 256 threads. spread: x over channels, y over positions,
+// z over parts of the pictures, strided. gather: a block a channel and a part of the pictures. rows,
+// mask: x over the outputs, y over rows or parts.
 //
 // Shared memory: gather, a float a thread, for the block's sum. Deterministic: a thread sums in
 // order, a block by a fixed tree, the parts in order; no atomics. NaN stays NaN in the ReLU.
@@ -26,18 +28,59 @@ __device__ __forceinline__ float activate(float value, int relu) {
     return relu && value < 0.0f ? 0.0f : value;
 }
 
+// COUNT pictures of a place, `from` and `to` apart.
+template <int COUNT, typename T>
+__device__ __forceinline__ void activated(const T *__restrict__ m, float bias, T *__restrict__ y,
+                                          size_t from, size_t to, int relu) {
+    float values[COUNT];
+#pragma unroll
+    for (int i = 0; i < COUNT; i++, m += from) values[i] = load(m, 0);
+#pragma unroll
+    for (int i = 0; i < COUNT; i++, y += to) store(y, 0, activate(values[i] + bias, relu));
+}
+
+// The same of their gradients; gives what they add to `sum`.
+template <int COUNT, typename T>
+__device__ __forceinline__ float masked(const T *__restrict__ y, const T *__restrict__ dy,
+                                        T *__restrict__ g, size_t from, size_t to, int relu,
+                                        float sum) {
+    float gradients[COUNT], outputs[COUNT];
+#pragma unroll
+    for (int i = 0; i < COUNT; i++, dy += from) gradients[i] = load(dy, 0);
+#pragma unroll
+    for (int i = 0; i < COUNT; i++, y += from) outputs[i] = relu ? load(y, 0) : 1.0f;
+#pragma unroll
+    for (int i = 0; i < COUNT; i++, g += to) {
+        float gradient = outputs[i] > 0.0f ? gradients[i] : 0.0f;
+        store(g, 0, gradient);
+        sum += gradient;
+    }
+    return sum;
+}
+
+// Pictures of a part: of spread and gather, and of mask. The last part may have fewer, which go one
+// by one.
+const int PART = 4, ROWS = 8;
+
 template <typename T>
 __device__ __forceinline__ void spread(const T *__restrict__ m, const T *__restrict__ b,
                                        T *__restrict__ y, u32 pictures, u32 outputs, u32 positions,
                                        u32 channel, u32 picture, int relu) {
-    u32 p = blockIdx.x * blockDim.x + threadIdx.x;
+    u32 o = blockIdx.x, p = blockIdx.y * blockDim.x + threadIdx.x;
     if (p >= positions) return;
-#pragma unroll 4
-    for (u32 plane = blockIdx.y; plane < pictures * outputs; plane += gridDim.y) {
-        u32 n = plane / outputs, o = plane - n * outputs;
-        size_t from = static_cast<size_t>(o) * channel + static_cast<size_t>(n) * picture;
-        float value = load(m, from * positions + p);
-        store(y, static_cast<size_t>(plane) * positions + p, activate(value + load(b, o), relu));
+    float bias = load(b, o);
+    m += static_cast<size_t>(o) * channel + p;
+    y += static_cast<size_t>(o) * positions + p;
+    size_t next = static_cast<size_t>(outputs) * positions;
+    for (u32 n = blockIdx.z * PART; n < pictures; n += gridDim.z * PART) {
+        const T *from = m + static_cast<size_t>(n) * picture;
+        T *to = y + n * next;
+        if (n + PART <= pictures)
+            activated<PART>(from, bias, to, picture, next, relu);
+        else
+#pragma unroll 1
+            for (u32 i = n; i < pictures; i++, from += picture, to += next)
+                activated<1>(from, bias, to, picture, next, relu);
     }
 }
 
@@ -46,8 +89,10 @@ __device__ __forceinline__ float block_sum(float value) {
     __shared__ float sums[256];
     sums[threadIdx.x] = value;
     __syncthreads();
-    for (u32 half = blockDim.x / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    for (u32 half = 128, count = blockDim.x; half > 0; half /= 2) {
+        if (threadIdx.x < half && threadIdx.x + half < count)
+            sums[threadIdx.x] += sums[threadIdx.x + half];
+        count = min(count, half);
         __syncthreads();
     }
     return sums[0];
@@ -57,21 +102,21 @@ template <typename T>
 __device__ __forceinline__ void gather(const T *__restrict__ y, const T *__restrict__ dy,
                                        T *__restrict__ g, float *__restrict__ partial,
                                        u32 pictures, u32 outputs, u32 positions, u32 channel,
-                                       u32 picture, u32 part, int relu) {
-    u32 o = blockIdx.x, first = blockIdx.y * part, last = min(first + part, pictures);
-    float sum = 0.0f;
-    size_t from = (static_cast<size_t>(first) * outputs + o) * positions;
-    size_t to = static_cast<size_t>(o) * channel + static_cast<size_t>(first) * picture;
+                                       u32 picture, int relu) {
+    u32 o = blockIdx.x, first = blockIdx.y * PART, last = min(first + PART, pictures);
     size_t next = static_cast<size_t>(outputs) * positions;
-    // The pictures of a part are asked for together.
+    size_t plane = first * next + static_cast<size_t>(o) * positions;
+    g += static_cast<size_t>(o) * channel + static_cast<size_t>(first) * picture;
+    float sum = 0.0f;
     for (u32 p = threadIdx.x; p < positions; p += blockDim.x) {
-#pragma unroll 4
-        for (u32 n = 0; n < last - first; n++) {
-            float gradient = load(dy, from + n * next + p);
-            if (relu && !(load(y, from + n * next + p) > 0.0f)) gradient = 0.0f;
-            store(g, (to + static_cast<size_t>(n) * picture) * positions + p, gradient);
-            sum += gradient;
-        }
+        const T *out = y + plane + p, *gradient = dy + plane + p;
+        T *to = g + p;
+        if (first + PART == last)
+            sum = masked<PART>(out, gradient, to, next, picture, relu, sum);
+        else
+#pragma unroll 1
+            for (u32 n = first; n < last; n++, out += next, gradient += next, to += picture)
+                sum = masked<1>(out, gradient, to, next, picture, relu, sum);
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[static_cast<size_t>(blockIdx.y) * outputs + o] = sum;
@@ -92,18 +137,18 @@ __device__ __forceinline__ void rows(T *__restrict__ y, const T *__restrict__ b,
 template <typename T>
 __device__ __forceinline__ void mask(const T *__restrict__ y, const T *__restrict__ dy,
                                      T *__restrict__ g, float *__restrict__ partial, u32 count,
-                                     u32 outputs, u32 part, int relu) {
+                                     u32 outputs, int relu) {
     u32 o = blockIdx.x * blockDim.x + threadIdx.x;
     if (o >= outputs) return;
-    u32 first = blockIdx.y * part, last = min(first + part, count);
+    u32 first = blockIdx.y * ROWS, last = min(first + ROWS, count);
+    size_t at = static_cast<size_t>(first) * outputs + o;
     float sum = 0.0f;
-    for (u32 n = first; n < last; n++) {
-        size_t at = static_cast<size_t>(n) * outputs + o;
-        float gradient = load(dy, at);
-        if (relu && !(load(y, at) > 0.0f)) gradient = 0.0f;
-        store(g, at, gradient);
-        sum += gradient;
-    }
+    if (first + ROWS == last)
+        sum = masked<ROWS>(y + at, dy + at, g + at, outputs, outputs, relu, sum);
+    else
+#pragma unroll 1
+        for (u32 n = first; n < last; n++, at += outputs)
+            sum = masked<1>(y + at, dy + at, g + at, outputs, outputs, relu, sum);
     partial[static_cast<size_t>(blockIdx.y) * outputs + o] = sum;
 }
 
@@ -126,17 +171,16 @@ __device__ __forceinline__ void total(const float *__restrict__ partial, T *__re
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_gather_##SUFFIX(                        \
         const T *y, const T *dy, T *g, float *partial, u32 pictures, u32 outputs, u32 positions,   \
-        u32 channel, u32 picture, u32 part, int relu) {                                            \
-        gather<T>(y, dy, g, partial, pictures, outputs, positions, channel, picture, part, relu);  \
+        u32 channel, u32 picture, int relu) {                                                      \
+        gather<T>(y, dy, g, partial, pictures, outputs, positions, channel, picture, relu);        \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_rows_##SUFFIX(                          \
         T *y, const T *b, u32 count, u32 outputs, int relu) {                                      \
         rows<T>(y, b, count, outputs, relu);                                                       \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_mask_##SUFFIX(                          \
-        const T *y, const T *dy, T *g, float *partial, u32 count, u32 outputs, u32 part,           \
-        int relu) {                                                                                \
-        mask<T>(y, dy, g, partial, count, outputs, part, relu);                                    \
+        const T *y, const T *dy, T *g, float *partial, u32 count, u32 outputs, int relu) {         \
+        mask<T>(y, dy, g, partial, count, outputs, relu);                                          \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_total_##SUFFIX(                         \
         const float *partial, T *db, u32 parts, u32 outputs) {                                     \

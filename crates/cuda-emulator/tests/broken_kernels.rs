@@ -93,6 +93,28 @@ fn lrn_max_pool(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
     ("lrn_max_pool_forward_f32", 2, 64, arguments)
 }
 
+/// One picture of one plane of 5 × 5, a kernel of 3 × 3 with padding 1.
+const CONVOLUTION: [u64; 12] = [1, 1, 5, 5, 5, 5, 3, 3, 1, 1, 1, 1];
+
+fn unfold(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 25), rig.empty(900)];
+    let arguments = [&buffers[..], &CONVOLUTION].concat();
+    ("unfold_three_f32", 1, 32, arguments)
+}
+
+fn fold(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 225), rig.empty(100)];
+    let arguments = [&buffers[..], &CONVOLUTION].concat();
+    ("fold_three_f32", 1, 32, arguments)
+}
+
+/// Five pictures of two channels of ten values.
+fn spread(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 100), upload(rig, 2), rig.empty(400)];
+    let arguments = [&buffers[..], &[5, 2, 10, 50, 10, 1]].concat();
+    ("bias_spread_f32", 2, 32, arguments)
+}
+
 /// Four rows of 200 classes.
 fn softmax(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
     let arguments = vec![upload(rig, 800), rig.empty(3200), 200];
@@ -164,6 +186,29 @@ fn max_pooling_with_a_window_one_row_too_far() {
     );
     let fault = caught("max_pool", &[edit], "", max_pool_forward, "ld.global");
     assert_starts(&fault, "out-of-bounds global read of 4 bytes");
+}
+
+#[test]
+#[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
+fn a_convolution_that_looks_beside_its_picture() {
+    let edit = ("inside && within(left + b, g.width) ?", "inside ?");
+    let fault = caught("unfold", &[edit], "", unfold, "ld.global");
+    assert_starts(&fault, "out-of-bounds global read of 4 bytes");
+    // One tap too far.
+    let edit = (
+        "terms[a][b] = load(du, from + (a * KERNEL + b)",
+        "terms[a][b] = load(du, from + (a * KERNEL + b + 1)",
+    );
+    let fault = caught("unfold", &[edit], "", fold, "ld.global");
+    assert_starts(&fault, "out-of-bounds global read of 4 bytes");
+}
+
+#[test]
+#[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
+fn a_bias_for_more_pictures_than_there_are() {
+    let edit = ("if (n + PART <= pictures)", "if (n <= pictures)");
+    let fault = caught("bias", &[edit], "", spread, "global");
+    assert_starts(&fault, "out-of-bounds global");
 }
 
 #[test]

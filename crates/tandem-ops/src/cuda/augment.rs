@@ -52,6 +52,7 @@ fn values<T: Element>(
         blocks: (
             size(OP, (crop * crop).div_ceil(256))?,
             size(OP, outputs.min(65_535))?,
+            1,
         ),
         threads: 256,
     };

@@ -4,20 +4,33 @@
 //! room for in the workspace. In a part, the unfolded pictures stand side by side, so one product a
 //! group covers them all, and the groups are the batch of one call. The passes around the products,
 //! which bias and ReLU need anyway, turn channels-first into `(N, C, H, W)` and back.
+//!
+//! cuBLAS takes its widest loads where every stored row is a multiple of 16 bytes long. So parts have
+//! a multiple of [`WHOLE`] pictures where they can, and a weight whose rows are no multiple, the 363
+//! taps of the paper's first layer, is turned over: it and its gradient are stored by taps, in rows
+//! of outputs.
 
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Argument, Buffer, Grid, launch, multiply};
 use super::linear::{Placed, total};
-use super::pooling::over_planes;
+use super::pooling::{lines, over_planes};
 use super::product::Product;
-use crate::conv::{Geometry, WORKSPACE};
+use super::version::Version;
+use crate::conv::{self, Geometry};
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::{CudaDevice, CudaStorage, Result};
 
 pub(super) const OP: &str = "conv2d";
 
-/// Pictures whose gradients a block adds up for the bias; the sums are added in order.
+/// Few bytes in tests, so that small batches have parts.
+const WORKSPACE: usize = if cfg!(test) { 64 } else { conv::WORKSPACE };
+
+/// Values of any type that fill a multiple of 16 bytes.
+const WHOLE: usize = 8;
+
+/// Pictures of a part of `bias.cu`: a block adds up their gradients for the bias, and the sums of the
+/// parts are added in order.
 pub(super) const PART: usize = 4;
 
 /// How the planes of a convolution's plain output, or of its masked gradient, lie.
@@ -34,16 +47,24 @@ pub(super) enum Order {
 #[derive(Clone, Copy)]
 pub(super) struct Parts {
     g: Geometry,
-    pictures: usize,
+    count: usize,
+    /// Pictures of which each part has a multiple, but for the last.
+    unit: usize,
+}
+
+/// Into how many parts `n` pictures are cut where `fit` have room at a time, and of how many pictures
+/// each has a multiple.
+fn cut(n: usize, fit: usize) -> (usize, usize) {
+    let fit = fit.max(1);
+    let unit = if n <= fit || fit < WHOLE { 1 } else { WHOLE };
+    (n.div_ceil(fit.min(n.max(1)) / unit * unit), unit)
 }
 
 impl Parts {
     fn of<T>(g: &Geometry) -> Self {
         let picture = g.groups * g.taps() * g.out_pixels() * size_of::<T>();
-        Self {
-            g: *g,
-            pictures: (WORKSPACE / picture.max(1)).clamp(1, g.n.max(1)),
-        }
+        let (count, unit) = cut(g.n, WORKSPACE / picture.max(1));
+        Self { g: *g, count, unit }
     }
 
     /// All pictures as one part.
@@ -51,16 +72,21 @@ impl Parts {
     pub(super) fn whole(g: &Geometry) -> Self {
         Self {
             g: *g,
-            pictures: g.n,
+            count: 1,
+            unit: 1,
         }
     }
 
-    /// First picture and number of pictures of each part.
+    /// First picture and number of pictures of each part: none is much smaller than another.
     fn each(self) -> impl Iterator<Item = (usize, usize)> {
-        let n = self.g.n;
-        (0..n)
-            .step_by(self.pictures)
-            .map(move |first| (first, self.pictures.min(n - first)))
+        let units = self.g.n.div_ceil(self.unit);
+        let first = move |part: usize| (part * units / self.count * self.unit).min(self.g.n);
+        (0..self.count).map(move |part| (first(part), first(part + 1) - first(part)))
+    }
+
+    /// Pictures of the largest part.
+    fn largest(self) -> usize {
+        self.each().map(|(_, pictures)| pictures).max().unwrap_or(0)
     }
 
     /// Elements of an unfolded part of `pictures`.
@@ -97,16 +123,72 @@ impl Parts {
         Ok(all)
     }
 
-    /// `product` with the sizes of one group's forward product, and the groups as its batch.
+    /// One group's forward product, and the groups as its batch.
     fn product(self, pictures: usize) -> Product {
         Product {
             m: self.g.o,
             n: pictures * self.g.out_pixels(),
             k: self.g.taps(),
             batch: self.g.groups,
-            transpose_a: false,
+            transpose_a: self.turns(),
             transpose_b: false,
             accumulate: false,
+        }
+    }
+
+    /// Whether products take the weight by taps rather than by outputs.
+    fn turns(self) -> bool {
+        !self.g.taps().is_multiple_of(WHOLE) && self.g.o.is_multiple_of(WHOLE)
+    }
+
+    /// The weight by taps, where products take it so.
+    fn turned<T: Element>(
+        self,
+        device: &CudaDevice,
+        w: &CudaView<'_, T>,
+    ) -> Result<Option<Buffer<T>>> {
+        self.turns()
+            .then(|| self.turn(device, "turn", w, (self.g.o, self.g.taps())))
+            .transpose()
+    }
+
+    /// Every group's matrix of so many rows and columns with its rows as columns.
+    fn turn<S: Element, T: Element>(
+        self,
+        device: &CudaDevice,
+        kernel: &str,
+        from: &CudaView<'_, S>,
+        (rows, columns): (usize, usize),
+    ) -> Result<Buffer<T>> {
+        let count = self.g.groups * rows * columns;
+        let mut to = Buffer::new(device, count)?;
+        let grid = Grid {
+            blocks: (size(OP, count.div_ceil(256))?, 1, 1),
+            threads: 256,
+        };
+        launch(
+            device,
+            Kernels::Unfold,
+            &format!("{kernel}_{}", T::SUFFIX),
+            grid,
+            &mut [
+                &mut from.slice(..),
+                &mut to,
+                &mut size::<u32>(OP, count)?,
+                &mut size::<u32>(OP, rows)?,
+                &mut size::<u32>(OP, columns)?,
+            ],
+        )?;
+        Ok(to)
+    }
+
+    /// The paper's kernels by their names in `unfold.cu`, or the one for any.
+    fn kernel(self) -> &'static str {
+        match (Version::current(), self.g.kernel, self.g.stride) {
+            (Version::Fast, (3, 3), (1, 1)) => "three",
+            (Version::Fast, (5, 5), (1, 1)) => "five",
+            (Version::Fast, (11, 11), (4, 4)) => "eleven",
+            _ => "naive",
         }
     }
 
@@ -119,10 +201,12 @@ impl Parts {
     ) -> Result<()> {
         let length = pictures * self.g.out_pixels();
         let planes = self.g.groups * self.g.c;
+        let lines = lines(planes, length);
         let grid = Grid {
             blocks: (
                 size(OP, length.div_ceil(256))?,
-                size(OP, planes.min(65_535))?,
+                size(OP, lines.min(65_535))?,
+                1,
             ),
             threads: 256,
         };
@@ -131,7 +215,7 @@ impl Parts {
         let mut rest = self.arguments()?;
         let mut arguments: Vec<&mut dyn Argument> = vec![&mut x, u, &mut pictures];
         arguments.extend(rest.iter_mut().map(|v| v as &mut dyn Argument));
-        let entry = format!("unfold_{}", T::SUFFIX);
+        let entry = format!("unfold_{}_{}", self.kernel(), T::SUFFIX);
         launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
     }
 
@@ -148,18 +232,31 @@ impl Parts {
         let mut pictures: u32 = size(OP, pictures)?;
         let mut rest = self.arguments()?;
         let mut du = du.slice.as_view();
+        let kernel = match self.kernel() {
+            // No step has a gradient for the pictures.
+            "eleven" => "naive",
+            // The others count in 32 bits.
+            _ if u32::try_from(du.len()).is_err() => "naive",
+            known => known,
+        };
+        let entry = format!("fold_{kernel}_{}", T::SUFFIX);
         let mut arguments: Vec<&mut dyn Argument> = vec![&mut du, &mut dx, &mut pictures];
         arguments.extend(rest.iter_mut().map(|v| v as &mut dyn Argument));
-        let entry = format!("fold_{}", T::SUFFIX);
         launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
     }
 
-    /// Planes from a channel to the next, and from a picture to the next, where `pictures` lie so.
+    /// Values from a channel to the next, and from a picture to the next, where `pictures` lie so.
     fn steps(self, order: Order, pictures: usize) -> Result<(u32, u32)> {
-        match order {
-            Order::ChannelsFirst => Ok((size(OP, pictures)?, 1)),
-            Order::PicturesFirst => Ok((1, size(OP, self.outputs())?)),
-        }
+        let (channel, picture) = match order {
+            Order::ChannelsFirst => (pictures * self.g.out_pixels(), self.g.out_pixels()),
+            Order::PicturesFirst => (self.g.out_pixels(), self.output()),
+        };
+        Ok((size(OP, channel)?, size(OP, picture)?))
+    }
+
+    /// Threads of a block that works on the places of a plane.
+    fn threads(self) -> usize {
+        self.g.out_pixels().next_multiple_of(32).min(256)
     }
 
     /// Bias and ReLU on the plain output of some pictures: `(pictures, O, H', W')`.
@@ -176,11 +273,19 @@ impl Parts {
     ) -> Result<()> {
         let pixels = self.g.out_pixels();
         let (mut channel, mut picture) = self.steps(order, pictures)?;
+        let grid = Grid {
+            blocks: (
+                size(OP, self.outputs())?,
+                size(OP, pixels.div_ceil(self.threads()))?,
+                size(OP, pictures.div_ceil(PART).min(65_535))?,
+            ),
+            threads: size(OP, self.threads())?,
+        };
         launch(
             device,
             Kernels::Bias,
             &format!("bias_spread_{}", T::SUFFIX),
-            over_planes(OP, pixels, pictures * self.outputs())?,
+            grid,
             &mut [
                 &mut m.slice.as_view(),
                 &mut bias,
@@ -215,8 +320,9 @@ impl Parts {
             blocks: (
                 size(OP, self.outputs())?,
                 size(OP, pictures.div_ceil(PART))?,
+                1,
             ),
-            threads: 256,
+            threads: size(OP, self.threads())?,
         };
         launch(
             device,
@@ -233,7 +339,6 @@ impl Parts {
                 &mut size::<u32>(OP, self.g.out_pixels())?,
                 &mut channel,
                 &mut picture,
-                &mut size::<u32>(OP, PART)?,
                 &mut relu,
             ],
         )
@@ -255,10 +360,12 @@ pub(crate) fn forward(
     for_element!(OP, x.0, T => {
         let parts = Parts::of::<T>(g);
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
+        let turned = parts.turned(device, &w)?;
+        let w = turned.as_ref().map_or(w, |turned| turned.slice.as_view());
         let bias = view::<T>(OP, b.0, b.1)?;
         let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
-        let mut u = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
-        let mut m = Buffer::<T>::new(device, parts.pictures * parts.output())?;
+        let mut u = Buffer::<T>::new(device, parts.unfolded(parts.largest()))?;
+        let mut m = Buffer::<T>::new(device, parts.largest() * parts.output())?;
         for (first, pictures) in parts.each() {
             let input = x.slice(first * parts.input()..(first + pictures) * parts.input());
             parts.unfold(device, input, &mut u, pictures)?;
@@ -336,13 +443,15 @@ fn backward(
         let parts = Parts::of::<T>(g);
         let (x, w, y) = (given::<T>(x)?, given::<T>(w)?, given::<T>(y)?);
         let dy = view::<T>(OP, dy.0, dy.1)?;
+        let turned = w.as_ref().map(|w| parts.turned(device, w)).transpose()?.flatten();
+        let w = w.map(|w| turned.as_ref().map_or(w, |turned| turned.slice.as_view()));
         let input = w.as_ref().map(|_| Buffer::<T>::new(device, g.n * parts.input()));
         let mut dx = input.transpose()?;
         // Of all parts, in f32 whatever the type.
         let weights = x.as_ref().map_or(0, |_| parts.outputs() * g.taps());
         let mut dw = Buffer::<f32>::new(device, weights)?;
-        let mut masked = Buffer::<T>::new(device, parts.pictures * parts.output())?;
-        let mut unfolded = Buffer::<T>::new(device, parts.unfolded(parts.pictures))?;
+        let mut masked = Buffer::<T>::new(device, parts.largest() * parts.output())?;
+        let mut unfolded = Buffer::<T>::new(device, parts.unfolded(parts.largest()))?;
         let sums: usize = parts.each().map(|(_, pictures)| pictures.div_ceil(PART)).sum();
         let mut partial = Buffer::<f32>::new(device, sums * parts.outputs())?;
         let mut summed = 0;
@@ -360,21 +469,27 @@ fn backward(
             let input = first * parts.input()..(first + pictures) * parts.input();
             if let Some(x) = &x {
                 parts.unfold(device, x.slice(input.clone()), &mut unfolded, pictures)?;
+                let u = unfolded.slice.as_view();
+                let (m, n, a, b) = match parts.turns() {
+                    true => (forward.k, forward.m, &u, &masked),
+                    false => (forward.m, forward.k, &masked, &u),
+                };
                 let product = Product {
-                    n: forward.k,
+                    m,
+                    n,
                     k: forward.n,
+                    transpose_a: false,
                     transpose_b: true,
                     accumulate: first > 0,
                     ..forward
                 };
-                let u = unfolded.slice.as_view();
-                multiply(device, &product, &masked, &u, &mut dw.slice.as_view_mut())?;
+                multiply(device, &product, a, b, &mut dw.slice.as_view_mut())?;
             }
             if let (Some(w), Some(dx)) = (&w, &mut dx) {
                 let product = Product {
                     m: forward.k,
                     k: forward.m,
-                    transpose_a: true,
+                    transpose_a: !forward.transpose_a,
                     ..forward
                 };
                 multiply(device, &product, w, &masked, &mut unfolded.slice.as_view_mut())?;
@@ -386,6 +501,12 @@ fn backward(
             Some(_) => {
                 let db = total::<T>(device, &partial, sums, parts.outputs())?;
                 let dw = match <T as Element>::SUFFIX {
+                    _ if parts.turns() => {
+                        let by_taps = dw.slice.as_view();
+                        let dw: Buffer<T> =
+                            parts.turn(device, "turn_sums", &by_taps, (g.taps(), g.o))?;
+                        dw.into_storage(device)
+                    }
                     "f32" => dw.into_storage(device),
                     // One part of sums: rounded.
                     _ => total::<T>(device, &dw, 1, weights)?.into_storage(device),

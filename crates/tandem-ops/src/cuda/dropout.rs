@@ -22,7 +22,7 @@ pub(crate) fn apply(mask: Mask, x: &CudaStorage, l: &Layout) -> Result<(CudaStor
         let mut y = Buffer::<T>::new(&x.device, count)?;
         if count > 0 {
             let grid = Grid {
-                blocks: (size("dropout", count.div_ceil(4 * 256))?, 1),
+                blocks: (size("dropout", count.div_ceil(4 * 256))?, 1, 1),
                 threads: 256,
             };
             let Mask { mut seed, mut stream, mut threshold, factor } = mask;

@@ -166,7 +166,7 @@ impl<T> Argument for InPlace<'_, T> {
 /// Blocks and threads a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    pub blocks: (u32, u32),
+    pub blocks: (u32, u32, u32),
     pub threads: u32,
 }
 
@@ -197,7 +197,7 @@ pub(super) fn launch(
         argument.push(&mut builder);
     }
     let config = LaunchConfig {
-        grid_dim: (grid.blocks.0, grid.blocks.1, 1),
+        grid_dim: grid.blocks,
         block_dim: (grid.threads, 1, 1),
         shared_mem_bytes: 0,
     };

@@ -35,7 +35,7 @@ pub(crate) fn forward(
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
         multiply(device, &product, &x, &w, &mut y.slice.as_view_mut())?;
         let grid = Grid {
-            blocks: (size(OP, s.o.div_ceil(256))?, size(OP, s.n.min(65_535))?),
+            blocks: (size(OP, s.o.div_ceil(256))?, size(OP, s.n.min(65_535))?, 1),
             threads: 256,
         };
         launch(
@@ -172,7 +172,7 @@ fn mask<T: Element>(
     // Without a ReLU the output is not looked at.
     let mut y = y.unwrap_or_else(|| dy.slice(..0));
     let grid = Grid {
-        blocks: (size(OP, s.o.div_ceil(256))?, size(OP, parts)?),
+        blocks: (size(OP, s.o.div_ceil(256))?, size(OP, parts)?, 1),
         threads: 256,
     };
     launch(
@@ -187,7 +187,6 @@ fn mask<T: Element>(
             &mut partial,
             &mut size::<u32>(OP, s.n)?,
             &mut size::<u32>(OP, s.o)?,
-            &mut size::<u32>(OP, PART)?,
             &mut relu,
         ],
     )?;
@@ -204,7 +203,7 @@ pub(super) fn total<T: Element>(
 ) -> Result<Buffer<T>> {
     let mut db = Buffer::<T>::new(device, outputs)?;
     let grid = Grid {
-        blocks: (size(OP, outputs.div_ceil(256))?, 1),
+        blocks: (size(OP, outputs.div_ceil(256))?, 1, 1),
         threads: 256,
     };
     launch(

@@ -38,7 +38,7 @@ enum Pass {
 
 /// Threads that keep the largest GPU's memory busy, twice over so that no part of it waits for the
 /// rest at the end; with fewer, the channels are cut into chunks.
-const ENOUGH: usize = 512 * 1024;
+pub(super) const ENOUGH: usize = 512 * 1024;
 /// The shortest chunk: a seam reads four to twelve channels twice.
 const SHORTEST: usize = 32;
 
@@ -97,7 +97,7 @@ fn run<T: Element>(
         let _: u32 = size("lrn", threads)?;
         let columns = op.groups() * channels.div_ceil(chunk);
         let grid = Grid {
-            blocks: (size("lrn", threads.div_ceil(256) * columns)?, 1),
+            blocks: (size("lrn", threads.div_ceil(256) * columns)?, 1, 1),
             threads: 256,
         };
         let mut pictures: u32 = size("lrn", pictures)?;
@@ -117,7 +117,7 @@ fn run<T: Element>(
         launch(device, Kernels::Lrn, &entry, grid, &mut arguments)?;
     } else {
         let grid = Grid {
-            blocks: (size("lrn", count.div_ceil(256))?, 1),
+            blocks: (size("lrn", count.div_ceil(256))?, 1, 1),
             threads: 256,
         };
         let mut count = count as u64;

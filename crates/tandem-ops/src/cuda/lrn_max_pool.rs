@@ -46,7 +46,7 @@ pub(crate) fn forward(
     let places = pictures * grid.out.0.div_ceil(strip);
     let chunk = chunk_for(channels, places * threads * groups, BATCH);
     let blocks = launch::Grid {
-        blocks: (size(OP, places * groups * channels.div_ceil(chunk))?, 1),
+        blocks: (size(OP, places * groups * channels.div_ceil(chunk))?, 1, 1),
         threads: size(OP, threads.next_multiple_of(32).min(THREADS))?,
     };
     // A plane is indexed in 32 bits.

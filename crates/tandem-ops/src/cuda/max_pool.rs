@@ -87,7 +87,7 @@ fn run<T: Element>(
         let threads: usize = planes * places.0.div_ceil(strip) * places.1;
         let _: u32 = size(OP, threads)?;
         let blocks = launch::Grid {
-            blocks: (size(OP, threads.div_ceil(256))?, 1),
+            blocks: (size(OP, threads.div_ceil(256))?, 1, 1),
             threads: 256,
         };
         ("three_by_two", blocks)

@@ -3,11 +3,19 @@
 
 use super::element::size;
 use super::launch::Grid;
+use super::lrn::ENOUGH;
 use crate::window::{self, Window};
 use candle_core::Result;
 
 /// Planes a thread visits, so that its place is worked out once for several.
 const PLANES: usize = 4;
+
+/// Planes that threads are numbered through, `places` of them in each: a thread visits every so-manieth
+/// plane, so that its place is worked out once for several, but enough threads are left.
+pub(super) fn lines(planes: usize, places: usize) -> usize {
+    let enough = ENOUGH.div_ceil(places.max(1));
+    planes.div_ceil(PLANES).max(enough).min(planes)
+}
 
 /// Threads over the places of a plane, blocks over the planes.
 pub(super) fn over_planes(op: &'static str, places: usize, planes: usize) -> Result<Grid> {
@@ -16,6 +24,7 @@ pub(super) fn over_planes(op: &'static str, places: usize, planes: usize) -> Res
         blocks: (
             size(op, places.div_ceil(threads))?,
             size(op, planes.div_ceil(PLANES).min(65_535))?,
+            1,
         ),
         threads: size(op, threads)?,
     })

@@ -41,7 +41,7 @@ pub(crate) fn step(
     let mut slab = InPlace(slab);
     for_element!("sgd", gradient, T => {
         let grid = Grid {
-            blocks: (size("sgd", count.div_ceil(256).min(BLOCKS))?, 1),
+            blocks: (size("sgd", count.div_ceil(256).min(BLOCKS))?, 1, 1),
             threads: 256,
         };
         launch(

@@ -10,7 +10,7 @@ const OP: &str = "softmax-nll";
 /// A block a row.
 fn rows_grid(rows: usize) -> Result<Grid> {
     Ok(Grid {
-        blocks: (size(OP, rows)?, 1),
+        blocks: (size(OP, rows)?, 1, 1),
         threads: 128,
     })
 }
@@ -44,7 +44,7 @@ pub(crate) fn loss(
             &z.device,
             Kernels::SoftmaxNll,
             &format!("nll_mean_{}", <T as Element>::SUFFIX),
-            Grid { blocks: (1, 1), threads: 256 },
+            Grid { blocks: (1, 1, 1), threads: 256 },
             &mut [&mut losses.slice.as_view(), &mut loss, &mut rows_u],
         )?;
         Ok((loss.into_storage(&z.device), Shape::from(())))

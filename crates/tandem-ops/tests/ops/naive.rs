@@ -3,6 +3,8 @@
 use crate::common::{assert_near, gpu, noise, values};
 use candle_core::{CustomOp1, DType, Device, Result, Tensor};
 use proptest::prelude::*;
+use tandem_ops::Activation;
+use tandem_ops::conv::Conv2d;
 use tandem_ops::cuda::Version;
 use tandem_ops::lrn::{AlphaConvention, Lrn};
 use tandem_ops::lrn_max_pool::LrnMaxPool2d;
@@ -91,6 +93,31 @@ proptest! {
                 (bits(&y), bits(&dx))
             });
             assert_eq!(run(Version::Fast), run(Version::Naive), "{n} {c} {h} {w} {dtype:?}");
+        }
+    }
+
+    #[test]
+    fn convolutions_with_the_papers_kernels(
+        (n, c, o, groups) in (1..4usize, 1..3usize, 7..9usize, 1..3usize),
+        (kernel, stride) in prop_oneof![Just((3, 1)), Just((5, 1)), Just((11, 4))],
+        padding in (0..4usize, 0..4usize),
+        (more_h, more_w) in (0..9usize, 0..9usize),
+        skipped in 0..3usize,
+    ) {
+        let op = Conv2d::new((stride, stride), padding, groups, Activation::Relu).unwrap();
+        let x = noise(6, &[n, groups * c, kernel + more_h, kernel + more_w]);
+        let w = noise(7, &[groups * o, c, kernel, kernel]);
+        let b = noise(8, &[groups * o]);
+        for (dtype, _) in TYPES {
+            let (x, w) = (placed(&x, dtype, skipped), placed(&w, dtype, skipped));
+            let b = placed(&b, dtype, 0);
+            let run = |version: Version| version.run(|| {
+                let y = op.forward(&x, &w, &b).unwrap();
+                let dy = placed(&noise(9, y.dims()), dtype, skipped);
+                let (dx, dw, db) = op.gradients(&x, &w, &y, &dy).unwrap();
+                [y, dx, dw, db].map(|t| values(&t))
+            });
+            assert_eq!(run(Version::Fast), run(Version::Naive), "{kernel} {padding:?} {dtype:?}");
         }
     }
 

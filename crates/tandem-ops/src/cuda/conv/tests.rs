@@ -15,10 +15,38 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[test]
+fn parts_are_whole_and_about_as_large_as_one_another() {
+    // Conv1 of the paper in bf16: 122 pictures have room.
+    for (n, fit, want) in [
+        (128, 122, &[64, 64][..]),
+        (300, 122, &[96, 104, 100]),
+        (122, 122, &[122]),
+        (123, 122, &[64, 59]),
+        (10, 7, &[5, 5]),
+        (3, 0, &[1, 1, 1]),
+        (0, 9, &[]),
+    ] {
+        let (count, unit) = cut(n, fit);
+        let g = Geometry { n, ..SIX };
+        let parts = Parts { g, count, unit };
+        let sizes: Vec<usize> = parts.each().map(|(_, pictures)| pictures).collect();
+        assert_eq!(sizes, want, "{n} {fit}");
+        assert!(parts.largest() <= fit.max(1));
+    }
+}
+
+#[test]
 fn the_parts_of_a_batch_give_what_the_whole_gives() {
+    // With eight outputs a group the weight is turned over, with three it is not.
+    parts_give_what_the_whole_gives(3);
+    parts_give_what_the_whole_gives(8);
+}
+
+fn parts_give_what_the_whole_gives(outputs: usize) {
     let op = Conv2d::new((2, 1), (1, 1), 2, Activation::Relu).unwrap();
     let noise = |shape: &[usize]| Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap();
-    let (x, w, b) = (noise(&[7, 4, 5, 4]), noise(&[6, 2, 3, 3]), noise(&[6]));
+    let (x, w) = (noise(&[7, 4, 5, 4]), noise(&[2 * outputs, 2, 3, 3]));
+    let b = noise(&[2 * outputs]);
     let y = op.forward(&x, &w, &b).unwrap();
     let dy = noise(y.dims());
     let (dx, dw, db) = op.bwd(&x, &w, &b, &y, &dy).unwrap();
