@@ -11,20 +11,21 @@
 // The paper's window, where all windows lie in the picture: forward, a thread owns OUTPUTS outputs of
 // a column, one below the other. It asks for the rows they share once, all values before the first
 // comparison, takes the maximum of each row of three and then of three rows: the first maximum of the
-// first row that has it is the first in row-major order. Backward, a thread owns INPUTS inputs of a
-// column and asks for the winners and gradients of all windows they lie in, at most two columns of
+// first row that has it is the first in row-major order. Backward, a thread owns INPUTS inputs of two
+// columns and asks for the winners and gradients of all windows they lie in, two columns of
 // INPUTS / 2 + 1, before it compares. Neighbouring threads own neighbouring columns: writes are runs
 // of memory, and the reads overlap in the first cache. A row of 55 or 27 values begins at an odd
-// place, so no access can be wider than a value. Threads are numbered through planes, so small planes
-// leave none idle. Blocks: 256 threads.
+// place, so no access can be wider than a value. Threads are numbered through `lines` planes, so small
+// planes leave none idle, and visit every lines-th, so that a place is worked out once for several.
+// Blocks: 256 threads.
 //
 // Must move: forward x, y and winners, backward winners, dy and dx, each once.
 // Shared memory: none. Deterministic: every sum has one owner and one order; no atomics.
 // Share of the copy bandwidth: not yet measured on a GPU.
 
-// Thread `at` of those that own `strips` parts of each column of each plane.
+// What a thread owns: a part of a column, or of two, in every plane of a line.
 struct Place {
-    u32 plane, strip, column;
+    u32 line, strip, column;
 };
 
 __device__ __forceinline__ Place place_of(u32 strips, u32 columns) {
@@ -32,8 +33,8 @@ __device__ __forceinline__ Place place_of(u32 strips, u32 columns) {
     Place p;
     u32 row = at / columns;
     p.column = at - row * columns;
-    p.plane = row / strips;
-    p.strip = row - p.plane * strips;
+    p.line = row / strips;
+    p.strip = row - p.line * strips;
     return p;
 }
 
@@ -41,36 +42,38 @@ const int OUTPUTS = 3;
 
 template <typename T>
 __device__ __forceinline__ void forward(const T *__restrict__ x, T *__restrict__ y,
-                                        u8 *__restrict__ winners, u32 planes, u32 height, u32 width,
-                                        u32 rows, u32 columns) {
+                                        u8 *__restrict__ winners, u32 planes, u32 lines, u32 height,
+                                        u32 width, u32 rows, u32 columns) {
     Place p = place_of((rows + OUTPUTS - 1) / OUTPUTS, columns);
-    if (p.plane >= planes) return;
+    if (p.line >= lines) return;
     u32 first = p.strip * OUTPUTS;
-    const T *from = x + static_cast<size_t>(p.plane) * (height * width) + p.column * 2;
-    float values[2 * OUTPUTS + 1][3];
+    for (u32 plane = p.line; plane < planes; plane += lines) {
+        const T *from = x + static_cast<size_t>(plane) * (height * width) + p.column * 2;
+        float values[2 * OUTPUTS + 1][3];
 #pragma unroll
-    for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
-        // The last strip may have rows to spare; they are not looked at.
-        const T *here = from + min(2 * first + row, height - 1) * width;
+        for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
+            // The last strip may have rows to spare; they are not looked at.
+            const T *here = from + min(2 * first + row, height - 1) * width;
 #pragma unroll
-        for (int v = 0; v < 3; v++) values[row][v] = load(here, v);
-    }
-    Maximum of_row[2 * OUTPUTS + 1];
+            for (int v = 0; v < 3; v++) values[row][v] = load(here, v);
+        }
+        Maximum of_row[2 * OUTPUTS + 1];
 #pragma unroll
-    for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
-        of_row[row] = {values[row][0], 0};
-        take(of_row[row], values[row][1], 1);
-        take(of_row[row], values[row][2], 2);
-    }
-    size_t at = static_cast<size_t>(p.plane) * (rows * columns) + first * columns + p.column;
+        for (int row = 0; row < 2 * OUTPUTS + 1; row++) {
+            of_row[row] = {values[row][0], 0};
+            take(of_row[row], values[row][1], 1);
+            take(of_row[row], values[row][2], 2);
+        }
+        size_t at = static_cast<size_t>(plane) * (rows * columns) + first * columns + p.column;
 #pragma unroll
-    for (int i = 0; i < OUTPUTS; i++) {
-        Maximum best = of_row[2 * i];
-        take(best, of_row[2 * i + 1].value, 3 + of_row[2 * i + 1].place);
-        take(best, of_row[2 * i + 2].value, 6 + of_row[2 * i + 2].place);
-        if (first + i < rows) {
-            store(y, at + i * columns, best.value);
-            winners[at + i * columns] = static_cast<u8>(best.place);
+        for (int i = 0; i < OUTPUTS; i++) {
+            Maximum best = of_row[2 * i];
+            take(best, of_row[2 * i + 1].value, 3 + of_row[2 * i + 1].place);
+            take(best, of_row[2 * i + 2].value, 6 + of_row[2 * i + 2].place);
+            if (first + i < rows) {
+                store(y, at + i * columns, best.value);
+                winners[at + i * columns] = static_cast<u8>(best.place);
+            }
         }
     }
 }
@@ -79,57 +82,60 @@ const int INPUTS = 4;
 
 template <typename T>
 __device__ __forceinline__ void backward(const u8 *__restrict__ winners, const T *__restrict__ dy,
-                                         T *__restrict__ dx, u32 planes, u32 height, u32 width,
-                                         u32 rows, u32 columns) {
+                                         T *__restrict__ dx, u32 planes, u32 lines, u32 height,
+                                         u32 width, u32 rows, u32 columns) {
     const int WINDOWS = INPUTS / 2 + 1;
-    Place p = place_of((height + INPUTS - 1) / INPUTS, width);
-    if (p.plane >= planes) return;
-    u32 top = p.strip * INPUTS;
-    // An odd column lies in the middle of one window, an even one at the end of one and the start of
-    // the next. What lies outside wraps around and is no less than `rows` or `columns`.
-    u32 odd = p.column & 1;
-    u32 window_columns[2] = {odd ? columns : p.column / 2 - 1, p.column / 2};
-    u32 v[2] = {2, odd};
-    size_t plane = static_cast<size_t>(p.plane) * (rows * columns);
-    u32 won[WINDOWS][2];
-    float gradients[WINDOWS][2];
-#pragma unroll
-    for (int i = 0; i < WINDOWS; i++) {
-#pragma unroll
-        for (int j = 0; j < 2; j++) {
-            u32 row = top / 2 + i - 1;
-            bool inside = row < rows && window_columns[j] < columns;
-            size_t at = plane + row * columns + window_columns[j];
-            won[i][j] = inside ? winners[at] - v[j] : 9;
-            gradients[i][j] = inside ? load(dy, at) : 0.0f;
-        }
-    }
-    size_t to = static_cast<size_t>(p.plane) * (height * width) + top * width + p.column;
-#pragma unroll
-    for (int row = 0; row < INPUTS; row++) {
-        float sum = 0.0f;
+    Place p = place_of((height + INPUTS - 1) / INPUTS, (width + 1) / 2);
+    if (p.line >= lines) return;
+    u32 top = p.strip * INPUTS, left = p.column * 2;
+    for (u32 plane = p.line; plane < planes; plane += lines) {
+        size_t base = static_cast<size_t>(plane) * (rows * columns);
+        u32 won[WINDOWS][2];
+        float gradients[WINDOWS][2];
 #pragma unroll
         for (int i = 0; i < WINDOWS; i++) {
-            // The input's row in this window.
-            int u = row - 2 * (i - 1);
-            if (u < 0 || u > 2) continue;
 #pragma unroll
-            for (int j = 0; j < 2; j++) sum += won[i][j] == 3 * u ? gradients[i][j] : 0.0f;
+            for (int j = 0; j < 2; j++) {
+                // What lies outside wraps around and is no less than `rows` or `columns`.
+                u32 row = top / 2 + i - 1, column = p.column + j - 1;
+                bool inside = row < rows && column < columns;
+                size_t at = base + row * columns + column;
+                won[i][j] = inside ? winners[at] : 9;
+                gradients[i][j] = inside ? load(dy, at) : 0.0f;
+            }
         }
-        if (top + row < height) store(dx, to + row * width, sum);
+        T *to = dx + static_cast<size_t>(plane) * (height * width) + top * width + left;
+#pragma unroll
+        for (int row = 0; row < INPUTS; row++, to += width) {
+            // The left column is the last of a window and the first of the next, whose middle is the
+            // right one.
+            float sums[2] = {0.0f, 0.0f};
+#pragma unroll
+            for (int i = 0; i < WINDOWS; i++) {
+                // The inputs' row in this window.
+                int u = row - 2 * (i - 1);
+                if (u < 0 || u > 2) continue;
+                if (won[i][0] == 3 * u + 2) sums[0] += gradients[i][0];
+                if (won[i][1] == 3 * u) sums[0] += gradients[i][1];
+                if (won[i][1] == 3 * u + 1) sums[1] += gradients[i][1];
+            }
+            if (top + row >= height) break;
+            store(to, 0, sums[0]);
+            if (left + 1 < width) store(to, 1, sums[1]);
+        }
     }
 }
 
 #define THREE_BY_TWO(T, SUFFIX)                                                                    \
     extern "C" __global__ void __launch_bounds__(256) max_pool_forward_three_by_two_##SUFFIX(      \
-        const T *x, T *y, u8 *winners, u32 planes, u32 height, u32 width, u32 rows,                \
+        const T *x, T *y, u8 *winners, u32 planes, u32 lines, u32 height, u32 width, u32 rows,     \
         u32 columns) {                                                                             \
-        forward<T>(x, y, winners, planes, height, width, rows, columns);                           \
+        forward<T>(x, y, winners, planes, lines, height, width, rows, columns);                    \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) max_pool_backward_three_by_two_##SUFFIX(     \
-        const u8 *winners, const T *dy, T *dx, u32 planes, u32 height, u32 width, u32 rows,        \
-        u32 columns) {                                                                             \
-        backward<T>(winners, dy, dx, planes, height, width, rows, columns);                        \
+        const u8 *winners, const T *dy, T *dx, u32 planes, u32 lines, u32 height, u32 width,       \
+        u32 rows, u32 columns) {                                                                   \
+        backward<T>(winners, dy, dx, planes, lines, height, width, rows, columns);                 \
     }
 FOR_EACH_TYPE(THREE_BY_TWO)
 
@@ -159,6 +165,7 @@ __device__ __forceinline__ void forward_naive(const T *__restrict__ x, T *__rest
         const T *from = x + plane * area;
         Maximum best = {-INFINITY_F32, none};
         for (int row = max(top, 0); row < bottom; row++)
+#pragma unroll 2
             for (int column = max(left, 0); column < right; column++)
                 take(best, load(from, static_cast<size_t>(row * w.width + column)),
                      static_cast<u32>((row - top) * w.kernel_w + column - left));

@@ -69,8 +69,9 @@ fn lrn_backward(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
     ("lrn_backward_five_f32", 1, 128, lrn_arguments(&buffers))
 }
 
-/// Two planes of 21 × 21, windows of 3 × 3 with stride 2 and no padding: 10 × 10 outputs each.
-const WINDOWS: [u64; 5] = [2, 21, 21, 10, 10];
+/// Two planes that the same threads visit, of 21 × 21, windows of 3 × 3 with stride 2 and no padding:
+/// 10 × 10 outputs each.
+const WINDOWS: [u64; 6] = [2, 1, 21, 21, 10, 10];
 
 fn max_pool_forward(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
     let buffers = [upload(rig, 882), rig.empty(800), rig.empty(200)];
@@ -162,16 +163,16 @@ fn lrn_whose_threads_share_a_position() {
 #[test]
 #[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
 fn max_pooling_without_its_bound() {
-    // Threads 80 and on forward, 252 and on backward, have no plane.
+    // One plane too many.
     let bound = (
-        "(rows + OUTPUTS - 1) / OUTPUTS, columns);\n    if (p.plane >= planes) return;",
-        "(rows + OUTPUTS - 1) / OUTPUTS, columns);",
+        "plane < planes; plane += lines) {\n        const T *from",
+        "plane <= planes; plane += lines) {\n        const T *from",
     );
     let fault = caught("max_pool", &[bound], "", max_pool_forward, "ld.global");
     assert_starts(&fault, "out-of-bounds global read of 4 bytes");
     let bound = (
-        "(height + INPUTS - 1) / INPUTS, width);\n    if (p.plane >= planes) return;",
-        "(height + INPUTS - 1) / INPUTS, width);",
+        "plane < planes; plane += lines) {\n        size_t base",
+        "plane <= planes; plane += lines) {\n        size_t base",
     );
     let fault = caught("max_pool", &[bound], "", max_pool_backward, "ld.global");
     assert_starts(&fault, "out-of-bounds global read of");

@@ -3,7 +3,7 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{self, Argument, Buffer, launch};
-use super::pooling::{over_planes, window_arguments};
+use super::pooling::{lines, over_planes, window_arguments};
 use super::version::Version;
 use crate::window::Grid;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape};
@@ -53,7 +53,8 @@ enum Pass {
     Backward,
 }
 
-/// Outputs of a column that a thread of the paper's window makes forward, and inputs backward.
+/// Outputs of a column that a thread of the paper's window makes forward, and inputs of each of two
+/// columns backward.
 const OUTPUTS: usize = 3;
 const INPUTS: usize = 4;
 
@@ -73,18 +74,21 @@ fn run<T: Element>(
     mut tensors: [&mut dyn Argument; 3],
     pass: Pass,
 ) -> Result<()> {
-    let (pass, places, strip) = match pass {
-        Pass::Forward => ("forward", grid.out, OUTPUTS),
-        Pass::Backward => ("backward", grid.size, INPUTS),
+    let (pass, places, (high, wide)) = match pass {
+        Pass::Forward => ("forward", grid.out, (OUTPUTS, 1)),
+        Pass::Backward => ("backward", grid.size, (INPUTS, 2)),
     };
     let mut window = window_arguments(OP, grid)?;
     let mut planes_u: u32 = size(OP, planes)?;
     let mut arguments: Vec<&mut dyn Argument> = Vec::new();
     arguments.extend(tensors.iter_mut().map(|t| &mut **t as &mut dyn Argument));
     arguments.push(&mut planes_u);
+    let threads = places.0.div_ceil(high) * places.1.div_ceil(wide);
+    let lines = lines(planes, threads);
+    let mut lines_u: u32 = size(OP, lines)?;
     let (kind, blocks) = if is_three_by_two(grid) && Version::current() == Version::Fast {
         // Threads are numbered in 32 bits.
-        let threads: usize = planes * places.0.div_ceil(strip) * places.1;
+        let threads = lines * threads;
         let _: u32 = size(OP, threads)?;
         let blocks = launch::Grid {
             blocks: (size(OP, threads.div_ceil(256))?, 1, 1),
@@ -95,7 +99,12 @@ fn run<T: Element>(
         ("naive", over_planes(OP, places.0 * places.1, planes)?)
     };
     // The paper's window is known to its kernels; the sizes come first.
-    let taken = if kind == "naive" { window.len() } else { 4 };
+    let taken = if kind == "naive" {
+        window.len()
+    } else {
+        arguments.push(&mut lines_u);
+        4
+    };
     arguments.extend(window[..taken].iter_mut().map(|v| v as &mut dyn Argument));
     let entry = format!("max_pool_{pass}_{kind}_{}", T::SUFFIX);
     launch(device, Kernels::MaxPool, &entry, blocks, &mut arguments)

@@ -138,3 +138,26 @@ proptest! {
         }
     }
 }
+
+/// So many planes, or such large ones, that a thread of a fast kernel visits several.
+#[test]
+fn planes_beyond_the_threads() {
+    let pool = MaxPool2d::new((3, 3), (2, 2), (0, 0), Rounding::Down).unwrap();
+    let x = placed(&noise(10, &[1, 540_000, 3, 3]), DType::F32, 0);
+    let run = |version: Version| {
+        version.run(|| {
+            let op = pool.op();
+            let y = x.apply_op1_no_bwd(&op).unwrap();
+            let dx = op.bwd(&x, &y, &y).unwrap().unwrap();
+            [values(&y), values(&dx)]
+        })
+    };
+    assert!(run(Version::Fast) == run(Version::Naive));
+
+    let op = Conv2d::new((1, 1), (1, 1), 1, Activation::None).unwrap();
+    let x = placed(&noise(11, &[1, 3, 520, 520]), DType::F32, 0);
+    let (w, b) = (noise(12, &[2, 3, 3, 3]), noise(13, &[2]));
+    let (w, b) = (placed(&w, DType::F32, 0), placed(&b, DType::F32, 0));
+    let run = |version: Version| version.run(|| values(&op.forward(&x, &w, &b).unwrap()));
+    assert!(run(Version::Fast) == run(Version::Naive));
+}
