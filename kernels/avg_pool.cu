@@ -66,6 +66,7 @@ __device__ __forceinline__ void backward(const T *__restrict__ dy, T *__restrict
         const T *gradient = dy + plane * out_area;
         float sum = 0.0f;
         for (int i = first_i; i <= last_i; i++)
+#pragma unroll 1
             for (int j = first_j; j <= last_j; j++)
                 sum += load(gradient, static_cast<size_t>(i * w.columns + j)) / places(w, i, j);
         store(dx, plane * area + place, sum);

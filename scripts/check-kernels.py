@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
 """Compiles every kernel with NVRTC, as Tandem does at run time; a warning is a failure.
 
+Where ptxas is on PATH it makes machine code of the PTX, as a driver does, and a kernel that does not
+fit in registers is a failure too: one that spills, or keeps an array in local memory.
+
 Needs libnvrtc where the loader looks (`eval "$(scripts/cuda-toolkit.sh)"`) and no GPU. With
 `--ptx FOLDER` the PTX is kept there.
 """
 
 import ctypes
 import pathlib
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 
 ARCHITECTURES = ["compute_80", "compute_90"]
 KERNELS = pathlib.Path(__file__).resolve().parent.parent / "kernels"
@@ -45,12 +52,40 @@ def compile_one(nvrtc, source, name, architecture):
     return ptx, log
 
 
+FRAME = re.compile(
+    r"Function properties for (\w+)\n\s*(\d+) bytes stack frame, "
+    r"(\d+) bytes spill stores, (\d+) bytes spill loads"
+)
+
+
+def beyond_registers(ptxas, ptx, architecture):
+    """What kernels keep in local memory, a line each; or ptxas's own words where it fails."""
+    target = architecture.replace("compute", "sm")
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(ptx)
+        file.flush()
+        command = [ptxas, f"-arch={target}", "-v", file.name, "-o", "/dev/null"]
+        done = subprocess.run(command, capture_output=True, text=True)
+    said = done.stderr + done.stdout
+    frames = FRAME.findall(said)
+    if done.returncode or len(frames) != ptx.count(".entry"):
+        return [said.strip()]
+    return [
+        f"{kernel}: {stack} bytes of stack, {stores} and {loads} of spills"
+        for kernel, stack, stores, loads in frames
+        if (stack, stores, loads) != ("0", "0", "0")
+    ]
+
+
 def main():
     keep = None
     if sys.argv[1:2] == ["--ptx"]:
         keep = pathlib.Path(sys.argv[2])
         keep.mkdir(parents=True, exist_ok=True)
     nvrtc = library()
+    ptxas = shutil.which("ptxas")
+    if ptxas is None:
+        print("ptxas is not found: spills are not looked for", file=sys.stderr)
     prelude = (KERNELS / "prelude.cuh").read_text()
     bad = 0
     for file in sorted(KERNELS.glob("*.cu")):
@@ -61,6 +96,11 @@ def main():
                 bad += 1
                 print(f"{file.name} for {architecture}:\n{log}", file=sys.stderr)
                 continue
+            if ptxas:
+                found = beyond_registers(ptxas, ptx, architecture)
+                if found:
+                    bad += 1
+                    print(f"{file.name} for {architecture}:", *found, sep="\n", file=sys.stderr)
             entries = ptx.count(".entry")
             print(f"{file.name} for {architecture}: {entries} kernels, {len(ptx)} bytes of PTX")
             if keep:

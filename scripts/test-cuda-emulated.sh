@@ -25,6 +25,9 @@ if [ $# -gt 0 ]; then
     exec "$@"
 fi
 
+# Tandem's own kernels compile without a warning and fit in registers.
+python3 scripts/check-kernels.py
+
 # Tandem's own kernels pass, and copies with a mistake in them are caught.
 cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
 
