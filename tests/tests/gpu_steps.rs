@@ -227,9 +227,5 @@ fn every_wait_on_the_way_through_the_host_is_missed() {
         "{waits:?}"
     );
     assert_eq!(missed(&waits, "copy"), (7, 7), "{waits:?}");
-    assert_eq!(
-        missed(&waits, "copy_to_host"),
-        (1 + 10, 1 + 2),
-        "{waits:?}"
-    );
+    assert_eq!(missed(&waits, "copy_to_host"), (1 + 10, 1 + 2), "{waits:?}");
 }

@@ -23,11 +23,12 @@ use crate::error::OpError;
 use candle_core::cuda_backend::cudarc::cublas::sys as blas;
 use candle_core::cuda_backend::cudarc::driver::sys as driver;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut, DeviceRepr,
-    DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, PushKernelArg, ValidAsZeroBits,
+    CudaContext, CudaFunction, CudaSlice, CudaView, CudaViewMut, DevicePtr, DevicePtrMut,
+    DeviceRepr, DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, PushKernelArg,
+    ValidAsZeroBits,
 };
 use candle_core::cuda_backend::cudarc::{cublas, nvrtc};
-use candle_core::cuda_backend::{CudaDType, DeviceId, WrapErr, gemm_reduced_precision_f32};
+use candle_core::cuda_backend::{CudaDType, WrapErr, gemm_reduced_precision_f32};
 use candle_core::{CudaDevice, CudaStorage, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -178,21 +179,22 @@ pub(super) fn launch(
     grid: Grid,
     arguments: &mut [&mut dyn Argument],
 ) -> Result<()> {
-    let module = loaded(device, kernels)?;
+    let loaded = loaded(device, kernels)?;
     let kinds: Vec<Kind> = arguments.iter().map(|argument| argument.kind()).collect();
-    match module.signatures.get(entry) {
-        Some(declared) if *declared == kinds => {}
-        declared => {
+    let function = match loaded.get(entry) {
+        Some((declared, function)) if *declared == kinds => function,
+        other => {
+            let declared = other.map(|(declared, _)| declared);
             return Err(OpError::Launch {
                 entry: entry.to_owned(),
                 what: format!("it declares {declared:?} and was given {kinds:?}"),
             }
             .into());
         }
-    }
-    let function = device.get_or_load_custom_func(entry, kernels.name(), &module.ptx)?;
+    };
     let bytes: usize = arguments.iter().map(|argument| argument.bytes()).sum();
-    let mut builder = function.builder();
+    let stream = device.cuda_stream();
+    let mut builder = stream.launch_builder(function);
     for argument in arguments {
         argument.push(&mut builder);
     }
@@ -211,25 +213,36 @@ pub(super) fn launch(
     })
 }
 
-/// The module of a file for a device, compiled the first time it is asked for.
-fn loaded(device: &CudaDevice, kernels: Kernels) -> Result<Arc<Module>> {
-    type Modules = HashMap<(DeviceId, Kernels), Arc<Module>>;
+/// The kernels of a file on a GPU by name, with their parameters.
+type Loaded = HashMap<String, (Vec<Kind>, CudaFunction)>;
+
+/// The kernels of a file for a device, compiled the first time they are asked for. However often a
+/// GPU is opened, its context is the same: it keeps them until the program ends.
+fn loaded(device: &CudaDevice, kernels: Kernels) -> Result<Arc<Loaded>> {
+    type Modules = HashMap<(usize, Kernels), Arc<Loaded>>;
     static MODULES: OnceLock<Mutex<Modules>> = OnceLock::new();
-    // Held while compiling: a second thread waits for the same module rather than compile it too.
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    let key = (context.ordinal(), kernels);
+    // Held while compiling: a second thread waits for the same kernels rather than compile them too.
     let mut modules = MODULES
         .get_or_init(Mutex::default)
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if let Some(module) = modules.get(&(device.id(), kernels)) {
-        return Ok(module.clone());
+    if let Some(loaded) = modules.get(&key) {
+        return Ok(loaded.clone());
     }
-    let (major, minor) = device.cuda_stream().context().compute_capability().w()?;
-    let module = Arc::new(compile::module(
-        kernels,
-        (major * 10 + minor).unsigned_abs(),
-    )?);
-    modules.insert((device.id(), kernels), module.clone());
-    Ok(module)
+    let (major, minor) = context.compute_capability().w()?;
+    let Module { ptx, signatures } = compile::module(kernels, (major * 10 + minor).unsigned_abs())?;
+    let module = context.load_module(nvrtc::Ptx::from_src(ptx)).w()?;
+    let with_function = |(name, kinds): (String, Vec<Kind>)| {
+        let function = module.load_function(&name).w()?;
+        Ok((name, (kinds, function)))
+    };
+    let loaded: Result<Loaded> = signatures.into_iter().map(with_function).collect();
+    let loaded = Arc::new(loaded?);
+    modules.insert(key, loaded.clone());
+    Ok(loaded)
 }
 
 /// The version of CUDA that the driver serves: 13000 for 13.0.
