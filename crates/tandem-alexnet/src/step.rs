@@ -32,8 +32,8 @@ pub(crate) enum Operation {
     /// The two in one, so that what lies between them is not kept.
     LrnMaxPool(LrnMaxPool2dOp),
     AveragePool(AvgPool2d),
-    /// One mask a tower, side by side along the features.
-    Dropout(Vec<Dropout>),
+    /// Of so many towers side by side along the features, the first's.
+    Dropout(Dropout, usize),
     Tanh,
     Sigmoid,
     /// At test under the paper's rule: outputs times 1 - p.
@@ -142,12 +142,9 @@ impl Operation {
                         spec::DropoutRule::Inverted => DropoutRule::Inverted,
                         spec::DropoutRule::Paper => DropoutRule::Paper,
                     };
-                    let towers = share..share + together;
-                    let masks = towers.map(|tower| {
-                        let stream = stream(step, part, index, tower);
-                        Ok(Dropout::new(dropout.p, rule, seed, stream)?)
-                    });
-                    vec![Self::Dropout(masks.collect::<Result<_>>()?)]
+                    let stream = stream(step, part, index, share);
+                    let first = Dropout::new(dropout.p, rule, seed, stream)?;
+                    vec![Self::Dropout(first, together)]
                 }
                 (Pass::Test, spec::DropoutRule::Paper) => vec![Self::Scale(1.0 - dropout.p)],
                 (Pass::Test, spec::DropoutRule::Inverted) => vec![],
@@ -204,7 +201,7 @@ impl Operation {
             (Self::MaxPool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::LrnMaxPool(op), _) => x.apply_op1_no_bwd(op)?,
             (Self::AveragePool(op), _) => x.apply_op1_no_bwd(op)?,
-            (Self::Dropout(masks), _) => by_tower(masks, &x, |mask, x| x.apply_op1_no_bwd(mask))?,
+            (Self::Dropout(first, towers), _) => first.over_towers(&x, *towers)?,
             (Self::Tanh, _) => x.tanh()?,
             (Self::Sigmoid, _) => candle_nn::ops::sigmoid(&x)?,
             (Self::Scale(factor), _) => (&x * *factor)?,
@@ -288,10 +285,7 @@ impl Applied {
             (Operation::MaxPool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::LrnMaxPool(op), _) => only(op.bwd(x, y, dy)?),
             (Operation::AveragePool(op), _) => only(op.bwd(x, y, dy)?),
-            (Operation::Dropout(masks), _) => only(Some(by_tower(masks, dy, |mask, dy| {
-                let dx = mask.bwd(dy, dy, dy)?;
-                dx.ok_or_else(|| candle_core::Error::msg("dropout has a gradient"))
-            })?)),
+            (Operation::Dropout(first, towers), _) => only(Some(first.over_towers(dy, *towers)?)),
             (Operation::Tanh, _) => only(Some((dy * y.sqr()?.affine(-1.0, 1.0)?)?)),
             (Operation::Sigmoid, _) => only(Some((dy * (y * y.affine(-1.0, 1.0)?)?)?)),
             (Operation::Scale(factor), _) => only(Some((dy * *factor)?)),
@@ -299,26 +293,7 @@ impl Applied {
     }
 }
 
-/// Applies `f` with one mask to each equal part of the features.
-fn by_tower(
-    masks: &[Dropout],
-    x: &Tensor,
-    f: impl Fn(&Dropout, &Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
-    match masks {
-        [mask] => f(mask, x),
-        many => {
-            let width = x.dim(1)? / many.len();
-            let parts = many
-                .iter()
-                .enumerate()
-                .map(|(tower, mask)| f(mask, &channels::part(x, tower * width, width)?));
-            Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
-        }
-    }
-}
-
-/// A number for each mask of a run, the same wherever its tower lives.
+/// A number for each mask of a run, the same wherever its tower lives; the next tower has the next.
 fn stream(step: u64, part: u64, layer: usize, tower: usize) -> u64 {
     (step << 24) | (part << 16) | ((layer as u64) << 8) | tower as u64
 }

@@ -61,6 +61,47 @@ impl Dropout {
         x.contiguous()?.apply_op1(*self)
     }
 
+    /// `x (N, towers · C, …)`, a mask of its own for each tower: of `stream` for the first, of
+    /// `stream + 1` for the next. Without a history; the gradient of `y` goes the same way.
+    pub fn over_towers(&self, x: &Tensor, towers: usize) -> Result<Tensor> {
+        if towers == 1 {
+            return x.contiguous()?.apply_op1_no_bwd(self);
+        }
+        let width = x.dim(1)? / towers;
+        if width * towers != x.dim(1)? {
+            let what = "the features must be as many for each tower";
+            return Err(OpError::shape("dropout", what, format!("{:?}", x.dims())).into());
+        }
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            use crate::storage::{on_cuda, with_cuda};
+            let x = x.contiguous()?;
+            let y = with_cuda("dropout", &[Some(&x)], |t| match *t {
+                [Some((storage, layout))] => {
+                    crate::cuda::dropout::apply(self.mask(), towers, storage, layout)
+                }
+                _ => unreachable!("one tensor was given"),
+            })?;
+            return Ok(on_cuda(y, x.shape()));
+        }
+        let parts = (0..towers).map(|tower| {
+            let stream = self.stream + tower as u64;
+            let part = x.narrow(1, tower * width, width)?.contiguous()?;
+            part.apply_op1_no_bwd(&Self { stream, ..*self })
+        });
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn mask(&self) -> crate::cuda::dropout::Mask {
+        crate::cuda::dropout::Mask {
+            seed: self.seed,
+            stream: self.stream,
+            threshold: self.threshold(),
+            factor: self.factor(),
+        }
+    }
+
     /// Whether the value of this index survives: the definition.
     pub fn keeps(&self, index: u64) -> bool {
         self.words(index / 4)[(index % 4) as usize] >= self.threshold()
@@ -146,13 +187,8 @@ impl CustomOp1 for Dropout {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
-        let mask = crate::cuda::dropout::Mask {
-            seed: self.seed,
-            stream: self.stream,
-            threshold: self.threshold(),
-            factor: self.factor(),
-        };
-        crate::cuda::dropout::apply(mask, x, l)
+        let y = crate::cuda::dropout::apply(self.mask(), 1, x, l)?;
+        Ok((y, l.shape().clone()))
     }
 
     /// The same mask and factor on the gradient.

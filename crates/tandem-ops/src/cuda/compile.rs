@@ -186,7 +186,7 @@ mod tests {
         use Kind::{F32, U32, Wide};
         assert_eq!(
             module.signatures["dropout_bf16"],
-            [Wide, Wide, Wide, Wide, Wide, U32, F32]
+            [Wide, Wide, Wide, Wide, Wide, Wide, U32, F32]
         );
     }
 

@@ -3,7 +3,7 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Buffer, Grid, launch};
-use candle_core::{CudaStorage, Layout, Result, Shape};
+use candle_core::{CudaStorage, Layout, Result};
 
 /// A mask: see [`crate::dropout::Dropout`].
 #[derive(Clone, Copy, Debug)]
@@ -16,13 +16,19 @@ pub(crate) struct Mask {
     pub factor: f64,
 }
 
-pub(crate) fn apply(mask: Mask, x: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
-    let count = l.shape().elem_count();
+/// The values of `towers` side by side behind the first axis, the mask of each of the next stream.
+pub(crate) fn apply(mask: Mask, towers: usize, x: &CudaStorage, l: &Layout) -> Result<CudaStorage> {
+    let all = l.shape().elem_count();
+    let count = all / towers;
+    let width = match towers {
+        1 => count,
+        _ => size::<u32>("dropout", count)? as usize / l.dims()[0].max(1),
+    };
     for_element!("dropout", x, T => {
-        let mut y = Buffer::<T>::new(&x.device, count)?;
+        let mut y = Buffer::<T>::new(&x.device, all)?;
         if count > 0 {
             let grid = Grid {
-                blocks: (size("dropout", count.div_ceil(4 * 256))?, 1, 1),
+                blocks: (size("dropout", count.div_ceil(4 * 256))?, size("dropout", towers)?, 1),
                 threads: 256,
             };
             let Mask { mut seed, mut stream, mut threshold, factor } = mask;
@@ -35,6 +41,7 @@ pub(crate) fn apply(mask: Mask, x: &CudaStorage, l: &Layout) -> Result<(CudaStor
                     &mut view::<T>("dropout", x, l)?,
                     &mut y,
                     &mut (count as u64),
+                    &mut (width as u64),
                     &mut seed,
                     &mut stream,
                     &mut threshold,
@@ -42,6 +49,6 @@ pub(crate) fn apply(mask: Mask, x: &CudaStorage, l: &Layout) -> Result<(CudaStor
                 ],
             )?;
         }
-        Ok((y.into_storage(&x.device), l.shape().clone()))
+        Ok(y.into_storage(&x.device))
     })
 }

@@ -38,6 +38,24 @@ fn a_share_of_p_is_dropped_and_inverted_dropout_keeps_the_mean() {
 }
 
 #[test]
+fn each_tower_has_the_mask_of_its_own_stream() {
+    for (n, c, towers) in [(3, 8, 2), (5, 6, 2), (2, 9, 3), (4, 7, 1)] {
+        let x = noise(5, &[n, c, 3]);
+        let op = |stream| Dropout::new(0.5, DropoutRule::Inverted, 3, stream).unwrap();
+        let together = op(9).over_towers(&x, towers).unwrap();
+        for tower in 0..towers {
+            let width = c / towers;
+            let part = |t: &Tensor| t.narrow(1, tower * width, width).unwrap();
+            let alone = op(9 + tower as u64).forward(&part(&x)).unwrap();
+            assert_eq!(values(&part(&together)), values(&alone));
+        }
+    }
+    let odd = noise(5, &[2, 3]);
+    let op = Dropout::new(0.5, DropoutRule::Paper, 3, 9).unwrap();
+    assert!(op.over_towers(&odd, 2).is_err());
+}
+
+#[test]
 fn backward_draws_the_same_mask() {
     for rule in [DropoutRule::Inverted, DropoutRule::Paper] {
         let op = Dropout::new(0.5, rule, 3, 9).unwrap();

@@ -177,6 +177,11 @@ fn dropout_has_the_cpus_mask_bit_for_bit() {
             bits(op.forward(&cuda).unwrap()),
             bits(op.forward(&cpu).unwrap())
         );
+        for (c, towers) in [(16, 2), (10, 2), (9, 3)] {
+            let (cpu, cuda) = both(&noise(7, &[5, c, 3]), DType::F32);
+            let bits = |t: &Tensor| values(&op.over_towers(t, towers).unwrap());
+            assert_eq!(bits(&cuda), bits(&cpu), "{towers} towers of {c}");
+        }
         same("dropout", &[&noise(8, &[3, 5, 7])], 1.0, |t| {
             let y = op.forward(&t[0])?;
             let dx = op.bwd(&t[0], &y, &t[0])?.unwrap();
