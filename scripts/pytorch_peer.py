@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""The 2012 two-tower AlexNet in PyTorch, timed as `tandem bench` times ours. One JSON line for each
-combination of --batch, --precision, --layout and --compile, which take lists: `--batch 128,1024`.
+"""The 2012 two-tower AlexNet in PyTorch, timed as `tandem bench` times ours: one JSON line for the
+way that the options name. With --ways, ways come on standard input, a JSON object with the keys
+mode, batch, precision, layout and compile a line, and each is answered with a line.
 
-Same work as ours: forward, softmax NLL, backward, SGD with momentum and weight decay, dropout on;
-the batch is made before the clock starts, and a step is done when its loss can be read. Groups
-stand in for the two towers, and LRN runs inside each half. `lrn` and `pool` time the operation
-alone, forward and backward, at the network's sizes.
+Same work as ours: forward, softmax NLL, backward, SGD with momentum and weight decay, dropout on
+the outputs of fc6 and fc7; the batch is made before the clock starts, and a step is done when its
+loss can be read. Groups stand in for the two towers, and LRN runs inside each half. `lrn` and `pool`
+time the operation alone, forward and backward, at the network's sizes.
 """
 import argparse
 import gc
-import itertools
 import json
+import os
 import resource
 import sys
 import time
@@ -20,31 +21,20 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
-def of(*choices):
-    """A list whose words are all among `choices`."""
-
-    def words(text):
-        for word in text.split(","):
-            if word not in choices:
-                raise argparse.ArgumentTypeError(f"{word} is not among {', '.join(choices)}")
-        return text.split(",")
-
-    return words
-
-
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("--mode", choices=["train", "infer", "lrn", "pool"], default="train")
 arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-arguments.add_argument("--batch", type=lambda text: [int(n) for n in text.split(",")], default=[128])
-arguments.add_argument("--precision", type=of("f32", "tf32", "bf16"), default=["f32"],
-                       help="bf16: under autocast, what it leaves in f32 as with tf32")
-arguments.add_argument("--layout", type=of("contiguous", "channels-last"), default=["contiguous"])
-arguments.add_argument("--compile", type=of("no", "default", "reduce-overhead"), default=["no"],
+arguments.add_argument("--batch", type=int, default=128)
+arguments.add_argument("--precision", choices=["f32", "tf32", "bf16", "bf16-weights"], default="f32",
+                       help="bf16: under autocast, what it leaves in f32 as with tf32; "
+                       "bf16-weights: the whole network in it, to infer")
+arguments.add_argument("--layout", choices=["contiguous", "channels-last"], default="contiguous")
+arguments.add_argument("--compile", choices=["no", "default", "reduce-overhead"], default="no",
                        help="torch.compile's modes")
-arguments.add_argument("--compile-seconds", type=float, default=float("inf"),
-                       help="begin no compiled combination after so many seconds")
+arguments.add_argument("--ways", action="store_true", help="take ways from standard input instead")
 arguments.add_argument("--steps", type=int, default=5)
 arguments.add_argument("--warmup", type=int, default=1)
+arguments.add_argument("--seconds", type=float, default=0, help="warm up, and measure, for so long at least")
 arguments.add_argument("--threads", type=int, default=0)
 options = arguments.parse_args()
 cuda = options.device == "cuda"
@@ -54,13 +44,17 @@ torch.backends.cudnn.benchmark = True
 
 
 def lrn(x):
-    # PyTorch divides alpha by the window: 5e-4 / 5 is the paper's 1e-4.
-    return F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
+    """torch's local_response_norm, bit for bit, in each half of the channels: the halves take the
+    place of channels for the pooling, so that neither they nor a padding are copied."""
+    towers = x.unflatten(1, (2, -1))
+    mean = F.avg_pool3d(towers * towers, (5, 1, 1), 1, (2, 0, 0))
+    # Of a mean over five: 5e-4 / 5 is the paper's 1e-4.
+    return (towers / (5e-4 * mean + 2).pow(0.75)).flatten(1, 2)
 
 
 class Lrn(nn.Module):
     def forward(self, x):
-        return torch.cat([lrn(tower) for tower in x.chunk(2, 1)], 1)
+        return lrn(x)
 
 
 def relu():
@@ -74,16 +68,18 @@ def network():
         nn.Conv2d(256, 384, 3, padding=1), relu(),
         nn.Conv2d(384, 384, 3, padding=1, groups=2), relu(),
         nn.Conv2d(384, 256, 3, padding=1, groups=2), relu(), nn.MaxPool2d(3, 2), nn.Flatten(),
-        nn.Dropout(), nn.Linear(9216, 4096), relu(),
-        nn.Dropout(), nn.Linear(4096, 4096), relu(), nn.Linear(4096, 1000),
+        nn.Linear(9216, 4096), relu(), nn.Dropout(),
+        nn.Linear(4096, 4096), relu(), nn.Dropout(), nn.Linear(4096, 1000),
     )
 
 
 class Way:
     """One combination: how the network and its pictures are made."""
 
-    def __init__(self, batch, precision, layout, compiled):
-        self.batch, self.precision, self.layout, self.compiled = batch, precision, layout, compiled
+    def __init__(self, mode, batch, precision, layout, compile):
+        self.mode, self.batch, self.precision, self.layout, self.compiled = mode, batch, precision, layout, compile
+        if precision == "bf16-weights" and mode != "infer":
+            raise ValueError("bf16-weights is for infer")
 
     def place(self, what):
         last = self.layout == "channels-last"
@@ -109,8 +105,8 @@ class Way:
         loss_of = self.function(lambda x: F.cross_entropy(net(x), labels))
 
         def step():
-            loss = loss_of(x)
             optimiser.zero_grad(set_to_none=True)
+            loss = loss_of(x)
             loss.backward()
             optimiser.step()
             loss.item()
@@ -118,9 +114,12 @@ class Way:
         return step
 
     def inference(self):
-        net = self.place(network()).eval()
-        x = self.pictures()
-        call = self.function(net)
+        net, x = self.place(network()).eval(), self.pictures()
+        if self.precision == "bf16-weights":
+            net = net.to(torch.bfloat16)
+        # The pictures come in f32, as ours do.
+        dtype = next(net.parameters()).dtype
+        call = self.function(lambda x: net(x.to(dtype)))
 
         def step():
             with torch.no_grad():
@@ -154,62 +153,80 @@ class Way:
             "infer": self.inference,
             "lrn": lambda: self.operation(lrn, maps[:2]),
             "pool": lambda: self.operation(nn.MaxPool2d(3, 2), maps),
-        }[options.mode]()
+        }[self.mode]()
 
 
-def peak_memory():
+def repeat(step, steps, seconds):
+    """What each of so many steps took, or of more until so many seconds have passed."""
+    times, begun = [], time.perf_counter()
+    while len(times) < steps or time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def memory():
+    """What the timed steps held: on a GPU as PyTorch's allocator counts, else the whole process."""
     if cuda:
-        return torch.cuda.max_memory_reserved()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {"allocated_bytes": torch.cuda.max_memory_allocated(),
+                "reserved_bytes": torch.cuda.max_memory_reserved()}
+    return {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def measure(way):
     exact = way.precision == "f32"
     torch.set_float32_matmul_precision("highest" if exact else "high")
     torch.backends.cudnn.allow_tf32 = not exact
+    step = way.step()
+    # The first compiles and searches for cuDNN's best; only what follows warms up.
+    repeat(step, min(options.warmup, 1), 0)
+    repeat(step, options.warmup - 1, options.seconds)
     if cuda:
-        gc.collect()
+        # Without what the search took; one step takes again what steps need.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    step = way.step()
-    for _ in range(options.warmup):
         step()
-    times = []
-    for _ in range(options.steps):
-        begun = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begun)
+    times = repeat(step, options.steps, options.seconds)
     median = sorted(times)[len(times) // 2]
     return {
         "seconds_per_step": median,
         "seconds_range": [min(times), max(times)],
+        "steps": len(times),
         "images_per_second": way.batch / median,
-        "peak_memory_bytes": peak_memory(),
+        **memory(),
     }
 
 
-started, failed = time.monotonic(), False
-combinations = itertools.product(options.compile, options.batch, options.precision, options.layout)
-for compiled, batch, precision, layout in combinations:
-    line = {
-        "system": f"torch {torch.__version__}",
-        "mode": options.mode,
-        "batch": batch,
-        "precision": precision,
-        "layout": layout,
-        "compile": compiled,
-        "threads": torch.get_num_threads(),
-    }
-    if compiled != "no":
-        # Or the next network counts as a recompilation of the last, of which there may be few.
-        torch._dynamo.reset()
-    if compiled != "no" and time.monotonic() - started > options.compile_seconds:
-        line["skipped"] = f"more than {options.compile_seconds:.0f} s were gone"
-    else:
-        try:
-            line.update(measure(Way(batch, precision, layout, compiled)))
-        except Exception as error:  # what a combination lacks is no reason to lose the others
-            failed = True
-            line["error"] = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    print(json.dumps(line), flush=True)
-sys.exit(failed)
+def answer(way):
+    """The way, with its measurement or why there is none."""
+    line = {"system": f"torch {torch.__version__}", **way, "threads": torch.get_num_threads()}
+    try:
+        line.update(measure(Way(**way)))
+    except Exception as error:  # what a way lacks is no reason to lose the others
+        why = f"{type(error).__name__}: {error}".strip()
+        full = "out of memory" in why or "ALLOC_FAILED" in why
+        line.update({"skipped": "out of memory"} if full else {"error": why.splitlines()[0]})
+    try:
+        if way["compile"] != "no":
+            # Or this network stays, and the next counts as its recompilation, of which there may be few.
+            torch._dynamo.reset()
+        gc.collect()
+        if cuda:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+    except Exception:  # nothing works in this process any more
+        line["broken"] = True
+    return line
+
+
+if options.ways:
+    # Libraries print too: the answers have the standard output for themselves.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for asked in sys.stdin:
+        print(json.dumps(answer(json.loads(asked))), file=answers, flush=True)
+else:
+    line = answer({key: getattr(options, key) for key in ["mode", "batch", "precision", "layout", "compile"]})
+    print(json.dumps(line))
+    sys.exit("seconds_per_step" not in line)
