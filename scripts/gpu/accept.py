@@ -282,18 +282,24 @@ def traces():
         raise Failed("; ".join(bad) or "no run on a GPU left its losses")
 
 
-arguments = argparse.ArgumentParser(description=__doc__)
-commands = [machine, libraries, unpack, start, results, pictures, traces, kernels, compare, report]
-arguments.add_argument("command", choices=[command.__name__ for command in commands])
-arguments.add_argument("--work", type=Path, help="where the parts leave what they found")
-arguments.add_argument("--out", type=Path, help="where the report goes")
-arguments.add_argument("--quick", action="store_true", help="small sizes")
-arguments.add_argument("--count", type=int, help="pictures to train on")
-arguments.add_argument("--allowed", type=float, help="how far a step's loss may be from the CPU's, in parts of it")
-arguments.add_argument("--seconds", type=float, help="when to end, from the start on")
-arguments.parse_args(namespace=options)
-options.emulated = bool((options.work and read("machine") or {}).get("emulated"))
-try:
-    {command.__name__: command for command in commands}[options.command]()
-except Failed as why:
-    sys.exit(f"{options.command}: {why}")
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    commands = {command.__name__: command for command in [
+        machine, libraries, unpack, start, results, pictures, traces, kernels, compare, report]}
+    arguments.add_argument("command", choices=commands)
+    arguments.add_argument("--work", type=Path, help="where the parts leave what they found")
+    arguments.add_argument("--out", type=Path, help="where the report goes")
+    arguments.add_argument("--quick", action="store_true", help="small sizes")
+    arguments.add_argument("--count", type=int, help="pictures to train on")
+    arguments.add_argument("--allowed", type=float, help="how far a step's loss may be from the CPU's, in parts of it")
+    arguments.add_argument("--seconds", type=float, help="when to end, from the start on")
+    arguments.parse_args(namespace=options)
+    options.emulated = bool((read("machine") or {}).get("emulated"))
+    try:
+        commands[options.command]()
+    except Failed as why:
+        sys.exit(f"{options.command}: {why}")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,6 +52,7 @@ fi
 # Kernels are compiled anew here: what an earlier run left is no proof, and the home may be read-only.
 export TANDEM_KERNEL_CACHE=$work/kernels CUDA_CACHE_PATH=$work/driver \
     TRITON_CACHE_DIR=$work/triton TORCHINDUCTOR_CACHE_DIR=$work/inductor
+mkdir -p "$work"/{kernels,driver,triton,inductor}
 
 # part NAME SECONDS COMMAND...: runs a command for so long at most, and keeps what it said and how it
 # ended. The report is written after each, so that what stops this script leaves what was found.

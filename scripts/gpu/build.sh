@@ -56,7 +56,7 @@ for crate in tandem-ops tandem-alexnet; do
     (cd crates && cp -r --parents "$crate/tests/fixtures" "$fresh/crates")
 done
 cp data/fashion-mnist-small/*.gz "$fresh/pictures"
-cp scripts/gpu/accept.sh scripts/gpu/*.py scripts/pytorch_peer.py "$fresh"
+cp scripts/gpu/accept.sh scripts/gpu/{accept,common,measure,report}.py scripts/pytorch_peer.py "$fresh"
 
 say "running every operation under the emulator, for its results"
 results=$fresh/emulated-results.jsonl

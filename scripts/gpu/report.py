@@ -28,11 +28,12 @@ def parts():
     path = options.work / "parts.tsv"
     for line in path.read_text().splitlines() if path.exists() else []:
         name, status, seconds = line.split("\t")
-        part = {"part": name, "result": {"0": "passed", "124": "stopped: out of time"}.get(status, "failed"),
+        part = {"part": name, "result": {"0": "passed", "124": "out of time", "137": "killed"}.get(status, "failed"),
                 "exit_status": int(status), "seconds": int(seconds)}
-        if status != "0":
-            log = (options.work / f"{name}.log").read_text(errors="replace").splitlines()
-            part["last_lines"] = [text[:400] for text in log if text.strip()][-12:]
+        log = options.work / f"{name}.log"
+        if status != "0" and log.exists():
+            lines = log.read_text(errors="replace").splitlines()
+            part["last_lines"] = [text[:400] for text in lines if text.strip()][-12:]
         found[name] = part
     return list(found.values())
 
