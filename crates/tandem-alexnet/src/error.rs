@@ -155,7 +155,7 @@ pub enum PlacementError {
     #[error("{devices} devices for {towers} towers: give one device for all towers, or {towers}")]
     Count { devices: usize, towers: usize },
     #[error(
-        "precision bf16 is for GPUs, and the CPU computes in f32: say precision=f32, or devices as cuda:0"
+        "precision bf16 is for GPUs, and the CPU computes in f32: a new run takes precision=f32, one in bf16 goes on with devices as cuda:0"
     )]
     Precision,
     #[error(

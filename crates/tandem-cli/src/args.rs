@@ -20,7 +20,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use bench::{Bench, BenchMode};
+pub use bench::{Bench, BenchMode, ElementType};
 pub use data::{Data, DataCommand, Pack, Sample, Source, Stats, Verify};
 pub use ensemble::{Ensemble, EnsembleCommand, EnsembleEval, EnsembleTrain};
 pub use eval::Eval;

@@ -12,11 +12,13 @@ mod stopwatch;
 
 use anyhow::Result;
 use serde::Serialize;
-use tandem_alexnet::placement::DeviceName;
+use tandem_alexnet::placement::{DeviceName, Placement};
+use tandem_alexnet::precision::Precision;
 use tandem_alexnet::shapes::Shapes;
 use tandem_alexnet::spec::Spec;
 
-use crate::args::{Bench, BenchMode};
+use crate::args::{Bench, BenchMode, ElementType};
+use crate::failure::Failure;
 use crate::memory;
 use crate::output::print;
 use crate::report::table::{Align, bytes, grouped, table};
@@ -43,9 +45,20 @@ struct Measured {
     seconds_range: Option<(f64, f64)>,
     #[serde(flatten)]
     gpu: Option<OnGpu>,
+    /// Of `--mode train` and `infer` on GPUs only.
+    #[serde(flatten)]
+    network: Option<NetworkOnGpu>,
     /// Of `--mode data` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     stages: Option<Vec<Stage>>,
+}
+
+/// A network on GPUs: the first one's name, by which the emulator's times are told to mean nothing, and
+/// what it computed in.
+#[derive(Debug, Serialize)]
+struct NetworkOnGpu {
+    device_name: String,
+    precision: String,
 }
 
 pub fn run(args: &Bench) -> Result<()> {
@@ -62,6 +75,23 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
     let spec = Spec::named(&args.model)?;
     let shapes = Shapes::of(&spec)?;
     args.devices.check(shapes.towers())?;
+
+    let precision = Precision::from(args.precision);
+    let network = matches!(args.mode, BenchMode::Train | BenchMode::Infer);
+    if network && args.dtype != ElementType::F32 {
+        let what = format!(
+            "--dtype {} for --mode {}",
+            args.dtype.name(),
+            args.mode.name()
+        );
+        let hint = "a whole network takes --precision; --dtype is of single operations";
+        return Err(Failure::usage(what, hint).into());
+    }
+    if !network && precision != Precision::F32 {
+        let what = format!("--precision {} for --mode {}", precision, args.mode.name());
+        let hint = "it is of train and infer; a single operation takes --dtype";
+        return Err(Failure::usage(what, hint).into());
+    }
 
     let mut watch = Stopwatch::new(args.warmup, args.steps.get());
     memory::forget_peak();
@@ -87,17 +117,43 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
     let measured = Measured {
         mode: args.mode.name(),
         model: spec.name,
-        device: args.devices.to_string(),
+        device: match network || args.mode == BenchMode::Data {
+            true => args.devices.to_string(),
+            // An operation is timed on one.
+            false => args.devices.devices()[0].to_string(),
+        },
         batch: args.batch.get(),
         threads: rayon::current_num_threads(),
         seconds_per_step,
         images_per_second: args.batch.get() as f64 / seconds_per_step,
         peak_memory_bytes: memory::peak_resident_bytes(),
         seconds_range: on_gpu.then(|| watch.range()),
+        network: match network {
+            true => on_gpus(&args.devices, precision)?,
+            false => None,
+        },
         gpu,
         stages,
     };
     Ok((measured, watch))
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpus(devices: &Placement, precision: Precision) -> Result<Option<NetworkOnGpu>> {
+    for device in devices.open()? {
+        if let Some(gpu) = tandem_ops::cuda::driver::gpu(&device)? {
+            return Ok(Some(NetworkOnGpu {
+                device_name: gpu.name,
+                precision: precision.to_string(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpus(_: &Placement, _: Precision) -> Result<Option<NetworkOnGpu>> {
+    Ok(None)
 }
 
 fn words(measured: &Measured, watch: &Stopwatch) -> String {
@@ -109,7 +165,11 @@ fn words(measured: &Measured, watch: &Stopwatch) -> String {
         threads,
         ..
     } = measured;
-    let mut text = format!("{mode} of {model} on {device}: batch {batch}, {threads} threads\n\n");
+    let on = match &measured.network {
+        Some(on) => format!("{device} ({}), {}", on.device_name, on.precision),
+        None => device.clone(),
+    };
+    let mut text = format!("{mode} of {model} on {on}: batch {batch}, {threads} threads\n\n");
     let parts = watch.parts();
     if !parts.is_empty() {
         let head = [("part", Align::Left), ("median", Align::Right)];
@@ -148,7 +208,7 @@ fn words(measured: &Measured, watch: &Stopwatch) -> String {
         measured.images_per_second,
     ));
     if let Some(peak) = measured.peak_memory_bytes {
-        text.push_str(&format!("{} of memory at most\n", bytes(peak)));
+        text.push_str(&format!("{} of the host's memory at most\n", bytes(peak)));
     }
     text
 }
@@ -159,7 +219,29 @@ fn milliseconds(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn an_element_type_that_would_be_ignored_is_refused() {
+        for line in [
+            "bench --mode train --dtype bf16",
+            "bench --mode lrn --precision bf16",
+            "bench --mode data --precision bf16",
+        ] {
+            let words = std::iter::once("tandem").chain(line.split(' '));
+            let Command::Bench(args) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("not bench")
+            };
+            let Err(error) = measure(&args) else {
+                panic!("{line} is taken")
+            };
+            let error = error.to_string();
+            assert!(error.contains("bf16 for --mode"), "{error}");
+        }
+    }
 
     #[test]
     fn the_json_has_the_keys_of_the_contract_and_no_others() {
@@ -173,6 +255,7 @@ mod tests {
             images_per_second: 128.0,
             peak_memory_bytes: None,
             seconds_range: None,
+            network: None,
             gpu: None,
             stages: None,
         };

@@ -102,9 +102,10 @@ impl Findings {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             processor: processor::Processor::of(machine),
-            missing: match gpus.serve() {
-                true => Vec::new(),
-                false => cuda.missing(),
+            missing: match (gpus.serve(), gpus.error()) {
+                (true, _) => Vec::new(),
+                (false, Some(error)) => vec![Missing::new("GPUs that this build can use", error)],
+                (false, None) => cuda.missing(),
             },
             cuda,
             gpus,
@@ -168,6 +169,16 @@ mod tests {
         let json = serde_json::to_value(&findings).unwrap();
         assert!(json["cuda"]["driver"].is_null() && json["cache"]["token"].is_null());
         assert_eq!(json["missing"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn why_a_build_for_gpus_can_use_none_is_what_is_missing() {
+        let (_folder, machine) = machine(&[], |_| None);
+        let gpus = gpus::Gpus::failing("the driver is old: install a newer one");
+        let text = Findings::of(&machine, gpus).text();
+        let said =
+            "Missing: GPUs that this build can use\n  the driver is old: install a newer one\n";
+        assert!(text.ends_with(said), "{text}");
     }
 
     #[test]

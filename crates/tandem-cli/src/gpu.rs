@@ -39,8 +39,9 @@ pub struct Work {
     pub shapes: Shapes,
     pub devices: Placement,
     pub precision: Precision,
-    /// Pictures of one forward and backward pass.
+    /// Pictures of one forward and backward pass, and how many of these make an update.
     pub batch: usize,
+    pub accumulate: usize,
     /// Bytes free on the GPU of each place before the run; none for a CPU.
     pub free: Vec<Option<u64>>,
 }
@@ -74,10 +75,11 @@ impl Work {
             0 => "no batch fits".to_owned(),
             _ if fits < self.batch as u64 => {
                 format!(
-                    "batch {fits} would fit (--batch {fits}; accumulate makes one update of several)"
+                    "batch {fits} would fit (--batch {fits}; accumulate makes one update of several, for \
+                     two more copies of the parameters)"
                 )
             }
-            _ => "others took memory meanwhile: `nvidia-smi` lists them".to_owned(),
+            _ => "that should have sufficed: `nvidia-smi` lists who else took memory".to_owned(),
         };
         format!(
             "a step of batch {} needs {}; {advice}",
@@ -94,8 +96,13 @@ impl Work {
         for ((&gpu, holding), free) in names.iter().zip(&holdings).zip(&self.free) {
             let Some(free) = *free else { continue };
             let places = names.iter().filter(|name| **name == gpu).count() as u64;
-            let needs = holding.training_bytes(self.batch as u64, self.precision);
-            let fits = holding.largest_batch(free / places, self.precision);
+            let beside = match self.accumulate {
+                1 => 0,
+                _ => holding.accumulating_bytes(),
+            };
+            let needs = beside + holding.training_bytes(self.batch as u64, self.precision);
+            let here = (free / places).saturating_sub(beside);
+            let fits = holding.largest_batch(here, self.precision);
             match shares.iter_mut().find(|share| share.gpu == gpu) {
                 Some(share) => {
                     share.needs += needs;
@@ -127,6 +134,7 @@ mod tests {
             devices,
             precision: Precision::F32,
             batch: 4096,
+            accumulate: 1,
             free,
         };
         work.memory()

@@ -38,7 +38,7 @@ const LEFT_OUT: &str = "left-out.txt";
 const LOWER_RATE: &str =
     "start again with a lower rate (--set rate.initial=...), or look at the pictures";
 
-const THROUGH_THE_HOST: &str = "GPUs here do not hand tensors to each other faithfully: they go \
+const THROUGH_THE_HOST: &str = "GPUs here do not hand tensors to each other directly: they go \
                                 through the host's memory, which is slower (`tandem doctor`)";
 
 /// A run about to begin or to go on.
@@ -250,6 +250,7 @@ impl Plan {
             devices: self.config.devices.clone(),
             precision: self.config.precision,
             batch: self.config.batch,
+            accumulate: self.config.accumulate,
             free: self.free,
         };
         let mut trainer = Trainer::new(self.config, self.data, self.run, self.beginning)
@@ -352,8 +353,11 @@ fn stopped(error: anyhow::Error, trainer: &Trainer) -> anyhow::Error {
     // The library's errors of files end in advice; those of reports do not.
     let advice = error.downcast_ref::<io::Error>().map_or("", advice);
     let hint = match error.downcast_ref::<Failure>().and_then(Failure::hint) {
-        // A GPU's fault: without a checkpoint there is nothing to go on from.
-        Some(help) if run.saved().is_none() => help.to_owned(),
+        // A GPU's fault, which the same run would meet again where it is one of memory.
+        Some(help) if run.saved().is_none() => format!(
+            "{help}; no checkpoint was saved yet: {resume} begins again with the same settings, others need another \
+             --out"
+        ),
         Some(help) => format!("{hint}; {help}"),
         None => hint + advice,
     };

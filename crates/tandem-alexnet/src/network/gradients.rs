@@ -49,14 +49,47 @@ impl Network {
     }
 }
 
+/// Values looked at in one piece, so that a statistic of fc6 needs no second fc6.
+pub(crate) const PIECE: usize = 1 << 20;
+
 /// The mean of |value| over shares of one size.
 pub(super) fn mean_abs(shares: &[Tensor]) -> Result<f64> {
-    if shares.is_empty() {
-        return Ok(0.0);
+    let count = shares.iter().map(Tensor::elem_count).sum::<usize>();
+    let mut mean = 0.0;
+    for share in shares {
+        for piece in pieces(share)? {
+            let part = piece.to_dtype(DType::F32)?.abs()?.mean_all()?;
+            let weight = piece.elem_count() as f64 / count as f64;
+            mean += part.to_dtype(DType::F64)?.to_scalar::<f64>()? * weight;
+        }
     }
-    let means = shares.iter().map(|share| {
-        let mean = share.to_dtype(DType::F32)?.abs()?.mean_all()?;
-        mean.to_dtype(DType::F64)?.to_scalar::<f64>()
-    });
-    Ok(means.sum::<Result<f64>>()? / shares.len() as f64)
+    Ok(mean)
+}
+
+/// A contiguous tensor in pieces of [`PIECE`] values.
+pub(super) fn pieces(tensor: &Tensor) -> Result<Vec<Tensor>> {
+    let flat = tensor.flatten_all()?;
+    let starts = (0..flat.elem_count()).step_by(PIECE);
+    starts
+        .map(|start| flat.narrow(0, start, PIECE.min(flat.elem_count() - start)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn the_mean_over_pieces_is_the_mean_of_all() -> Result<()> {
+        let values = |count: usize| (0..count).map(|i| if i % 2 == 0 { -3f32 } else { 1.0 });
+        let tensor = |count| Tensor::from_iter(values(count), &Device::Cpu);
+        assert_eq!(mean_abs(&[])?, 0.0);
+        assert_eq!(mean_abs(&[tensor(10)?])?, 2.0);
+        let (long, short) = (tensor(2 * PIECE + 2)?, tensor(2)?.affine(5.0, 0.0)?);
+        assert_eq!(pieces(&long)?.len(), 3);
+        let want = (2.0 * long.elem_count() as f64 + 10.0 * 2.0) / (long.elem_count() + 2) as f64;
+        assert!((mean_abs(&[long, short])? - want).abs() < 1e-9);
+        Ok(())
+    }
 }

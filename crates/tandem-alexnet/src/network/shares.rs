@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor};
 use tandem_ops::sgd::Sgd;
 
-use super::gradients::mean_abs;
+use super::gradients::{mean_abs, pieces};
 use super::{Gradients, Network};
 use crate::error::NetworkError;
 use crate::parameters::Parameter;
@@ -142,11 +142,11 @@ impl Network {
     /// The first parameter, in the order of the layers, whose weight or gradient is not finite.
     pub fn first_not_finite(&self, gradients: &Gradients) -> Result<Option<String>> {
         let finite = |tensor: &Tensor| -> Result<bool> {
-            let sum = tensor
-                .to_dtype(DType::F64)?
-                .abs()?
-                .sum_all()?
-                .to_scalar::<f64>()?;
+            let mut sum = 0.0;
+            for piece in pieces(tensor)? {
+                let piece = piece.to_dtype(DType::F64)?.abs()?;
+                sum += piece.sum_all()?.to_scalar::<f64>()?;
+            }
             Ok(sum.is_finite())
         };
         let both = self.parameters.iter().zip(&self.shares);

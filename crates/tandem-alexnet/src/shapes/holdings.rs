@@ -62,6 +62,12 @@ impl Holding {
             .saturating_add(precision.bytes((self.unfolded + self.multiplied) * part))
     }
 
+    /// Memory that an update over several batches needs beside [`Holding::training_bytes`]: the sum of
+    /// their gradients in f32, and a gradient in f32 on its way into it.
+    pub fn accumulating_bytes(&self) -> u64 {
+        8 * self.parameters
+    }
+
     /// The largest batch whose training step needs at most `bytes` here; 0 where none does.
     pub fn largest_batch(&self, bytes: u64, precision: Precision) -> u64 {
         let (mut fits, mut too_many) = (0, bytes + 1);

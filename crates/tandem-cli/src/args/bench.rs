@@ -39,7 +39,7 @@ pub struct Bench {
     /// What is timed
     #[arg(long, value_enum, default_value_t = BenchMode::Train, value_name = "MODE")]
     pub mode: BenchMode,
-    /// Where the towers live: one device for all, or one a tower
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
     /// Element type of the modes that time single operations; f32 alone on the CPU

@@ -79,7 +79,7 @@ pub struct EnsembleEval {
     /// Pictures a step; does not change the result
     #[arg(long, default_value = "128", value_name = "N")]
     pub batch: NonZeroUsize,
-    /// Where the towers live: one device for all, or one a tower
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
     /// Print one JSON object and nothing else

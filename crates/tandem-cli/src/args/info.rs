@@ -19,7 +19,7 @@ pub struct Info {
     /// Pictures a step, for the bytes of activations and of what crosses
     #[arg(long, default_value = "128", value_name = "N")]
     pub batch: NonZeroUsize,
-    /// Where the towers live: one device for all, or one a tower; they need not exist here
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1; they need not exist here
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
     /// Numbers of activations; bf16 is for GPUs

@@ -44,7 +44,7 @@ pub struct Predict {
     /// Classes to name for each picture, the likeliest first
     #[arg(long, default_value = "5", value_name = "N")]
     pub top: NonZeroUsize,
-    /// Where the towers live: one device for all, or one a tower
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
     /// Print one JSON object a picture, each on its line, and nothing else

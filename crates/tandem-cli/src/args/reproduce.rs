@@ -54,7 +54,7 @@ pub struct Reproduce {
     /// Networks trained at the same time, which share the threads: small ones are done sooner so
     #[arg(long, default_value = "1", value_name = "N")]
     pub jobs: NonZeroUsize,
-    /// Where the towers live: one device for all, or one a tower
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
 }

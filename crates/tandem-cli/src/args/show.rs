@@ -68,7 +68,7 @@ pub struct Shown {
     /// Which part of them
     #[arg(long, value_enum, default_value_t = Part::Validation)]
     pub part: Part,
-    /// Where the towers live: one device for all, or one a tower
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1
     #[arg(long, default_value = "cpu", value_name = "LIST")]
     pub devices: Placement,
     /// Print one JSON object and nothing else; a figure is drawn only with --out

@@ -52,7 +52,7 @@ pub struct Recipe {
     /// Pictures a step [default: the model's recipe; 128 in the paper]
     #[arg(long, value_name = "N")]
     pub batch: Option<NonZeroUsize>,
-    /// Where the towers live: one device for all, or one a tower [default: cpu]
+    /// Where the towers live: cpu, cuda:0, or one a tower as in cuda:0,cuda:1 [default: cpu]
     #[arg(long, value_name = "LIST")]
     pub devices: Option<Placement>,
     /// Every random choice follows from it [default: the model's recipe]

@@ -1,7 +1,11 @@
 //! The GPUs as this build meets them: opened, asked what they have, and tried in pairs.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
+#[cfg(feature = "cuda")]
+use crate::failure::Failure;
 use crate::report::table::bytes;
 
 #[derive(Debug, Default, Serialize)]
@@ -11,6 +15,8 @@ pub(super) struct Gpus {
     /// Versions of CUDA: what the driver serves, and what the kernels are compiled by.
     driver_serves: Option<String>,
     kernels_need: Option<String>,
+    /// Where this build keeps its compiled kernels; of a build for GPUs that keeps none, empty.
+    kernel_cache: Option<PathBuf>,
     gpus: Vec<Gpu>,
     pairs: Vec<Pair>,
     /// Why no GPU can be used.
@@ -34,6 +40,15 @@ struct Pair {
     route: &'static str,
 }
 
+/// What became of one of two GPUs that were asked to hand tensors to each other.
+#[cfg(feature = "cuda")]
+fn explained(error: candle_core::Error, from: usize, to: usize) -> anyhow::Error {
+    match format!("cuda:{from},cuda:{to}").parse() {
+        Ok(pair) => crate::gpu::explain(error.into(), &pair),
+        Err(_) => error.into(),
+    }
+}
+
 impl Gpus {
     #[cfg(not(feature = "cuda"))]
     pub(super) fn met() -> Self {
@@ -50,10 +65,13 @@ impl Gpus {
             },
             driver_serves: driver::version().ok().map(|v| v.to_string()),
             kernels_need: driver::compiler_version().ok().map(|v| v.to_string()),
+            kernel_cache: Some(tandem_ops::cuda::kernel_cache().unwrap_or_default()),
             ..Self::default()
         };
         if let Err(error) = gpus.meet() {
-            gpus.error = Some(error.to_string());
+            let hint = error.downcast_ref().and_then(Failure::hint);
+            let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
+            gpus.error = Some(format!("{error}{hint}"));
         }
         gpus
     }
@@ -83,7 +101,7 @@ impl Gpus {
                 self.pairs.push(Pair {
                     from,
                     to,
-                    route: match device::route(a, b)? {
+                    route: match device::route(a, b).map_err(|error| explained(error, from, to))? {
                         Route::Peer => "peer",
                         Route::Driver => "driver",
                         Route::Host => "host",
@@ -99,6 +117,19 @@ impl Gpus {
         !self.gpus.is_empty() && self.error.is_none()
     }
 
+    #[cfg(test)]
+    pub(super) fn failing(error: &str) -> Self {
+        Self {
+            error: Some(error.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Why a build for GPUs can use none.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
     pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
         let features = match self.features.as_slice() {
             [] => "none: built without --features cuda".to_owned(),
@@ -108,6 +139,13 @@ impl Gpus {
         if let (Some(serves), Some(needs)) = (&self.driver_serves, &self.kernels_need) {
             let text = format!("the driver serves {serves}, the kernels need {needs}");
             lines.push(("CUDA", text));
+        }
+        if let Some(folder) = &self.kernel_cache {
+            let text = match folder.as_os_str().is_empty() {
+                true => "compiled at each start: TANDEM_KERNEL_CACHE is empty".to_owned(),
+                false => format!("kept in {}", folder.display()),
+            };
+            lines.push(("kernels", text));
         }
         for (number, gpu) in self.gpus.iter().enumerate() {
             let text = format!(
@@ -127,7 +165,6 @@ impl Gpus {
             };
             lines.push(("copies", format!("cuda:{from} to cuda:{to} {way}")));
         }
-        lines.extend(self.error.iter().map(|error| ("error", error.clone())));
         lines
     }
 }

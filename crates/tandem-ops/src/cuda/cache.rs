@@ -1,7 +1,7 @@
 //! Compiled kernels kept on disk, so that a program starts without compiling.
 //!
-//! An entry's name is a hash of everything its PTX follows from. Its first line is a checksum of the
-//! rest: a damaged entry is one that is not there. An entry is written beside its place and renamed,
+//! An entry's name is a hash of everything its PTX follows from. Its first line is a checksum of its name
+//! and the rest: a damaged entry is one that is not there, and so is another's. An entry is written beside its place and renamed,
 //! so two processes that start at once both write the same whole file. The cache is a help, never a
 //! need: where it cannot be read or written, kernels are compiled at each start.
 
@@ -41,14 +41,19 @@ impl Cache {
             return compile();
         };
         let place = folder.join(key.file_name());
-        if let Some(ptx) = read(&place) {
+        if let Some(ptx) = read(&place, key) {
             return Ok(ptx);
         }
         let ptx = compile()?;
         // A cache that cannot be written costs time at the next start and nothing else.
-        let _ = write(folder, &place, &ptx);
+        let _ = write(folder, &place, &first_line(key, &ptx), &ptx);
         Ok(ptx)
     }
+}
+
+/// The folder that compiled kernels are kept in, where there is one.
+pub fn kernel_cache() -> Option<PathBuf> {
+    Cache::of_user().folder
 }
 
 /// What compiled code follows from.
@@ -92,25 +97,26 @@ impl Hash {
     }
 }
 
-fn first_line(ptx: &str) -> String {
+fn first_line(key: &Key, ptx: &str) -> String {
     let mut hash = Hash::new();
+    hash.add(key.file_name().as_bytes());
     hash.add(ptx.as_bytes());
     format!("// tandem kernel {:032x}\n", hash.0)
 }
 
-fn read(place: &Path) -> Option<String> {
+fn read(place: &Path, key: &Key) -> Option<String> {
     let entry = std::fs::read_to_string(place).ok()?;
     let at = entry.find('\n')? + 1;
     let (line, ptx) = entry.split_at(at);
-    (line == first_line(ptx)).then(|| ptx.to_owned())
+    (line == first_line(key, ptx)).then(|| ptx.to_owned())
 }
 
-fn write(folder: &Path, place: &Path, ptx: &str) -> std::io::Result<()> {
+fn write(folder: &Path, place: &Path, line: &str, ptx: &str) -> std::io::Result<()> {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     std::fs::create_dir_all(folder)?;
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let beside = place.with_extension(format!("{}-{number}.new", std::process::id()));
-    std::fs::write(&beside, first_line(ptx) + ptx)
+    std::fs::write(&beside, [line, ptx].concat())
         .and_then(|()| std::fs::rename(&beside, place))
         .inspect_err(|_| {
             let _ = std::fs::remove_file(&beside);
@@ -194,9 +200,17 @@ mod tests {
         let mut flipped = entry.clone();
         *flipped.last_mut().unwrap() ^= 1;
         let cut = entry[..entry.len() - 3].to_vec();
+        let other = Key {
+            name: "bias".into(),
+            ..key()
+        };
+        let text = std::str::from_utf8(&entry).unwrap();
+        let (_, ptx) = text.split_once('\n').unwrap();
+        let anothers = (first_line(&other, ptx) + ptx).into_bytes();
         for damage in [
             flipped,
             cut,
+            anothers,
             Vec::new(),
             vec![0xff; 40],
             b"// tandem".to_vec(),

@@ -37,6 +37,7 @@ pub mod timing;
 pub(crate) mod upload;
 mod version;
 
+pub use cache::kernel_cache;
 pub use compile::{Kernels, compile_all};
 pub(crate) use launch::Buffer;
 pub use version::Version;
