@@ -17,7 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 # In seconds: the whole, a program of checks, and the kernels' bench.
 limit=465 checks=60 kernels=150
-quick=() steps=20 out=acceptance only='' work=''
+quick=() steps=10 out=acceptance only='' work=''
 programs=(tandem-ops/ops tandem-alexnet/{two_tower,on_gpu,lrn_over_towers})
 
 fail() { echo "accept.sh: $*" >&2; exit 2; }
