@@ -83,6 +83,16 @@ pub enum FaultKind {
         /// Who waits where.
         detail: String,
     },
+    /// A barrier that a GPU does not have.
+    InvalidBarrier {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A block that does not end.
+    Endless {
+        /// Instructions of its warps so far.
+        instructions: u64,
+    },
     /// `trap` or a failed `assert`.
     Trap {
         /// The assertion's text, if there was one.
@@ -186,6 +196,11 @@ impl fmt::Display for FaultKind {
                 )
             }
             FaultKind::DivergentBarrier { detail } => write!(f, "divergent barrier: {detail}"),
+            FaultKind::InvalidBarrier { detail } => write!(f, "invalid barrier: {detail}"),
+            FaultKind::Endless { instructions } => write!(
+                f,
+                "endless loop: the block has not ended after {instructions} instructions of its warps (CUDA_EMULATOR_BUDGET)"
+            ),
             FaultKind::Trap { message } => write!(f, "trap: {message}"),
             FaultKind::Unsupported { what } => write!(f, "not supported by the emulator: {what}"),
         }

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use cuda_emulator::ffi::{
     blas::*, context::*, copy::*, device::*, memory::*, module::*, pinned::*, random::*, stream::*,
 };
-use rig::app::{App, error_name, ok};
+use rig::app::{App, error_name, function, launch, module, ok};
 
 /// Runs `body` in a process of its own, which is started with the variable and runs `test` again.
 fn in_environment(test: &str, variable: &str, value: &str, body: fn()) {
@@ -277,6 +277,21 @@ fn a_lost_device_fails_every_call_and_the_other_goes_on() {
             );
             ok(app.launch(function, 1, 32, &mut [a, a, a, 4]));
             assert_eq!(app.download(a, 4), Ok(vec![2f32; 4]));
+        },
+    );
+}
+
+#[test]
+fn a_kernel_that_does_not_end_is_stopped() {
+    in_environment(
+        "a_kernel_that_does_not_end_is_stopped",
+        "CUDA_EMULATOR_BUDGET",
+        "100000",
+        || {
+            let _app = App::start();
+            let endless = function(module(".entry k() { $l: bra $l; ret; }"), "k");
+            let status = launch(endless, [1; 3], [32, 1, 1], 0, null_mut(), &mut []);
+            assert_eq!(error_name(status), "CUDA_ERROR_LAUNCH_TIMEOUT");
         },
     );
 }

@@ -65,7 +65,7 @@ fn local_memory_ends_with_the_thread_s_own() {
     );
     assert_eq!(
         rig.fault(1, 1, &[]),
-        "out-of-bounds local write of 4 bytes at 0x10 (a thread has 16 bytes); kernel broken, block (0, 0, 0), thread (0, 0, 0), PTX line 6"
+        "out-of-bounds local write of 4 bytes at 0x10 (16 bytes past the start of a variable of 16 bytes); kernel broken, block (0, 0, 0), thread (0, 0, 0), PTX line 6"
     );
 }
 

@@ -13,9 +13,7 @@ impl Driver {
 
     /// The device whose memory an address is in.
     pub fn owner(&self, address: u64) -> Result<usize, Status> {
-        Memory::owner(address)
-            .filter(|d| *d < self.devices.len())
-            .ok_or(Status::INVALID_VALUE)
+        Memory::owner(address, self.devices.len()).ok_or(Status::INVALID_VALUE)
     }
 
     /// New memory on a device.
@@ -49,19 +47,35 @@ impl Driver {
         what: &str,
         f: impl FnOnce(&Region, u64) -> Result<R, Status>,
     ) -> Result<R, Status> {
-        let Ok(device) = self.owner(address) else {
+        let memory = match self.owner(address) {
+            Ok(device) => Some(self.read_memory(self.alive(device)?)),
+            Err(_) => None,
+        };
+        self.within(memory.as_deref(), address, size, what, f)
+    }
+
+    /// The same in a memory that is locked already.
+    fn within<R>(
+        &self,
+        memory: Option<&Memory>,
+        address: u64,
+        size: u64,
+        what: &str,
+        f: impl FnOnce(&Region, u64) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let Some(memory) = memory else {
             report(&format!(
                 "{what} at {address:#x}, which is no device address"
             ));
             return Err(Status::INVALID_VALUE);
         };
-        let memory = self.read_memory(self.alive(device)?);
         match memory.find(address, size) {
             Some(region) => f(region, address - region.base),
             None => {
                 let why = match memory.missing(address) {
                     Missing::Freed => "which was freed".to_string(),
                     Missing::Device(other) => format!("which is memory of device {other}"),
+                    Missing::Host => "which is no device's memory".to_string(),
                     Missing::Nothing(nearest) => format!("out of bounds ({nearest})"),
                 };
                 report(&format!("{what} of {size} bytes at {address:#x}, {why}"));
@@ -106,19 +120,43 @@ impl Driver {
 
     /// Copies from device to device, or within one.
     pub fn copy(&self, to: u64, from: u64, size: u64) -> Result<(), Status> {
-        let between_devices = Memory::owner(to) != Memory::owner(from);
-        self.with(to, size, "copy to device memory", |target, at| {
-            self.with(from, size, "copy from device memory", |source, offset| {
-                match self.configuration.injected.peer {
-                    Peer::Refused if between_devices => {
-                        return Err(Status::PEER_ACCESS_UNSUPPORTED);
-                    }
-                    Peer::Corrupt if between_devices => target.write(at, &vec![0; size as usize]),
-                    _ => target.copy_from(at, source, offset, size),
-                }
-                Ok(())
-            })
-        })
+        let devices = [self.owner(to).ok(), self.owner(from).ok()];
+        let between_devices = devices[0] != devices[1];
+        for device in devices.into_iter().flatten() {
+            self.alive(device)?;
+        }
+        // Each memory is locked once, the lower device first: a thread that waits to allocate would else stand
+        // between two of our locks for ever.
+        let (low, high) = (devices[0].min(devices[1]), devices[0].max(devices[1]));
+        let lower = low.map(|d| self.read_memory(d));
+        let higher = high.filter(|_| low != high).map(|d| self.read_memory(d));
+        let [target, source] = devices.map(|d| if d == low { &lower } else { &higher });
+        self.within(
+            target.as_deref(),
+            to,
+            size,
+            "copy to device memory",
+            |target, at| {
+                self.within(
+                    source.as_deref(),
+                    from,
+                    size,
+                    "copy from device memory",
+                    |source, offset| {
+                        match self.configuration.injected.peer {
+                            Peer::Refused if between_devices => {
+                                return Err(Status::PEER_ACCESS_UNSUPPORTED);
+                            }
+                            Peer::Corrupt if between_devices => {
+                                target.write(at, &vec![0; size as usize])
+                            }
+                            _ => target.copy_from(at, source, offset, size),
+                        }
+                        Ok(())
+                    },
+                )
+            },
+        )
     }
 
     /// Fills memory with a repeated pattern.

@@ -13,8 +13,9 @@ mod settings;
 mod status;
 mod trace;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -39,6 +40,8 @@ pub const SHARED_OPT_IN: u64 = 227 << 10;
 /// One emulated GPU.
 pub struct Device {
     memory: RwLock<Memory>,
+    /// Held by the thread whose work the device does.
+    work: Mutex<()>,
     /// How often its primary context was retained.
     retained: Mutex<u32>,
     /// Devices whose memory it may reach.
@@ -79,7 +82,10 @@ pub struct Driver {
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Devices of the thread's stack of contexts, the current one last. Never dropped: what a program drops at the end
+    /// of a thread may still ask for it.
+    static CONTEXTS: ManuallyDrop<RefCell<Vec<usize>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +107,8 @@ impl Driver {
     /// With devices whose memory is empty.
     pub fn new(configuration: Configuration) -> Driver {
         let device = |d| Device {
-            memory: RwLock::new(Memory::new(d, configuration.memory)),
+            memory: RwLock::new(Memory::new(d, configuration.memory).among(configuration.devices)),
+            work: Mutex::default(),
             retained: Mutex::new(0),
             peers: Mutex::default(),
             lost: AtomicBool::new(false),
@@ -139,17 +146,30 @@ impl Driver {
 
     /// The device whose context is current in this thread.
     pub fn current(&self) -> Result<usize, Status> {
-        self.alive(CURRENT.get().ok_or(Status::INVALID_CONTEXT)?)
+        self.alive(self.peek_current().ok_or(Status::INVALID_CONTEXT)?)
     }
 
-    /// Makes a device's context current in this thread; `None` leaves the thread without.
+    /// Makes a device's context current in this thread, in place of the one that was; `None` only takes that away.
     pub fn set_current(&self, device: Option<usize>) {
-        CURRENT.set(device);
+        self.pop_context();
+        if let Some(device) = device {
+            self.push_context(device);
+        }
+    }
+
+    /// Makes a device's context current in this thread until it is popped.
+    pub fn push_context(&self, device: usize) {
+        CONTEXTS.with(|stack| stack.borrow_mut().push(device));
+    }
+
+    /// Makes the context current again that was before the last push, and gives the device of the one that was pushed.
+    pub fn pop_context(&self) -> Option<usize> {
+        CONTEXTS.with(|stack| stack.borrow_mut().pop())
     }
 
     /// The device of the current context, for asking what is current.
     pub fn peek_current(&self) -> Option<usize> {
-        CURRENT.get()
+        CONTEXTS.with(|stack| stack.borrow().last().copied())
     }
 
     /// Lets kernels of the current device reach a peer's memory. To the emulator that stays an error: Tandem's
@@ -188,22 +208,39 @@ impl Driver {
         Ok(())
     }
 
+    /// Waits until the devices of two addresses do no other thread's work, and keeps it so: what several threads ask of
+    /// a device is done one after the other.
+    pub fn turn(&self, addresses: [u64; 2]) -> [Option<MutexGuard<'_, ()>>; 2] {
+        let [a, b] = addresses.map(|address| self.owner(address).ok());
+        let work = |device: Option<usize>| device.map(|d| lock(&self.devices[d].work));
+        // The lower device first: two threads do not wait for each other.
+        let lower = work(a.min(b));
+        [lower, work(a.max(b).filter(|_| a != b))]
+    }
+
     /// Allocations that nobody freed, module variables aside.
     pub fn leaks(&self, device: usize) -> Vec<(u64, u64)> {
+        self.leaks_of(&self.read_memory(device))
+    }
+
+    fn leaks_of(&self, memory: &Memory) -> Vec<(u64, u64)> {
         let modules = lock(&self.modules);
         let owned: Vec<u64> = modules
             .values()
             .flat_map(|m| m.globals.values().map(|g| g.0))
             .collect();
-        let all = self.read_memory(device).leaks();
+        let all = memory.leaks();
         all.into_iter()
             .filter(|(base, _)| !owned.contains(base))
             .collect()
     }
 
-    /// Says which memory of a device was not freed.
+    /// Says which memory of a device was not freed; nothing if a kernel still runs on it.
     pub fn report_leaks(&self, device: usize) {
-        let leaks = self.leaks(device);
+        let Ok(memory) = self.devices[device].memory.try_read() else {
+            return;
+        };
+        let leaks = self.leaks_of(&memory);
         if leaks.is_empty() {
             return;
         }

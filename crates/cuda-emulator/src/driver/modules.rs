@@ -12,6 +12,15 @@ use super::{
     lock, report,
 };
 
+/// Blocks of a grid along x, y, z at most.
+const MAX_GRID: [u32; 3] = [i32::MAX as u32, 65535, 65535];
+/// Threads of a block along x, y, z at most.
+const MAX_BLOCK: [u32; 3] = [MAX_THREADS, MAX_THREADS, 64];
+
+fn exceeds(sizes: [u32; 3], limits: [u32; 3]) -> bool {
+    sizes.iter().zip(limits).any(|(&size, limit)| size > limit)
+}
+
 impl Driver {
     /// Parses a module, places its variables and decodes its kernels.
     pub fn load_module(&self, device: usize, text: &str) -> Result<u64, Status> {
@@ -25,21 +34,44 @@ impl Driver {
             return Err(Status::UNSUPPORTED_PTX_VERSION);
         }
         let mut globals = HashMap::new();
-        for variable in parsed
+        let placed = self.place_variables(device, &parsed, &mut globals);
+        let addresses = globals.iter().map(|(name, place)| (name.clone(), place.0));
+        let addresses = addresses.collect();
+        let program = match placed.and_then(|()| decode(&parsed, &addresses).map_err(invalid)) {
+            Ok(program) => program,
+            Err(status) => {
+                globals.values().try_for_each(|g| self.free(g.0))?;
+                return Err(status);
+            }
+        };
+        let handle = self.handle();
+        lock(&self.modules).insert(
+            handle,
+            Module {
+                device,
+                program,
+                globals,
+            },
+        );
+        Ok(handle)
+    }
+
+    /// Gives a module's variables memory and their first values.
+    fn place_variables(
+        &self,
+        device: usize,
+        module: &ptx::Module,
+        globals: &mut HashMap<String, (u64, u64)>,
+    ) -> Result<(), Status> {
+        for variable in module
             .variables
             .iter()
             .filter(|v| v.space != Space::Shared && v.size > 0)
         {
-            globals.insert(
-                variable.name.clone(),
-                (self.allocate(device, variable.size)?, variable.size),
-            );
+            let address = self.allocate(device, variable.size)?;
+            globals.insert(variable.name.clone(), (address, variable.size));
         }
-        let addresses = globals
-            .iter()
-            .map(|(name, place)| (name.clone(), place.0))
-            .collect();
-        for variable in &parsed.variables {
+        for variable in &module.variables {
             let Some(&(address, size)) = globals.get(&variable.name) else {
                 continue;
             };
@@ -61,17 +93,7 @@ impl Driver {
                 self.write_memory(device).protect(address);
             }
         }
-        let program = decode(&parsed, &addresses).map_err(invalid)?;
-        let handle = self.handle();
-        lock(&self.modules).insert(
-            handle,
-            Module {
-                device,
-                program,
-                globals,
-            },
-        );
-        Ok(handle)
+        Ok(())
     }
 
     /// Unloads a module and frees its variables.
@@ -142,13 +164,22 @@ impl Driver {
         let threads = geometry
             .block
             .iter()
-            .map(|&n| u64::from(n))
-            .product::<u64>();
+            .fold(1u64, |all, &n| all.saturating_mul(n.into()));
         let limit = kernel.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS);
-        let too_much_shared = u64::from(geometry.shared_bytes) + kernel.static_shared_bytes
-            > SHARED_DEFAULT
-            && u64::from(geometry.shared_bytes) > *dynamic_limit;
-        if threads == 0 || geometry.blocks() == 0 || threads > u64::from(limit) || too_much_shared {
+        let shared = u64::from(geometry.shared_bytes) + kernel.static_shared_bytes;
+        // Without asking for more, static and dynamic memory together have the default.
+        let allowed = match *dynamic_limit {
+            SHARED_DEFAULT => SHARED_DEFAULT,
+            asked => asked + kernel.static_shared_bytes,
+        };
+        let too_much_shared = shared > allowed.max(SHARED_DEFAULT) || shared > SHARED_OPT_IN;
+        if geometry.grid.contains(&0)
+            || threads == 0
+            || threads > u64::from(limit)
+            || exceeds(geometry.grid, MAX_GRID)
+            || exceeds(geometry.block, MAX_BLOCK)
+            || too_much_shared
+        {
             report(&format!(
                 "launch of {} with grid {:?}, block {:?} and {} bytes of shared memory is not valid",
                 kernel.name, geometry.grid, geometry.block, geometry.shared_bytes
@@ -158,6 +189,7 @@ impl Driver {
         if self.stream_device(stream)? != *device {
             return Err(Status::INVALID_HANDLE);
         }
+        let _turn = lock(&self.devices[*device].work);
         self.survive_launch(*device)?;
         let work = self.queue(stream, &kernel.name)?;
         self.trace(Call::Launch(*device, &kernel.name));
@@ -175,8 +207,10 @@ impl Driver {
             match fault.kind {
                 FaultKind::Misaligned { .. } => Status::MISALIGNED_ADDRESS,
                 FaultKind::Trap { .. } => Status::ASSERT,
+                FaultKind::Endless { .. } => Status::LAUNCH_TIMEOUT,
                 FaultKind::Race { .. }
                 | FaultKind::DivergentBarrier { .. }
+                | FaultKind::InvalidBarrier { .. }
                 | FaultKind::Unsupported { .. } => Status::LAUNCH_FAILED,
                 _ => Status::ILLEGAL_ADDRESS,
             }

@@ -14,7 +14,7 @@ pub struct Configuration {
     pub devices: usize,
     /// `CUDA_EMULATOR_MEMORY`: bytes of each device, 8 GiB unless given.
     pub memory: u64,
-    /// `CUDA_EMULATOR_SEED` and `CUDA_EMULATOR_CHECKS`.
+    /// `CUDA_EMULATOR_SEED`, `CUDA_EMULATOR_BUDGET` and `CUDA_EMULATOR_CHECKS`.
     pub settings: Settings,
     /// `CUDA_EMULATOR_TRACE`: where to write what was asked of the devices.
     pub trace: Option<PathBuf>,
@@ -32,7 +32,11 @@ impl Default for Configuration {
         Configuration {
             devices: 1,
             memory: 8 << 30,
-            settings: Settings { seed: 0, checks },
+            settings: Settings {
+                seed: 0,
+                budget: 1 << 36,
+                checks,
+            },
             trace: None,
             injected: Injected::default(),
         }
@@ -66,6 +70,8 @@ impl Configuration {
         configuration.devices = number("CUDA_EMULATOR_DEVICES", 1)? as usize;
         configuration.memory = number("CUDA_EMULATOR_MEMORY", configuration.memory)?;
         configuration.settings.seed = number("CUDA_EMULATOR_SEED", 0)?;
+        let budget = &mut configuration.settings.budget;
+        *budget = number("CUDA_EMULATOR_BUDGET", *budget)?;
         if configuration.devices > 16 {
             return Err("CUDA_EMULATOR_DEVICES is at most 16".into());
         }

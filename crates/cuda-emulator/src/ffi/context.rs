@@ -137,8 +137,7 @@ pub unsafe extern "C" fn cuCtxSetCurrent(context: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxPushCurrent_v2(context: Handle) -> CuResult {
-    // SAFETY: a context handle is a number.
-    unsafe { cuCtxSetCurrent(context) }
+    code(device_of(context, CONTEXT).map(|device| driver().push_context(device)))
 }
 
 /// `cuCtxPopCurrent_v2` of the CUDA driver API.
@@ -148,13 +147,11 @@ pub unsafe extern "C" fn cuCtxPushCurrent_v2(context: Handle) -> CuResult {
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxPopCurrent_v2(context: *mut Handle) -> CuResult {
-    let current = driver()
-        .peek_current()
-        .map_or(handle(0), |d| context_of(d, CONTEXT));
-    driver().set_current(None);
-    // SAFETY: the caller vouches for the pointer.
-    unsafe { put_if_wanted(context, current) };
-    Status::SUCCESS.0
+    let popped = driver().pop_context().ok_or(Status::INVALID_CONTEXT);
+    code(popped.map(|device| {
+        // SAFETY: the caller vouches for the pointer.
+        unsafe { put_if_wanted(context, context_of(device, CONTEXT)) };
+    }))
 }
 
 /// `cuCtxGetDevice` of the CUDA driver API.

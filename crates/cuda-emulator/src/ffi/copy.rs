@@ -27,6 +27,7 @@ fn to_device(
     }
     code((|| {
         let device = driver().owner(to)?;
+        let _turn = driver().turn([to; 2]);
         let place = pinned::place(from);
         let waits = host == Host::Waits || place.is_none();
         if place.is_none() {
@@ -71,6 +72,7 @@ fn to_host(
     }
     code((|| {
         let device = driver().owner(from)?;
+        let _turn = driver().turn([from; 2]);
         let work = driver().queue(id(stream), "a copy to the host")?;
         driver().uses(&work, Place::Device(from), size as u64, false)?;
         // The caller's memory may never have been written, so it is filled from a buffer of ours.
@@ -102,6 +104,7 @@ fn within(to: CuDevicePtr, from: CuDevicePtr, size: usize, stream: Handle) -> Cu
         return Status::SUCCESS.0;
     }
     code((|| {
+        let _turn = driver().turn([from, to]);
         let work = driver().queue(id(stream), "a copy")?;
         // One that is refused uses nothing.
         driver().copy(to, from, size as u64)?;
@@ -121,6 +124,10 @@ fn fill(address: CuDevicePtr, pattern: &[u8], count: usize, stream: Handle) -> C
     }
     code((|| {
         let bytes = pattern.len() * count;
+        if !address.is_multiple_of(pattern.len() as u64) {
+            return Err(Status::INVALID_VALUE);
+        }
+        let _turn = driver().turn([address; 2]);
         let work = driver().queue(id(stream), "a memset")?;
         driver().fill(address, pattern, count as u64)?;
         driver().uses(&work, Place::Device(address), bytes as u64, true)?;

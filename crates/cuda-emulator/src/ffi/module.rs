@@ -141,7 +141,7 @@ pub unsafe extern "C" fn cuFuncGetAttribute(
         let known = match attribute {
             0 => f.kernel.max_threads.unwrap_or(1024) as c_int, // MAX_THREADS_PER_BLOCK
             1 => f.kernel.static_shared_bytes as c_int,         // SHARED_SIZE_BYTES
-            3 => f.kernel.local_bytes as c_int,                 // LOCAL_SIZE_BYTES
+            3 => f.kernel.local_bytes() as c_int,               // LOCAL_SIZE_BYTES
             4 => 32,                                            // NUM_REGS
             5 | 6 => 90,                                        // PTX_VERSION, BINARY_VERSION
             8 => f.dynamic_limit as c_int,                      // MAX_DYNAMIC_SHARED_SIZE_BYTES

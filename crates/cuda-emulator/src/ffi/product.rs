@@ -163,6 +163,7 @@ pub(super) fn product<T: Number>(
     }
     let run = || -> Result<(), Status> {
         driver().trace(Call::Product(driver().owner(c.address)?, [m, n, k, batch]));
+        let _turn = driver().turn([c.address; 2]);
         let work = driver().queue(stream, "a matrix product")?;
         for (place, [rows, columns], writes) in [
             (&a, [a_rows, a_columns], false),

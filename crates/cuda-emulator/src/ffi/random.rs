@@ -59,6 +59,7 @@ fn with(generator: Handle, f: impl FnOnce(&mut Generator) -> RandStatus) -> Rand
 
 fn fill(name: &str, stream: u64, to: CuDevicePtr, bytes: Vec<u8>) -> RandStatus {
     let filled = || -> Result<(), Status> {
+        let _turn = driver().turn([to; 2]);
         let work = driver().queue(stream, name)?;
         driver().uses_own(&work, to, bytes.len() as u64, true)?;
         driver().write(to, &bytes)?;

@@ -134,12 +134,11 @@ pub unsafe extern "C" fn cuStreamAttachMemAsync(
 /// Pointers are valid as the CUDA documentation asks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuLaunchHostFunc(
-    _stream: Handle,
+    stream: Handle,
     callback: extern "C" fn(*mut c_void),
     data: *mut c_void,
 ) -> CuResult {
-    callback(data);
-    Status::SUCCESS.0
+    code(driver().stream_device(id(stream)).map(|_| callback(data)))
 }
 
 /// `cuEventCreate` of the CUDA driver API.

@@ -33,7 +33,12 @@ pub(super) struct Surroundings<'a> {
     /// First byte and size of each shared variable, the dynamic part last.
     pub shared_variables: &'a [(u64, u64)],
     pub local: &'a Region,
-    pub local_bytes: u64,
+    /// First byte and size of each variable of a thread, in order.
+    pub local_variables: &'a [(u64, u64)],
+    /// From a thread's local memory to the next thread's.
+    pub local_stride: u64,
+    /// Of the block.
+    pub threads: u32,
     pub parameters: &'a [u8],
     pub checks: Checks,
     /// The block's first serial number and the like; thread and warp epoch are filled in by lane.
@@ -139,6 +144,13 @@ impl<'a> Surroundings<'a> {
                 owner,
                 here: self.device,
             },
+            Missing::Host => FaultKind::OutOfBounds {
+                space: Space::Global,
+                action,
+                size,
+                address,
+                nearest: "no device's memory: a host pointer, pinned or not?".to_string(),
+            },
             Missing::Nothing(nearest) => FaultKind::OutOfBounds {
                 space: Space::Global,
                 action,
@@ -194,11 +206,20 @@ impl<'a> Surroundings<'a> {
         lane: usize,
         access: Access,
     ) -> Result<Spot<'a>, FaultKind> {
-        if offset
-            .checked_add(u64::from(size))
-            .is_none_or(|end| end > self.local_bytes)
-        {
-            let nearest = format!("a thread has {} bytes", self.local_bytes);
+        let variables = self.local_variables;
+        let below = variables.partition_point(|v| v.0 <= offset).checked_sub(1);
+        let variable = below.map(|i| variables[i]);
+        let inside = variable.is_some_and(|(start, length)| {
+            let at = offset - start;
+            at < length && u64::from(size) <= length - at
+        });
+        if !inside {
+            let nearest = variable.map_or(String::new(), |(start, length)| {
+                format!(
+                    "{} bytes past the start of a variable of {length} bytes",
+                    offset - start
+                )
+            });
             return Err(FaultKind::OutOfBounds {
                 space: Space::Local,
                 action: access.name(),
@@ -207,7 +228,7 @@ impl<'a> Surroundings<'a> {
                 nearest,
             });
         }
-        let offset = lane as u64 * self.local_bytes + offset;
+        let offset = lane as u64 * self.local_stride + offset;
         Ok(Spot {
             region: Some(self.local),
             offset,

@@ -4,7 +4,7 @@ use crate::checks::{Fault, FaultKind};
 
 use super::access::Surroundings;
 use super::decode::Special;
-use super::instruction::BarrierResult;
+use super::instruction::{BarrierResult, Slot};
 use super::launch::Launch;
 use super::region::Region;
 use super::scalar::WARP;
@@ -35,6 +35,8 @@ pub(super) struct Runner<'a> {
     locals: Vec<Region>,
     shared: Region,
     shared_variables: Vec<(u64, u64)>,
+    /// Registers that are neither constant nor special.
+    ordinary: Vec<Slot>,
 }
 
 #[derive(Clone, Copy)]
@@ -69,13 +71,19 @@ impl<'a> Runner<'a> {
                 }
             }
         }
-        let local = kernel.local_bytes * WARP as u64;
+        let mut kept: Vec<Slot> = kernel.constants.iter().map(|c| c.0).collect();
+        kept.extend(kernel.specials.iter().map(|s| s.0));
+        kept.sort_unstable();
+        let local = kernel.local_stride() * WARP as u64;
         Runner {
             launch,
             warps,
             locals: (0..count).map(|_| Region::new(0, local)).collect(),
             shared: Region::new(0, kernel.dynamic_shared + dynamic),
             shared_variables,
+            ordinary: (0..kernel.slots)
+                .filter(|slot| kept.binary_search(slot).is_err())
+                .collect(),
         }
     }
 
@@ -88,18 +96,15 @@ impl<'a> Runner<'a> {
         let threads = geometry.threads();
         for (w, warp) in self.warps.iter_mut().enumerate() {
             let rest = threads - w as u32 * WARP as u32;
-            warp.start(if rest >= 32 {
-                u32::MAX
-            } else {
-                (1 << rest) - 1
-            });
+            let mask = u32::MAX >> (WARP as u32 - rest.min(WARP as u32));
+            warp.start(mask, &self.ordinary);
             for &(slot, special) in &kernel.specials {
                 if let Special::BlockIndex(axis) = special {
                     warp.registers[slot as usize] = [u64::from(block[axis]); WARP];
                 }
             }
         }
-        if kernel.local_bytes > 0 {
+        if !kernel.locals.is_empty() {
             self.locals.iter().for_each(Region::forget);
         }
         self.shared.forget();
@@ -110,6 +115,7 @@ impl<'a> Runner<'a> {
         let mut runnable: Vec<usize> = (0..self.warps.len()).collect();
         let mut arrivals = [0u32; 16];
         let mut epoch = 0;
+        let mut executed = 0;
         loop {
             while !runnable.is_empty() {
                 let pick = dice.roll(runnable.len() as u32) as usize;
@@ -122,7 +128,9 @@ impl<'a> Runner<'a> {
                     shared: &self.shared,
                     shared_variables: &self.shared_variables,
                     local: &self.locals[w],
-                    local_bytes: kernel.local_bytes,
+                    local_variables: &kernel.locals,
+                    local_stride: kernel.local_stride(),
+                    threads,
                     parameters: &self.launch.parameters,
                     checks: self.launch.checks,
                     actor: Actor {
@@ -137,7 +145,13 @@ impl<'a> Runner<'a> {
                     recent: Default::default(),
                 };
                 match self.warps[w].run(kernel, &around, budget) {
-                    Ok(Stop::Turn) => {}
+                    Ok(Stop::Turn) => {
+                        executed += u64::from(budget);
+                        if executed > self.launch.budget {
+                            let fault = self.warps[w].endless(&kernel.code, executed);
+                            return Err(self.fault(fault, w, block));
+                        }
+                    }
                     Ok(Stop::Arrived(id)) => arrivals[id as usize & 15] += WARP as u32,
                     Ok(Stop::Barrier(waiting)) => {
                         states[w] = State::Waiting(waiting);

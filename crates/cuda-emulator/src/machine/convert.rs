@@ -21,8 +21,10 @@ pub struct Conversion {
     pub integral: Option<Round>,
     /// Clamp: floats to 0…1, integers to the range of the type.
     pub saturate: bool,
-    /// `.relu`: negative values and NaN become 0.
+    /// `.relu`: negative values become 0.
     pub relu: bool,
+    /// Subnormal f32 operands and results become zero.
+    pub flush: bool,
     /// Bits of the result's register, to which narrow signed results extend.
     pub mask: u64,
 }
@@ -47,6 +49,7 @@ impl Conversion {
             Type::S64 => Value::Integer(bits as i64 as i128),
             Type::F16 => Value::Real(f16::unpack(bits).widen()),
             Type::Bf16 => Value::Real(bf16::unpack(bits).widen()),
+            Type::F32 if self.flush => Value::Real(f32::unpack(bits).flush().widen()),
             Type::F32 => Value::Real(f32::unpack(bits).widen()),
             _ => Value::Real(f64::unpack(bits)),
         };
@@ -136,14 +139,11 @@ impl Conversion {
         } else {
             v
         };
-        let v = if self.relu && (v.is_nan() || v < 0.0) {
-            0.0
-        } else {
-            v
-        };
+        let v = if self.relu && v < 0.0 { 0.0 } else { v };
         match self.to {
             Type::F16 => f16::narrow(v, self.round).pack(),
             Type::Bf16 => bf16::narrow(v, self.round).pack(),
+            Type::F32 if self.flush => f32::narrow(v, self.round).flush().pack(),
             Type::F32 => f32::narrow(v, self.round).pack(),
             _ => v.pack(),
         }
@@ -162,7 +162,7 @@ fn integral(v: f64, round: Round) -> f64 {
 /// Lane functions of the conversions that kernels spend their time in.
 pub fn direct(c: &Conversion) -> Option<F1> {
     use Type::*;
-    if c.saturate || c.relu {
+    if c.saturate || c.relu || c.flush {
         return None;
     }
     let wide = c.mask == u64::MAX;

@@ -4,12 +4,12 @@
 mod call;
 mod operand;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ptx::{self, Function, Module, Operand, PtxError, Space, Statement, Type, Variable};
 
-use super::instruction::{Instruction, Op, Pred, Slot};
+use super::instruction::{Atom, Instruction, Op, Pred, Slot};
 use super::operations;
 pub use super::special::Special;
 
@@ -47,12 +47,24 @@ pub struct Kernel {
     pub dynamic_shared: u64,
     /// What a GPU would allot for the shared variables.
     pub static_shared_bytes: u64,
-    /// Bytes of local memory a thread.
-    pub local_bytes: u64,
+    /// Variables in a thread's local memory: first byte and size, in order.
+    pub locals: Vec<(u64, u64)>,
     /// Uses memory fences, so blocks may hand data to each other.
     pub has_fence: bool,
     /// From `.maxntid`.
     pub max_threads: Option<u32>,
+}
+
+impl Kernel {
+    /// Bytes of local memory a thread.
+    pub fn local_bytes(&self) -> u64 {
+        self.locals.last().map_or(0, |(start, size)| start + size)
+    }
+
+    /// From a thread's local memory to the next thread's.
+    pub fn local_stride(&self) -> u64 {
+        align(self.local_bytes(), 16)
+    }
 }
 
 /// All kernels of a module.
@@ -62,8 +74,11 @@ pub struct Program {
     pub kernels: HashMap<String, Arc<Kernel>>,
 }
 
-/// Shared variables lie this far apart, so that an index past the end of one does not reach the next.
-const SHARED_GAP: u64 = 64;
+/// Shared variables lie this far apart, or as far as the first of two is long, so that an index past the end of one
+/// does not reach the next.
+const SHARED_GAP: u64 = 256;
+/// The same of local variables.
+const LOCAL_GAP: u64 = 16;
 
 /// Decodes every kernel of a module whose global variables have these addresses.
 pub fn decode(module: &Module, globals: &HashMap<String, u64>) -> Result<Program, PtxError> {
@@ -108,10 +123,9 @@ pub(super) struct Decoder<'m> {
     specials: HashMap<Special, Slot>,
     shared: Vec<(u64, u64)>,
     shared_names: HashMap<String, u64>,
-    shared_end: u64,
     static_shared_bytes: u64,
     dynamic_names: Vec<String>,
-    local_bytes: u64,
+    locals: Vec<(u64, u64)>,
     pub(super) has_fence: bool,
     calls: Vec<String>,
 }
@@ -147,15 +161,15 @@ impl<'m> Decoder<'m> {
             globals,
             code: Vec::new(),
             slots: 0,
-            predicates: 0,
+            // The first is false for ever.
+            predicates: 1,
             constants: HashMap::new(),
             specials: HashMap::new(),
             shared: Vec::new(),
             shared_names: HashMap::new(),
-            shared_end: 0,
             static_shared_bytes: 0,
             dynamic_names: Vec::new(),
-            local_bytes: 0,
+            locals: Vec::new(),
             has_fence: false,
             calls: vec![kernel.name.clone()],
         };
@@ -170,12 +184,17 @@ impl<'m> Decoder<'m> {
             self.dynamic_names.push(variable.name.clone());
             return;
         }
-        let offset = align(self.shared_end, u64::from(variable.align).max(16));
-        self.shared_end = offset + variable.size + SHARED_GAP;
+        let offset = align(self.after_shared(), u64::from(variable.align).max(16));
         self.static_shared_bytes =
             align(self.static_shared_bytes, u64::from(variable.align)) + variable.size;
         self.shared.push((offset, variable.size));
         self.shared_names.insert(variable.name.clone(), offset);
+    }
+
+    /// Behind the last shared variable and its gap.
+    fn after_shared(&self) -> u64 {
+        let end = |(start, size): &(u64, u64)| start + size + SHARED_GAP.max(*size);
+        self.shared.last().map_or(0, end)
     }
 
     fn kernel(mut self, function: &'m Function) -> Result<Kernel, PtxError> {
@@ -183,7 +202,7 @@ impl<'m> Decoder<'m> {
         for variable in self.reachable_shared(function) {
             self.place_shared(variable);
         }
-        let dynamic_shared = align(self.shared_end, 128);
+        let dynamic_shared = align(self.after_shared(), 128);
         for name in std::mem::take(&mut self.dynamic_names) {
             self.shared_names.insert(name, dynamic_shared);
         }
@@ -197,6 +216,7 @@ impl<'m> Decoder<'m> {
         }
         self.inline(function, variables)?;
         self.push(Op::Exit, function.line);
+        self.forgive_reads_before_swaps();
         let sorted = |map: HashMap<u64, Slot>| map.into_iter().map(|(v, s)| (s, v)).collect();
         Ok(Kernel {
             name: function.name.clone(),
@@ -210,10 +230,33 @@ impl<'m> Decoder<'m> {
             shared: self.shared,
             dynamic_shared,
             static_shared_bytes: self.static_shared_bytes,
-            local_bytes: align(self.local_bytes, 16),
+            locals: self.locals,
             has_fence: self.has_fence,
             max_threads: function.max_threads,
         })
+    }
+
+    /// A plain load by the same register as a compare-and-swap only guesses what the swap then checks: it counts as
+    /// atomic.
+    fn forgive_reads_before_swaps(&mut self) {
+        let swapped: HashSet<_> = self
+            .code
+            .iter()
+            .filter_map(|i| match &i.op {
+                Op::Atomic {
+                    place,
+                    atom: Atom::CompareAndSwap,
+                    ..
+                } => Some((place.base, place.offset, place.size)),
+                _ => None,
+            })
+            .collect();
+        for instruction in &mut self.code {
+            if let Op::Load { place, parts, .. } = &mut instruction.op {
+                place.atomic |=
+                    parts.len() == 1 && swapped.contains(&(place.base, place.offset, place.size));
+            }
+        }
     }
 
     /// Shared variables declared in the kernel and in the device functions of its module.
@@ -290,8 +333,12 @@ impl<'m> Decoder<'m> {
     }
 
     fn local(&mut self, size: u64, alignment: u32) -> u64 {
-        let offset = align(self.local_bytes, u64::from(alignment).max(8));
-        self.local_bytes = offset + size;
+        let end = |(start, size): &(u64, u64)| start + size + LOCAL_GAP;
+        let offset = align(
+            self.locals.last().map_or(0, end),
+            u64::from(alignment).max(8),
+        );
+        self.locals.push((offset, size));
         offset
     }
 

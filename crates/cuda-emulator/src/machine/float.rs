@@ -74,9 +74,10 @@ pub fn ternary<T: Float>(name: &str, round: Round) -> Option<F3> {
         "fma" => rounded!(round, fma),
         "fma.relu" => |a, b, c| {
             map3(a, b, c, |x: T, y: T, z: T| {
-                T::maximum(
+                nan_or(
                     T::fma(x, y, z, Round::Nearest),
                     T::narrow(0.0, Round::Nearest),
+                    T::maximum,
                 )
             })
         },

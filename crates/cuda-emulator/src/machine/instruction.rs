@@ -47,6 +47,8 @@ pub struct Place {
     pub size: u32,
     /// Volatile or relaxed: ordered like an atomic.
     pub atomic: bool,
+    /// Bits of an address: those of the register it stands in.
+    pub wrap: u64,
 }
 
 /// What a read-modify-write does.

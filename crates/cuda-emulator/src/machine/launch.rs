@@ -59,6 +59,8 @@ impl Geometry {
 pub struct Settings {
     /// Decides the order in which warps run.
     pub seed: u64,
+    /// Instructions that the warps of a block may execute.
+    pub budget: u64,
     /// What is looked for.
     pub checks: Checks,
 }
@@ -72,6 +74,7 @@ pub(super) struct Launch<'a> {
     pub parameters: Vec<u8>,
     pub first_serial: u32,
     pub seed: u64,
+    pub budget: u64,
     pub checks: Checks,
     pub touched: Touched,
 }
@@ -100,6 +103,7 @@ pub fn launch(
         parameters,
         first_serial: taken.unwrap_or(0),
         seed: settings.seed,
+        budget: settings.budget,
         checks,
         touched: Touched::new(),
     };

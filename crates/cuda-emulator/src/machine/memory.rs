@@ -25,6 +25,8 @@ pub enum Missing {
     Freed,
     /// Another device's.
     Device(usize),
+    /// No device's: a host pointer, most likely.
+    Host,
     /// Nothing; the nearest allocation below, in words.
     Nothing(String),
 }
@@ -32,6 +34,8 @@ pub enum Missing {
 /// The memory of one device.
 pub struct Memory {
     device: usize,
+    /// Devices that there are.
+    devices: usize,
     next: u64,
     live: BTreeMap<u64, Region>,
     freed: BTreeMap<u64, u64>,
@@ -45,6 +49,7 @@ impl Memory {
     pub fn new(device: usize, capacity: u64) -> Memory {
         Memory {
             device,
+            devices: device + 1,
             next: (device as u64 + 1) << DEVICE_BITS,
             live: BTreeMap::new(),
             freed: BTreeMap::new(),
@@ -54,10 +59,15 @@ impl Memory {
         }
     }
 
-    /// The device an address belongs to, if it is a device address at all.
-    pub fn owner(address: u64) -> Option<usize> {
-        let device = address >> DEVICE_BITS;
-        (1..=64).contains(&device).then(|| device as usize - 1)
+    /// As one of so many devices.
+    pub fn among(self, devices: usize) -> Memory {
+        Memory { devices, ..self }
+    }
+
+    /// The device an address belongs to, if it is one of so many devices' at all.
+    pub fn owner(address: u64, devices: usize) -> Option<usize> {
+        let device = (address >> DEVICE_BITS).checked_sub(1)? as usize;
+        (device < devices).then_some(device)
     }
 
     /// Bytes free and in all.
@@ -109,8 +119,9 @@ impl Memory {
 
     /// Why [`Memory::find`] found nothing.
     pub fn missing(&self, address: u64) -> Missing {
-        match Memory::owner(address) {
+        match Memory::owner(address, self.devices) {
             Some(owner) if owner != self.device => return Missing::Device(owner),
+            None if address >> DEVICE_BITS > 0 => return Missing::Host,
             _ => {}
         }
         let below = self.live.range(..=address).next_back();

@@ -261,7 +261,7 @@ fn predicate<'m>(
     let line = source.line;
     w.rest.clear();
     let target = d.predicate_of(frame, operand(source, 0)?, line)?.0;
-    let a = d.predicate_of(frame, operand(source, 1)?, line)?;
+    let a = d.truth_of(frame, operand(source, 1)?, line)?;
     let (logic, b) = match w.stem {
         "not" => (Logic::Not, a),
         stem => {
@@ -270,7 +270,7 @@ fn predicate<'m>(
                 "or" => Logic::Or,
                 _ => Logic::Xor,
             };
-            (logic, d.predicate_of(frame, operand(source, 2)?, line)?)
+            (logic, d.truth_of(frame, operand(source, 2)?, line)?)
         }
     };
     d.push(
@@ -314,6 +314,7 @@ fn cvt<'m>(
         integral,
         saturate,
         relu,
+        flush,
         mask,
     };
     let op = match (convert::direct(&how), source.operands.get(2)) {
@@ -341,7 +342,6 @@ fn cvt<'m>(
         _ => return Err(w.unknown()),
     };
     d.push(op, line);
-    set_flush(d, flush);
     Ok(())
 }
 

@@ -228,8 +228,11 @@ impl Units {
         if read.was_read_unordered(actor) {
             return read.conflict(Access::Read);
         }
-        let extra = if access == Access::Atomic { ATOMIC } else { 0 };
-        unit.write.store(Record::new(actor, extra).0, Relaxed);
+        // A thread's own plain write stays one when the thread's atomic follows: others are not ordered after it.
+        let plain = Record::new(actor, 0);
+        let atomic = access == Access::Atomic && write.0 != plain.0;
+        let now = if atomic { plain.0 | ATOMIC } else { plain.0 };
+        unit.write.store(now, Relaxed);
         None
     }
 }

@@ -81,14 +81,30 @@ impl Warp {
         }
     }
 
-    /// Puts all lanes of `mask` at the start.
-    pub(super) fn start(&mut self, mask: u32) {
+    /// Puts all lanes of `mask` at the start, with the registers `ordinary` zero: what a block reads that it has not
+    /// written does not depend on the block before.
+    pub(super) fn start(&mut self, mask: u32, ordinary: &[Slot]) {
+        for &slot in ordinary {
+            self.registers[slot as usize] = [0; WARP];
+        }
+        self.predicates.fill(0);
+        self.carry = 0;
         self.live = mask;
         self.epoch = 0;
         self.parked.clear();
         self.together.clear();
         self.groups.clear();
         self.groups.push(Group { pc: 0, mask });
+    }
+
+    /// That the block's budget ends where the warp is now.
+    pub(super) fn endless(&self, code: &[Instruction], instructions: u64) -> LaneFault {
+        let (mask, pc) = self.groups.last().map_or((1, 0), |g| (g.mask, g.pc));
+        LaneFault {
+            kind: FaultKind::Endless { instructions },
+            lane: mask.trailing_zeros() as usize,
+            line: code[pc as usize].line,
+        }
     }
 
     /// Lets the lanes parked at a barrier go on.
@@ -167,7 +183,7 @@ impl Warp {
                     Op::Exit => {
                         self.live &= !active;
                         if active == mask {
-                            self.wake_together(code);
+                            self.wake_together(code)?;
                             continue 'group;
                         }
                         if active != 0 {
@@ -175,7 +191,7 @@ impl Warp {
                                 pc: pc + 1,
                                 mask: mask & !active,
                             });
-                            self.wake_together(code);
+                            self.wake_together(code)?;
                             continue 'group;
                         }
                     }
@@ -191,6 +207,13 @@ impl Warp {
                         };
                         let id = self.registers[*id as usize][lane] as u32;
                         let threads = threads.map(|t| self.registers[t as usize][lane] as u32);
+                        if let Some(detail) = refused(id, threads, around.threads) {
+                            return Err(LaneFault {
+                                kind: FaultKind::InvalidBarrier { detail },
+                                lane,
+                                line: instruction.line,
+                            });
+                        }
                         self.insert(Group {
                             pc: pc + 1,
                             mask: mask & !active,
@@ -224,27 +247,15 @@ impl Warp {
                         }
                         continue 'group;
                     }
-                    Op::Together { members, .. } => {
-                        if active != 0 {
-                            let lane = active.trailing_zeros() as usize;
-                            let members =
-                                self.registers[*members as usize][lane] as u32 & self.live;
-                            if members & !active == 0 && active == mask {
-                                self.together(instruction, active);
-                            } else {
-                                self.insert(Group {
-                                    pc: pc + 1,
-                                    mask: mask & !active,
-                                });
-                                match self.together.iter_mut().find(|t| t.0.pc == pc) {
-                                    Some(t) => t.0.mask |= active,
-                                    None => {
-                                        self.together.push((Group { pc, mask: active }, members))
-                                    }
-                                }
-                                self.wake_together(code);
-                                continue 'group;
-                            }
+                    Op::Together { .. } => {
+                        let goes_on = mask & !active | self.meet(pc, instruction, active)?;
+                        if goes_on != mask {
+                            self.insert(Group {
+                                pc: pc + 1,
+                                mask: goes_on,
+                            });
+                            self.wake_together(code)?;
+                            continue 'group;
                         }
                     }
                     _ => {
@@ -299,13 +310,13 @@ impl Warp {
     }
 
     /// Carries out what parked lanes do together once all are there.
-    fn wake_together(&mut self, code: &[Instruction]) {
+    fn wake_together(&mut self, code: &[Instruction]) -> Result<(), LaneFault> {
         let mut at = 0;
         while at < self.together.len() {
             let (group, members) = self.together[at];
             if members & self.live & !group.mask == 0 {
                 self.together.remove(at);
-                self.together(&code[group.pc as usize], group.mask);
+                self.together(&code[group.pc as usize], group.mask)?;
                 self.insert(Group {
                     pc: group.pc + 1,
                     mask: group.mask,
@@ -314,6 +325,7 @@ impl Warp {
                 at += 1;
             }
         }
+        Ok(())
     }
 
     #[inline(always)]
@@ -343,6 +355,19 @@ impl Warp {
         let bits = self.predicates[p as usize];
         if negated { !bits } else { bits }
     }
+}
+
+/// What is wrong with a barrier of this number and for so many threads, in a block of `block` threads.
+fn refused(id: u32, threads: Option<u32>, block: u32) -> Option<String> {
+    if id > 15 {
+        return Some(format!("its number is {id}; there are 0 to 15"));
+    }
+    let threads = threads?;
+    if threads == 0 || !threads.is_multiple_of(WARP as u32) {
+        return Some(format!("{threads} threads are no whole warps"));
+    }
+    (threads > block.next_multiple_of(WARP as u32))
+        .then(|| format!("it is for {threads} threads, in a block of {block}"))
 }
 
 /// The active lanes in order.

@@ -33,6 +33,65 @@ pub fn error_name(status: i32) -> String {
     }
 }
 
+/// What stands before [`module`]'s text.
+pub const HEAD: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
+
+/// A module of this PTX.
+pub fn module(text: &str) -> Handle {
+    let text = CString::new(format!("{HEAD}{text}")).unwrap();
+    let mut m = null_mut();
+    unsafe { ok(cuModuleLoadData(&mut m, text.as_ptr().cast())) };
+    m
+}
+
+/// A kernel of a module.
+pub fn function(m: Handle, name: &str) -> Handle {
+    let name = CString::new(name).unwrap();
+    let mut f = null_mut();
+    unsafe { ok(cuModuleGetFunction(&mut f, m, name.as_ptr())) };
+    f
+}
+
+const INCREMENT: &str = ".entry inc(.param .u64 p) { .reg .b32 %r<4>; .reg .b64 %rd<2>; ld.param.u64 %rd1,[p]; mov.u32 %r2,0; $l: ld.global.u32 %r1,[%rd1]; add.u32 %r1,%r1,1; st.global.u32 [%rd1],%r1; add.u32 %r2,%r2,1; setp.lt.u32 %p1,%r2,50; @%p1 bra $l; ret; }";
+
+/// A kernel that adds one to a word fifty times.
+pub fn increment() -> Handle {
+    function(
+        module(&INCREMENT.replace("{ .reg", "{ .reg .pred %p<2>; .reg")),
+        "inc",
+    )
+}
+
+/// Launches a kernel in any shape.
+pub fn launch(
+    f: Handle,
+    grid: [u32; 3],
+    block: [u32; 3],
+    shared: u32,
+    stream: Handle,
+    arguments: &mut [u64],
+) -> i32 {
+    let mut pointers: Vec<*mut c_void> = arguments
+        .iter_mut()
+        .map(|a| (a as *mut u64).cast())
+        .collect();
+    unsafe {
+        cuLaunchKernel(
+            f,
+            grid[0],
+            grid[1],
+            grid[2],
+            block[0],
+            block[1],
+            block[2],
+            shared,
+            stream,
+            pointers.as_mut_ptr(),
+            null_mut(),
+        )
+    }
+}
+
 impl App {
     pub fn start() -> App {
         static ONCE: Once = Once::new();

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod nvrtc;
+pub mod values;
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use cuda_emulator::checks::Fault;
 use cuda_emulator::machine::Memory;
 use cuda_emulator::machine::decode::{Program, decode};
 use cuda_emulator::machine::launch::{Checks, Geometry, Settings, launch};
-use cuda_emulator::ptx::{self, PtxError};
+use cuda_emulator::ptx::{self, Initial, PtxError, Space};
 
 pub struct Rig {
     pub memory: Memory,
@@ -27,6 +28,53 @@ pub fn load(text: &str) -> Result<Program, PtxError> {
     decode(&ptx::parse(text)?, &HashMap::new())
 }
 
+/// Memory for a module's variables, with their first values.
+fn variables(memory: &mut Memory, module: &ptx::Module) -> HashMap<String, u64> {
+    let mut places = HashMap::new();
+    let placed = || {
+        module
+            .variables
+            .iter()
+            .filter(|v| v.space != Space::Shared && v.size > 0)
+    };
+    for v in placed() {
+        places.insert(v.name.clone(), memory.allocate(v.size).unwrap());
+    }
+    for v in placed() {
+        let mut bytes = Vec::new();
+        for value in &v.initial {
+            let bits = match value {
+                Initial::Bits(bits) => *bits,
+                Initial::Address(name, offset) => places[name].wrapping_add(*offset as u64),
+            };
+            bytes.extend(&bits.to_le_bytes()[..v.ty.bytes().min(8) as usize]);
+        }
+        bytes.resize(v.size as usize, 0);
+        let address = places[&v.name];
+        memory.find(address, v.size).unwrap().write(0, &bytes);
+        if v.space == Space::Const {
+            memory.protect(address);
+        }
+    }
+    places
+}
+
+/// Sizes of a launch.
+pub struct Shape {
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub shared: u32,
+}
+
+/// A launch along x only.
+pub fn shape(blocks: u32, threads: u32) -> Shape {
+    Shape {
+        grid: [blocks, 1, 1],
+        block: [threads, 1, 1],
+        shared: 0,
+    }
+}
+
 /// Bytes of plain values.
 pub trait Plain: Copy {
     fn bytes(self) -> Vec<u8>;
@@ -41,7 +89,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(u8 u16 u32 u64 i32 f32 f64);
+plain!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
 
 impl Rig {
     /// With the PTX of a file in `tests/ptx`.
@@ -50,12 +98,19 @@ impl Rig {
     }
 
     pub fn new(text: &str) -> Rig {
-        let program = load(text).unwrap_or_else(|e| panic!("{e}"));
+        let module = ptx::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        let mut memory = Memory::new(0, 1 << 30).among(2);
+        let globals = variables(&mut memory, &module);
         Rig {
-            memory: Memory::new(0, 1 << 30),
+            memory,
             seed: 0,
-            program,
+            program: decode(&module, &globals).unwrap_or_else(|e| panic!("{e}")),
         }
+    }
+
+    /// With the kernels of a text in CUDA C++.
+    pub fn cuda(source: &str) -> Rig {
+        Rig::new(&nvrtc::compile(source, &[]))
     }
 
     /// A kernel around a body; parameter `i` is `%rd<i>`, `%tid.x` is `%r0` and `%rd9` is four times that.
@@ -67,7 +122,7 @@ impl Rig {
             .map(|i| format!("ld.param.u64 %rd{i}, [p{i}];"))
             .collect();
         Rig::new(&format!(
-            ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry broken({}) {{ .reg .pred %p<8>; .reg .b16 %rs<8>; .reg .b32 %r<16>; .reg .f32 %f<16>; .reg .f64 %fd<8>; .reg .b64 %rd<16>; {loads} mov.u32 %r0, %tid.x; mul.wide.u32 %rd9, %r0, 4;\n{body}\nret;\n}}",
+            ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry broken({}) {{ .reg .pred %p<8>; .reg .b16 %rs<8>; .reg .b32 %r<32>; .reg .f32 %f<16>; .reg .f64 %fd<8>; .reg .b64 %rd<32>; {loads} mov.u32 %r0, %tid.x; mul.wide.u32 %rd9, %r0, 4;\n{body}\nret;\n}}",
             list.join(", ")
         ))
     }
@@ -111,22 +166,35 @@ impl Rig {
         kernel: &str,
         blocks: u32,
         threads: u32,
-        shared_bytes: u32,
+        shared: u32,
         arguments: &[u64],
     ) -> Result<(), Box<Fault>> {
+        let shape = Shape {
+            shared,
+            ..shape(blocks, threads)
+        };
+        self.launch(kernel, shape, arguments)
+    }
+
+    /// A parameter of more than eight bytes takes several arguments.
+    pub fn launch(&self, kernel: &str, shape: Shape, arguments: &[u64]) -> Result<(), Box<Fault>> {
         let kernel = &self.program.kernels[kernel];
         let mut parameters = vec![0; kernel.parameter_bytes as usize];
-        for (p, value) in kernel.parameters.iter().zip(arguments) {
-            parameters[p.offset as usize..][..p.size as usize]
-                .copy_from_slice(&value.to_le_bytes()[..p.size as usize]);
+        let mut arguments = arguments.iter();
+        for p in &kernel.parameters {
+            let target = &mut parameters[p.offset as usize..][..p.size as usize];
+            for (piece, value) in target.chunks_mut(8).zip(&mut arguments) {
+                piece.copy_from_slice(&value.to_le_bytes()[..piece.len()]);
+            }
         }
         let geometry = Geometry {
-            grid: [blocks, 1, 1],
-            block: [threads, 1, 1],
-            shared_bytes,
+            grid: shape.grid,
+            block: shape.block,
+            shared_bytes: shape.shared,
         };
         let settings = Settings {
             seed: self.seed,
+            budget: 1 << 20,
             checks: Checks {
                 races: true,
                 unwritten: true,
@@ -134,6 +202,32 @@ impl Rig {
             },
         };
         launch(kernel, &self.memory, 0, geometry, parameters, settings).map(|_| ())
+    }
+
+    /// Runs the only kernel.
+    pub fn only(&self, shape: Shape, arguments: &[u64]) -> Result<(), Box<Fault>> {
+        let names: Vec<_> = self.program.kernels.keys().collect();
+        assert_eq!(names.len(), 1);
+        self.launch(names[0], shape, arguments)
+    }
+
+    /// Runs the only kernel, in which nothing may be found.
+    #[track_caller]
+    pub fn ok(&self, shape: Shape, arguments: &[u64]) {
+        if let Err(fault) = self.only(shape, arguments) {
+            panic!("false alarm: {fault}");
+        }
+    }
+
+    /// Runs the only kernel, whose fault must be found and contain these words; gives the report.
+    #[track_caller]
+    pub fn faults(&self, shape: Shape, arguments: &[u64], words: &str) -> String {
+        let fault = self
+            .only(shape, arguments)
+            .expect_err("the fault must be found");
+        let report = fault.to_string();
+        assert!(report.contains(words), "expected `{words}`: {report}");
+        report
     }
 
     /// Runs the kernel of [`Rig::body`], which must fault, and returns what is reported.

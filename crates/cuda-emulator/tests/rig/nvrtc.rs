@@ -19,7 +19,7 @@ pub fn kernel(name: &str, edits: &[Edit], append: &str) -> String {
     for edit in edits {
         replace_once(&mut text, *edit);
     }
-    compile(&format!("{prelude}{text}{append}"))
+    compile(&format!("{prelude}{text}{append}"), &[])
 }
 
 fn replace_once(text: &mut String, (from, to): Edit) {
@@ -28,8 +28,8 @@ fn replace_once(text: &mut String, (from, to): Edit) {
     *text = text.replace(from, to);
 }
 
-/// CUDA C++ to PTX for compute capability 8.0.
-fn compile(source: &str) -> String {
+/// CUDA C++ to PTX for compute capability 8.0, with the toolkit's headers.
+pub fn compile(source: &str, options: &[&str]) -> String {
     type Program = *mut c_void;
     type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
     type Text = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
@@ -67,7 +67,18 @@ fn compile(source: &str) -> String {
         let name = c"kernel.cu".as_ptr();
         let created = create(&mut program, source.as_ptr(), name, 0, null(), null());
         assert_eq!(created, 0);
-        let options = [c"--gpu-architecture=compute_80", c"--std=c++17"].map(CStr::as_ptr);
+        let home = std::env::var("CUDA_HOME").unwrap_or_else(|_| {
+            let root = env!("CARGO_MANIFEST_DIR");
+            format!("{root}/../../target/cuda-toolkit/nvidia/cu13")
+        });
+        let options: Vec<CString> = ["--gpu-architecture=compute_80", "--std=c++17"]
+            .iter()
+            .chain(options)
+            .map(|option| option.to_string())
+            .chain(["", "/cccl"].map(|part| format!("--include-path={home}/include{part}")))
+            .map(|option| CString::new(option).unwrap())
+            .collect();
+        let options: Vec<_> = options.iter().map(|option| option.as_ptr()).collect();
         let status = compile(program, options.len() as c_int, options.as_ptr());
         let log = text(program, b"nvrtcGetProgramLogSize", b"nvrtcGetProgramLog");
         assert_eq!(status, 0, "{log}");

@@ -118,6 +118,7 @@ impl<'m> Decoder<'m> {
                 offset: 0,
                 size,
                 atomic: false,
+                wrap: u64::MAX,
             }
         };
         match (name, arguments.first(), results.first()) {

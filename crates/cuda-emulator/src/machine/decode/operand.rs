@@ -94,6 +94,19 @@ impl<'m> Decoder<'m> {
         }
     }
 
+    /// A predicate that is read: also a constant, as in `xor.pred %p, %q, -1`. Predicate 0 is always false.
+    pub(in crate::machine) fn truth_of(
+        &self,
+        frame: &Frame<'m>,
+        operand: &Operand,
+        line: u32,
+    ) -> Result<(Pred, bool), PtxError> {
+        match operand {
+            Operand::Integer(v) => Ok((0, *v & 1 == 1)),
+            other => self.predicate_of(frame, other, line),
+        }
+    }
+
     /// Declared type of a register operand.
     pub(in crate::machine) fn declared(
         &self,

@@ -39,15 +39,17 @@ pub(super) fn decode<'m>(
     let approximate = w.flag("approx") | w.flag("full");
     let part = w.one_of(&["lo", "hi", "wide"]);
     let round = w.round();
+    let amount = w.flag("shiftamt");
     let ty = w.ty()?;
     let name = match part {
         Some(part) => format!("{stem}.{part}"),
         None if not_a_number => format!("{stem}.NaN"),
         None if relu => format!("{stem}.relu"),
+        None if amount => format!("{stem}.shiftamt"),
         None if stem == "mad" && ty.is_float() => "fma".to_string(),
         None => stem.to_string(),
     };
-    let shape = shape(&name, ty, round, approximate).ok_or_else(|| w.unknown_as(ty))?;
+    let shape = shape(&name, ty, round, approximate, flush).ok_or_else(|| w.unknown_as(ty))?;
     let target = result(d, frame, operand(source, 0)?, line)?;
     // The second operand of a shift counts bits, the third of `mad.wide` is as wide as the result.
     let shifts = matches!(stem, "shl" | "shr");
@@ -119,7 +121,7 @@ impl Words<'_> {
     }
 }
 
-fn shape(name: &str, ty: Type, round: Round, approximate: bool) -> Option<Shape> {
+fn shape(name: &str, ty: Type, round: Round, approximate: bool, flush: bool) -> Option<Shape> {
     use Type::*;
     if let Some(f) = bits(name, ty) {
         return Some(f);
@@ -135,7 +137,8 @@ fn shape(name: &str, ty: Type, round: Round, approximate: bool) -> Option<Shape>
         },
         F64 => match name {
             "div" => (round == Round::Nearest).then(|| Shape::Two(float::divide(true, round))),
-            "rcp" | "rsqrt" if approximate => {
+            // Without `.ftz` the reciprocal root is as good as a function of the library.
+            "rcp" | "rsqrt" if approximate && flush => {
                 float::special_f64(&format!("{name}.approx")).map(Shape::One)
             }
             _ => float::binary::<f64>(name, round)
@@ -194,6 +197,18 @@ fn bits(name: &str, ty: Type) -> Option<Shape> {
         ("bfind", U64) if wide => {
             Shape::One(|a| map1(a, |x: u64| 63u32.wrapping_sub(x.leading_zeros())))
         }
+        ("bfind.shiftamt", U32) => Shape::One(|a| {
+            map1(
+                a,
+                |x: u32| if x == 0 { u32::MAX } else { x.leading_zeros() },
+            )
+        }),
+        ("bfind.shiftamt", U64) => Shape::One(|a| {
+            map1(
+                a,
+                |x: u64| if x == 0 { u32::MAX } else { x.leading_zeros() },
+            )
+        }),
         ("prmt", B32) => Shape::Three(|a, b, c| map3(a, b, c, integer::permute)),
         ("copysign", F32) => Shape::Two(|a, b| map2(a, b, |sign: f32, x: f32| x.copysign(sign))),
         ("copysign", F64) => Shape::Two(|a, b| map2(a, b, |sign: f64, x: f64| x.copysign(sign))),

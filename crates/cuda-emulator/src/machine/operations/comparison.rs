@@ -46,7 +46,7 @@ pub(super) fn comparison<'m>(
     let b = d.value(frame, operand(source, 2)?, ty, line)?;
     let with = match combine {
         Some(logic) => {
-            let (p, negated) = d.predicate_of(frame, operand(source, 3)?, line)?;
+            let (p, negated) = d.truth_of(frame, operand(source, 3)?, line)?;
             Some((logic, p, negated))
         }
         None => None,
@@ -112,7 +112,7 @@ pub(super) fn selection<'m>(
             d: target,
             a,
             b,
-            p: d.predicate_of(frame, operand(source, 3)?, line)?,
+            p: d.truth_of(frame, operand(source, 3)?, line)?,
         }
     } else {
         let c = d.value(frame, operand(source, 3)?, last, line)?;

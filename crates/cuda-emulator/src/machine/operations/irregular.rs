@@ -136,6 +136,21 @@ pub(super) fn irregular<'m>(
                 c,
             }
         }
+        "bmsk" => {
+            let wrap = w.one_of(&["clamp", "wrap"]) == Some("wrap");
+            w.ty()?;
+            let (target, a, b) = (
+                value(d, 0, Type::B32)?,
+                value(d, 1, Type::U32)?,
+                value(d, 2, Type::U32)?,
+            );
+            let f: integer::F2 = if wrap {
+                |a, b| integer::map2(a, b, |p: u32, n: u32| bit_mask(p & 31, n & 31))
+            } else {
+                |a, b| integer::map2(a, b, bit_mask)
+            };
+            Op::Two { f, d: target, a, b }
+        }
         "dp4a" => {
             let (b_type, a_type) = (w.ty()?, w.ty()?);
             let (target, a, b, c) = (
@@ -176,6 +191,12 @@ pub(super) fn irregular<'m>(
         }
         _ => return Ok(None),
     }))
+}
+
+/// `length` ones from bit `start` on.
+fn bit_mask(start: u32, length: u32) -> u32 {
+    let zeros = u32::MAX.checked_shl(length).unwrap_or(0);
+    (!zeros).checked_shl(start).unwrap_or(0)
 }
 
 fn funnel_left(low: u32, high: u32, by: u32) -> u32 {

@@ -61,8 +61,13 @@ fn space(w: &mut Words) -> Option<Space> {
     })
 }
 
-/// Words that say how, not what: caching, ordering, scope.
-fn manner(w: &mut Words) -> bool {
+/// Words that say how, not what: caching, ordering, scope. Whether they make the access atomic; one that acquires or
+/// releases is a fence, too.
+fn manner(d: &mut Decoder, w: &mut Words) -> bool {
+    let orders = ["acquire", "release", "acq_rel"]
+        .iter()
+        .any(|o| w.rest.contains(o));
+    d.has_fence |= orders && !w.rest.contains(&"cta");
     let atomic = w.flag("volatile")
         | w.flag("relaxed")
         | w.flag("acquire")
@@ -118,6 +123,8 @@ fn place<'m>(
         ));
     };
     let offset = *offset;
+    let narrow = d.declared(frame, base).is_some_and(|t| t.bytes() == 4);
+    let wrap = if narrow { u32::MAX.into() } else { u64::MAX };
     let make = |space, base, offset| {
         Ok(Place {
             space,
@@ -125,6 +132,7 @@ fn place<'m>(
             offset,
             size,
             atomic,
+            wrap,
         })
     };
     if let Operand::Name(name) = &**base {
@@ -177,7 +185,7 @@ fn load<'m>(
     let line = source.line;
     let ty = w.ty()?;
     let space = space(w).unwrap_or(Space::Generic);
-    let atomic = manner(w);
+    let atomic = manner(d, w);
     let count = count(w);
     let targets = elements(source, 0, count, "results")?;
     let register = targets
@@ -221,7 +229,7 @@ fn store<'m>(
     let line = source.line;
     let ty = w.ty()?;
     let space = space(w).unwrap_or(Space::Generic);
-    let atomic = manner(w);
+    let atomic = manner(d, w);
     let count = count(w);
     let values = elements(source, 1, count, "values")?;
     let parts = values
@@ -257,7 +265,7 @@ fn atomic<'m>(
     let line = source.line;
     let ty = w.ty()?;
     let space = space(w).unwrap_or(Space::Generic);
-    manner(w);
+    manner(d, w);
     let operation = w
         .one_of(&[
             "add", "cas", "exch", "min", "max", "and", "or", "xor", "inc", "dec",

@@ -43,7 +43,7 @@ pub(super) fn decode<'m>(
                 None => return Err(w.unknown()),
             };
             w.rest.pop();
-            let source_predicate = d.predicate_of(frame, operand(source, 1)?, line)?;
+            let source_predicate = d.truth_of(frame, operand(source, 1)?, line)?;
             let members = members(d, frame, 2)?;
             let (slot, p) = match mode {
                 Vote::Ballot => (result(d, frame, operand(source, 0)?, line)?, d.predicate()),
@@ -144,7 +144,7 @@ fn barrier<'m>(
         w.rest.pop();
         let target = operand(source, 0)?;
         let last = source.operands.last().unwrap_or(target);
-        let (p, negated) = d.predicate_of(frame, last, line)?;
+        let (p, negated) = d.truth_of(frame, last, line)?;
         let result = match name {
             "popc" => BarrierResult::Count(result(d, frame, target, line)?),
             "and" => BarrierResult::And(d.predicate_of(frame, target, line)?.0),

@@ -158,7 +158,12 @@ impl Warp {
                 reads,
                 writes,
             } => {
-                let carry_in = if *reads { self.carry } else { 0 };
+                // A subtraction adds the complement: its carry flag says that nothing was borrowed.
+                let carry_in = match (*reads, kind) {
+                    (true, _) => self.carry,
+                    (false, Carry::Sub) => u32::MAX,
+                    (false, _) => 0,
+                };
                 let mut carry_out = 0;
                 let (a, b, c) = (&regs[*a as usize], &regs[*b as usize], &regs[*c as usize]);
                 let value = std::array::from_fn(|i| {
@@ -295,11 +300,7 @@ fn extended(kind: Carry, a: u64, b: u64, c: u64, carry: bool, bits: u32) -> (u64
     );
     let sum = match kind {
         Carry::Add => a + b + carry,
-        // The carry flag of a subtraction is its borrow.
-        Carry::Sub => {
-            let value = a.wrapping_sub(b).wrapping_sub(carry);
-            return (value as u64 & mask, a < b + carry);
-        }
+        Carry::Sub => a + (!b & u128::from(mask)) + carry,
         Carry::MadLow => ((a * b) & u128::from(mask)) + c + carry,
         Carry::MadHigh => ((a * b) >> bits) + c + carry,
     };

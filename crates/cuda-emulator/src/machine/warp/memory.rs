@@ -14,12 +14,13 @@ pub(super) type Outcome<T> = Result<T, (FaultKind, usize)>;
 impl Warp {
     #[inline(always)]
     pub(super) fn address(&self, place: &Place, lane: usize) -> u64 {
-        self.registers[place.base as usize][lane].wrapping_add(place.offset as u64)
+        self.registers[place.base as usize][lane].wrapping_add(place.offset as u64) & place.wrap
     }
 
     #[inline(always)]
     pub(super) fn addresses(&self, place: &Place) -> Lanes {
-        self.registers[place.base as usize].map(|base| base.wrapping_add(place.offset as u64))
+        self.registers[place.base as usize]
+            .map(|base| base.wrapping_add(place.offset as u64) & place.wrap)
     }
 
     pub(super) fn load(

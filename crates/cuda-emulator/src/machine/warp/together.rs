@@ -3,13 +3,67 @@
 use crate::machine::instruction::{Instruction, Op, Shuffle, Together, Vote};
 use crate::machine::scalar::{Lanes, WARP};
 
-use super::{Warp, lanes};
+use crate::checks::FaultKind;
+
+use super::{Group, LaneFault, Warp, first, lanes};
 
 impl Warp {
+    /// Lanes of `active` arrive at such an instruction. Those that name the same members belong together: complete
+    /// groups carry it out, others are parked. Gives the lanes that go on.
+    pub(super) fn meet(
+        &mut self,
+        pc: u32,
+        instruction: &Instruction,
+        active: u32,
+    ) -> Result<u32, LaneFault> {
+        let Op::Together { members, .. } = instruction.op else {
+            return Ok(active);
+        };
+        let named = self.registers[members as usize].map(|m| m as u32);
+        let (mut rest, mut done) = (active, 0);
+        while let Some(lane) = first(rest) {
+            let members = named[lane];
+            let ours = lanes(rest)
+                .filter(|&l| named[l] == members)
+                .fold(0, |mask, l| mask | 1 << l);
+            rest &= !ours;
+            if let Some(lane) = first(ours & !members) {
+                let detail =
+                    format!("lane {lane} is not among the members it names, {members:#010x}");
+                return Err(diverged(detail, lane, instruction));
+            }
+            if let Some(lane) = first(active & members & !ours) {
+                let detail = format!(
+                    "lane {lane} is named by others, but names {:#010x} where they name {members:#010x}",
+                    named[lane]
+                );
+                return Err(diverged(detail, lane, instruction));
+            }
+            if members & self.live & !ours == 0 {
+                self.together(instruction, ours)?;
+                done |= ours;
+                continue;
+            }
+            match self
+                .together
+                .iter_mut()
+                .find(|(g, m)| g.pc == pc && *m == members)
+            {
+                Some((group, _)) => group.mask |= ours,
+                None => self.together.push((Group { pc, mask: ours }, members)),
+            }
+        }
+        Ok(done)
+    }
+
     /// Carries out such an instruction for the lanes of `mask`, all of which have arrived.
-    pub(super) fn together(&mut self, instruction: &Instruction, mask: u32) {
+    pub(super) fn together(
+        &mut self,
+        instruction: &Instruction,
+        mask: u32,
+    ) -> Result<(), LaneFault> {
         let Op::Together { what, .. } = &instruction.op else {
-            return;
+            return Ok(());
         };
         match *what {
             Together::Barrier => self.epoch += 1,
@@ -31,6 +85,12 @@ impl Warp {
                 for lane in lanes(mask) {
                     let (from, valid) =
                         source_lane(mode, lane as u32, b[lane] as u32, c[lane] as u32);
+                    if mask >> from & 1 == 0 {
+                        let detail = format!(
+                            "a shuffle reads from lane {from}, which takes no part (lanes {mask:#010x} do)"
+                        );
+                        return Err(diverged(detail, lane, instruction));
+                    }
                     value[lane] = a[from as usize];
                     in_range |= u32::from(valid) << lane;
                 }
@@ -79,6 +139,15 @@ impl Warp {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+fn diverged(detail: String, lane: usize, instruction: &Instruction) -> LaneFault {
+    LaneFault {
+        kind: FaultKind::DivergentBarrier { detail },
+        lane,
+        line: instruction.line,
     }
 }
 
