@@ -28,8 +28,9 @@ fi
 # Tandem's own kernels compile without a warning and fit in registers.
 python3 scripts/check-kernels.py
 
-# Tandem's own kernels pass, and copies with a mistake in them are caught.
-cargo test --locked -p cuda-emulator --test broken_kernels -- --ignored
+# Tandem's own kernels pass, and copies with a mistake in them are caught; CUDA C++ gives the values it should.
+cargo test --locked -p cuda-emulator --test broken_kernels --test cuda_faults --test cuda_floats \
+    --test cuda_integers --test cuda_programs --test cuda_warps -- --ignored
 
 # One build of everything: other packages or features would compile candle again.
 parts=(-p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests --features tandem-tests/cuda)
