@@ -78,13 +78,14 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
 
     let precision = Precision::from(args.precision);
     let network = matches!(args.mode, BenchMode::Train | BenchMode::Infer);
-    if network && args.dtype != ElementType::F32 {
+    let operation = !network && args.mode != BenchMode::Data;
+    if !operation && args.dtype != ElementType::F32 {
         let what = format!(
             "--dtype {} for --mode {}",
             args.dtype.name(),
             args.mode.name()
         );
-        let hint = "a whole network takes --precision; --dtype is of single operations";
+        let hint = "--dtype is of single operations; train and infer take --precision";
         return Err(Failure::usage(what, hint).into());
     }
     if !network && precision != Precision::F32 {
@@ -117,10 +118,10 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
     let measured = Measured {
         mode: args.mode.name(),
         model: spec.name,
-        device: match network || args.mode == BenchMode::Data {
-            true => args.devices.to_string(),
-            // An operation is timed on one.
-            false => args.devices.devices()[0].to_string(),
+        device: match operation {
+            // It is timed on one.
+            true => args.devices.devices()[0].to_string(),
+            false => args.devices.to_string(),
         },
         batch: args.batch.get(),
         threads: rayon::current_num_threads(),
@@ -230,6 +231,7 @@ mod tests {
             "bench --mode train --dtype bf16",
             "bench --mode lrn --precision bf16",
             "bench --mode data --precision bf16",
+            "bench --mode data --dtype bf16",
         ] {
             let words = std::iter::once("tandem").chain(line.split(' '));
             let Command::Bench(args) = Cli::try_parse_from(words).unwrap().command else {

@@ -53,6 +53,8 @@ struct Share {
     free: u64,
     /// The batch that fits.
     fits: u64,
+    /// What an update over several batches needs beside.
+    accumulating: u64,
 }
 
 impl Work {
@@ -74,10 +76,17 @@ impl Work {
         let advice = match fits {
             0 => "no batch fits".to_owned(),
             _ if fits < self.batch as u64 => {
-                format!(
-                    "batch {fits} would fit (--batch {fits}; accumulate makes one update of several, for \
-                     two more copies of the parameters)"
-                )
+                let several = match self.accumulate {
+                    1 => {
+                        let most = shares.iter().map(|share| share.accumulating).max();
+                        format!(
+                            "makes one update of several and needs {} more",
+                            bytes(most.unwrap_or(0))
+                        )
+                    }
+                    _ => "can make up for it".to_owned(),
+                };
+                format!("batch {fits} would fit (--batch {fits}; accumulate {several})")
             }
             _ => "that should have sufficed: `nvidia-smi` lists who else took memory".to_owned(),
         };
@@ -96,9 +105,10 @@ impl Work {
         for ((&gpu, holding), free) in names.iter().zip(&holdings).zip(&self.free) {
             let Some(free) = *free else { continue };
             let places = names.iter().filter(|name| **name == gpu).count() as u64;
+            let accumulating = holding.accumulating_bytes();
             let beside = match self.accumulate {
                 1 => 0,
-                _ => holding.accumulating_bytes(),
+                _ => accumulating,
             };
             let needs = beside + holding.training_bytes(self.batch as u64, self.precision);
             let here = (free / places).saturating_sub(beside);
@@ -106,6 +116,7 @@ impl Work {
             match shares.iter_mut().find(|share| share.gpu == gpu) {
                 Some(share) => {
                     share.needs += needs;
+                    share.accumulating += accumulating;
                     share.fits = share.fits.min(fits);
                 }
                 None => shares.push(Share {
@@ -113,6 +124,7 @@ impl Work {
                     needs,
                     free,
                     fits,
+                    accumulating,
                 }),
             }
         }

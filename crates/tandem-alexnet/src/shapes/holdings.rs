@@ -116,7 +116,12 @@ impl Shapes {
                 _ => 0,
             };
             let here = towers.min(placement.places() as u64);
-            let passing = (layer.input.values() as u64 + layer.activations()) / here;
+            // Backward of LRN and pooling in one has what lies between them and the gradients of all three.
+            let behind = match passed_on {
+                0 => 0,
+                _ => self.layers[index + 1].activations(),
+            };
+            let passing = (layer.input.values() as u64 + layer.activations() + behind) / here;
             let unfolded = unfolded(layer) / here;
             for holding in &mut holdings {
                 holding.passing = holding.passing.max(passing);

@@ -1,9 +1,10 @@
 //! Compiled kernels kept on disk, so that a program starts without compiling.
 //!
-//! An entry's name is a hash of everything its PTX follows from. Its first line is a checksum of its name
-//! and the rest: a damaged entry is one that is not there, and so is another's. An entry is written beside its place and renamed,
-//! so two processes that start at once both write the same whole file. The cache is a help, never a
-//! need: where it cannot be read or written, kernels are compiled at each start.
+//! An entry's name is a hash of everything its PTX follows from. Its first line is a checksum of its
+//! name and the rest: a damaged entry is one that is not there, and so is another's. An entry is
+//! written beside its place and renamed, so two processes that start at once both write the same whole
+//! file. The cache is a help, never a need: where it cannot be read or written, kernels are compiled at
+//! each start.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

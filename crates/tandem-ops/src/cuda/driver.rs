@@ -31,7 +31,10 @@ pub enum OpenError {
 impl OpenError {
     /// Of an error that candle gives.
     pub(super) fn failed(ordinal: usize, error: &Error) -> Self {
-        let code = Fault::code(error);
+        let code = Fault::code(error).or_else(|| {
+            let full = Fault::of(error) == Some(Fault::OutOfMemory);
+            full.then_some(Code::CUDA_ERROR_OUT_OF_MEMORY)
+        });
         Self::Failed {
             ordinal,
             advice: advice(code),
