@@ -1,7 +1,7 @@
 //! The driver's state, in safe Rust: devices, contexts, modules, streams, events. The C functions in
 //! [`crate::ffi`] check pointers and call this.
 //!
-//! Work is done when it is asked for: a stream is empty whenever a call returns. [`order`] knows what would have been
+//! Work is done when it is asked for: a stream is empty whenever a call returns. `order` knows what would have been
 //! done by then on a GPU.
 
 mod events;
