@@ -6,9 +6,11 @@
 //! which bias and ReLU need anyway, turn channels-first into `(N, C, H, W)` and back.
 //!
 //! cuBLAS takes its widest loads where every stored row is a multiple of 16 bytes long. So parts have
-//! a multiple of [`WHOLE`] pictures where they can, and a weight whose rows are no multiple, the 363
+//! a multiple of eight pictures where they can, and a weight whose rows are no multiple, the 363
 //! taps of the paper's first layer, is turned over: it and its gradient are stored by taps, in rows
 //! of outputs.
+
+mod parts;
 
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
@@ -17,17 +19,13 @@ use super::linear::{Placed, total};
 use super::pooling::{lines, over_planes};
 use super::product::Product;
 use super::version::Version;
-use crate::conv::{self, Geometry};
+use crate::conv::Geometry;
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::{CudaDevice, CudaStorage, Result};
 
+pub(super) use parts::Parts;
+
 pub(super) const OP: &str = "conv2d";
-
-/// Few bytes in tests, so that small batches have parts.
-const WORKSPACE: usize = if cfg!(test) { 64 } else { conv::WORKSPACE };
-
-/// Values of any type that fill a multiple of 16 bytes.
-const WHOLE: usize = 8;
 
 /// Pictures of a part of `bias.cu`: a block adds up their gradients for the bias, and the sums of the
 /// parts are added in order.
@@ -43,104 +41,7 @@ pub(super) enum Order {
     PicturesFirst,
 }
 
-/// One application and its parts.
-#[derive(Clone, Copy)]
-pub(super) struct Parts {
-    g: Geometry,
-    count: usize,
-    /// Pictures of which each part has a multiple, but for the last.
-    unit: usize,
-}
-
-/// Into how many parts `n` pictures are cut where `fit` have room at a time, and of how many pictures
-/// each has a multiple.
-fn cut(n: usize, fit: usize) -> (usize, usize) {
-    let fit = fit.max(1);
-    let unit = if n <= fit || fit < WHOLE { 1 } else { WHOLE };
-    (n.div_ceil(fit.min(n.max(1)) / unit * unit), unit)
-}
-
 impl Parts {
-    fn of<T>(g: &Geometry) -> Self {
-        let picture = g.groups * g.taps() * g.out_pixels() * size_of::<T>();
-        let (count, unit) = cut(g.n, WORKSPACE / picture.max(1));
-        Self { g: *g, count, unit }
-    }
-
-    /// All pictures as one part.
-    #[cfg_attr(not(feature = "cudnn"), allow(dead_code, reason = "cuDNN's alone"))]
-    pub(super) fn whole(g: &Geometry) -> Self {
-        Self {
-            g: *g,
-            count: 1,
-            unit: 1,
-        }
-    }
-
-    /// First picture and number of pictures of each part: none is much smaller than another.
-    fn each(self) -> impl Iterator<Item = (usize, usize)> {
-        let units = self.g.n.div_ceil(self.unit);
-        let first = move |part: usize| (part * units / self.count * self.unit).min(self.g.n);
-        (0..self.count).map(move |part| (first(part), first(part + 1) - first(part)))
-    }
-
-    /// Pictures of the largest part.
-    fn largest(self) -> usize {
-        self.each().map(|(_, pictures)| pictures).max().unwrap_or(0)
-    }
-
-    /// Elements of an unfolded part of `pictures`.
-    fn unfolded(self, pictures: usize) -> usize {
-        self.g.groups * self.g.taps() * pictures * self.g.out_pixels()
-    }
-
-    pub(super) fn outputs(self) -> usize {
-        self.g.groups * self.g.o
-    }
-
-    /// Elements of one input picture.
-    pub(super) fn input(self) -> usize {
-        self.g.groups * self.g.in_len()
-    }
-
-    /// Elements of one output picture.
-    pub(super) fn output(self) -> usize {
-        self.outputs() * self.g.out_pixels()
-    }
-
-    /// Planes, sizes, kernel, stride and padding in the kernels' order.
-    fn arguments(self) -> Result<[i32; 11]> {
-        let g = self.g;
-        let _: i32 = size(OP, g.padded.0.saturating_mul(g.padded.1))?;
-        let pairs = [g.size, g.out, g.kernel, g.stride, g.padding];
-        let mut all = [size(OP, g.groups * g.c)?; 11];
-        for (place, value) in all[1..]
-            .iter_mut()
-            .zip(pairs.iter().flat_map(|p| [p.0, p.1]))
-        {
-            *place = size(OP, value)?;
-        }
-        Ok(all)
-    }
-
-    /// One group's forward product, and the groups as its batch.
-    fn product(self, pictures: usize) -> Product {
-        Product {
-            m: self.g.o,
-            n: pictures * self.g.out_pixels(),
-            k: self.g.taps(),
-            batch: self.g.groups,
-            transpose_a: self.turns(),
-            transpose_b: false,
-            accumulate: false,
-        }
-    }
-
-    /// Whether products take the weight by taps rather than by outputs.
-    fn turns(self) -> bool {
-        !self.g.taps().is_multiple_of(WHOLE) && self.g.o.is_multiple_of(WHOLE)
-    }
-
     /// The weight by taps, where products take it so.
     fn turned<T: Element>(
         self,

@@ -1,5 +1,6 @@
 //! Parts of a batch, and the order of planes: what no convolution of the other tests reaches.
 
+use super::parts::cut;
 use super::*;
 use crate::Activation;
 use crate::conv::Conv2d;
