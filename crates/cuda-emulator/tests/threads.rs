@@ -57,6 +57,12 @@ fn copy_while_allocating(app: &App, places: [u64; 2], devices: [usize; 2]) {
             });
         }
     });
+    for context in contexts {
+        unsafe {
+            ok(cuCtxSetCurrent(context as Handle));
+            ok(cuCtxSynchronize());
+        }
+    }
     for place in places {
         unsafe { ok(cuMemFree_v2(place)) };
     }
