@@ -38,7 +38,12 @@ pub const HEAD: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
 
 /// A module of this PTX.
 pub fn module(text: &str) -> Handle {
-    let text = CString::new(format!("{HEAD}{text}")).unwrap();
+    whole_module(format!("{HEAD}{text}"))
+}
+
+/// A module of a text that has its own head.
+fn whole_module(text: String) -> Handle {
+    let text = CString::new(text).unwrap();
     let mut m = null_mut();
     unsafe { ok(cuModuleLoadData(&mut m, text.as_ptr().cast())) };
     m
@@ -52,14 +57,11 @@ pub fn function(m: Handle, name: &str) -> Handle {
     f
 }
 
-const INCREMENT: &str = ".entry inc(.param .u64 p) { .reg .b32 %r<4>; .reg .b64 %rd<2>; ld.param.u64 %rd1,[p]; mov.u32 %r2,0; $l: ld.global.u32 %r1,[%rd1]; add.u32 %r1,%r1,1; st.global.u32 [%rd1],%r1; add.u32 %r2,%r2,1; setp.lt.u32 %p1,%r2,50; @%p1 bra $l; ret; }";
+const INCREMENT: &str = ".entry inc(.param .u64 p) { .reg .pred %p<2>; .reg .b32 %r<4>; .reg .b64 %rd<2>; ld.param.u64 %rd1,[p]; mov.u32 %r2,0; $l: ld.global.u32 %r1,[%rd1]; add.u32 %r1,%r1,1; st.global.u32 [%rd1],%r1; add.u32 %r2,%r2,1; setp.lt.u32 %p1,%r2,50; @%p1 bra $l; ret; }";
 
 /// A kernel that adds one to a word fifty times.
 pub fn increment() -> Handle {
-    function(
-        module(&INCREMENT.replace("{ .reg", "{ .reg .pred %p<2>; .reg")),
-        "inc",
-    )
+    function(module(INCREMENT), "inc")
 }
 
 /// Launches a kernel in any shape.
@@ -140,16 +142,7 @@ impl App {
     }
 
     pub fn kernel(&self, file: &str, name: &str) -> Handle {
-        let (text, name) = (
-            CString::new(super::text(file)).unwrap(),
-            CString::new(name).unwrap(),
-        );
-        let (mut module, mut function) = (null_mut(), null_mut());
-        unsafe {
-            ok(cuModuleLoadData(&mut module, text.as_ptr().cast()));
-            ok(cuModuleGetFunction(&mut function, module, name.as_ptr()));
-        }
-        function
+        function(whole_module(super::text(file)), name)
     }
 
     /// On the null stream.
@@ -171,25 +164,8 @@ impl App {
         threads: u32,
         arguments: &mut [u64],
     ) -> i32 {
-        let mut pointers: Vec<*mut c_void> = arguments
-            .iter_mut()
-            .map(|a| (a as *mut u64).cast())
-            .collect();
-        unsafe {
-            cuLaunchKernel(
-                function,
-                blocks,
-                1,
-                1,
-                threads,
-                1,
-                1,
-                0,
-                stream,
-                pointers.as_mut_ptr(),
-                null_mut(),
-            )
-        }
+        let (grid, block) = ([blocks, 1, 1], [threads, 1, 1]);
+        launch(function, grid, block, 0, stream, arguments)
     }
 }
 

@@ -50,7 +50,7 @@ impl Network {
 }
 
 /// Values looked at in one piece, so that a statistic of fc6 needs no second fc6.
-pub(crate) const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 20;
 
 /// The mean of |value| over shares of one size.
 pub(super) fn mean_abs(shares: &[Tensor]) -> Result<f64> {
