@@ -9,19 +9,66 @@
 //
 // Layout: x u8 (outputs / views, side, side, channels); places u32 (outputs, 3): top, left, mirrored
 // or 0; shifts f32 (outputs, 3); mean f32 (channels, side, side); affine f32 (channels, 2): scale,
-// offset; y (outputs, channels, crop, crop), channels at most 3. A thread owns one pixel of the crop,
-// all its channels, and visits every gridDim.y-th output. Neighbouring threads own neighbouring
-// pixels, so a warp reads one run of bytes and writes one run a channel. Blocks: 256 threads.
+// offset; y (outputs, channels, crop, crop), channels at most 3. A thread visits every gridDim.y-th
+// output. Neighbouring threads own neighbouring pixels. Blocks: 256 threads.
+//
+// four: crops of a multiple of four pixels. A thread owns four of a row, all their channels: it asks
+// for all their bytes before it uses the first, and writes each channel's four by one access.
+// naive: any crop. A thread owns one pixel, all its channels.
 //
 // The arithmetic is rounded step by step, without fused multiply-add: the values of the CPU, bit for
 // bit. Shared memory: none. Deterministic: no value depends on another.
-// Share of the copy bandwidth: not yet measured.
+// Must move: the bytes of the crops, the mean, and y, each once; `tandem bench` counts whole pictures.
+// Share of the copy bandwidth: not yet measured on a GPU.
+
+const u32 CHANNELS = 3;
 
 template <typename T, bool MEAN>
-__device__ __forceinline__ void augment(const u8 *__restrict__ x, const u32 *__restrict__ places,
-                                        const float *__restrict__ shifts,
-                                        const float *__restrict__ constants, T *__restrict__ y,
-                                        u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {
+__device__ __forceinline__ void four(const u8 *__restrict__ x, const u32 *__restrict__ places,
+                                     const float *__restrict__ shifts,
+                                     const float *__restrict__ constants, T *__restrict__ y,
+                                     u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {
+    u32 pixel = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    if (pixel >= crop * crop) return;
+    u32 i = pixel / crop, j = pixel - i * crop;
+    for (u32 n = blockIdx.y; n < outputs; n += gridDim.y) {
+        u32 top = places[n * 3], left = places[n * 3 + 1], mirrored = places[n * 3 + 2];
+        // Where the four lie in the picture: a mirror turns them round.
+        u32 at = (top + i) * side + left + (mirrored ? crop - 4 - j : j);
+        const u8 *from = x + (static_cast<size_t>(n / views) * side * side + at) * channels;
+        float values[CHANNELS][4], means[CHANNELS][4];
+#pragma unroll
+        for (u32 c = 0; c < CHANNELS; c++) {
+            const float *mean = constants + static_cast<size_t>(c) * side * side + at;
+#pragma unroll
+            for (u32 k = 0; k < 4; k++) {
+                values[c][k] = c < channels ? static_cast<float>(from[k * channels + c]) : 0.0f;
+                means[c][k] = MEAN && c < channels ? mean[k] : 0.0f;
+            }
+        }
+#pragma unroll
+        for (u32 c = 0; c < CHANNELS; c++) {
+            if (c >= channels) break;
+            float shift = shifts[n * 3 + c];
+            float scale = MEAN ? 1.0f : constants[c * 2], offset = MEAN ? 0.0f : constants[c * 2 + 1];
+            float made[4], turned[4];
+#pragma unroll
+            for (u32 k = 0; k < 4; k++) {
+                float value = __fadd_rn(values[c][k], shift);
+                made[k] = MEAN ? __fsub_rn(value, means[c][k])
+                               : __fadd_rn(__fmul_rn(value, scale), offset);
+            }
+#pragma unroll
+            for (u32 k = 0; k < 4; k++) turned[k] = mirrored ? made[3 - k] : made[k];
+            store_pack(y + (static_cast<size_t>(n) * channels + c) * crop * crop + pixel, turned);
+        }
+    }
+}
+
+template <typename T, bool MEAN>
+__device__ __forceinline__ void naive(const u8 *x, const u32 *places, const float *shifts,
+                                      const float *constants, T *y, u32 outputs, u32 views,
+                                      u32 side, u32 channels, u32 crop) {
     u32 pixel = blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= crop * crop) return;
     u32 i = pixel / crop, j = pixel - i * crop;
@@ -40,15 +87,16 @@ __device__ __forceinline__ void augment(const u8 *__restrict__ x, const u32 *__r
     }
 }
 
-#define AUGMENT(T, SUFFIX)                                                                         \
-    extern "C" __global__ void __launch_bounds__(256) augment_mean_##SUFFIX(                       \
+#define AUGMENT_VERSION(T, SUFFIX, VERSION)                                                        \
+    extern "C" __global__ void __launch_bounds__(256) augment_mean_##VERSION##_##SUFFIX(           \
         const u8 *x, const u32 *places, const float *shifts, const float *mean, T *y,              \
         u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {                                \
-        augment<T, true>(x, places, shifts, mean, y, outputs, views, side, channels, crop);        \
+        VERSION<T, true>(x, places, shifts, mean, y, outputs, views, side, channels, crop);        \
     }                                                                                              \
-    extern "C" __global__ void __launch_bounds__(256) augment_affine_##SUFFIX(                     \
+    extern "C" __global__ void __launch_bounds__(256) augment_affine_##VERSION##_##SUFFIX(         \
         const u8 *x, const u32 *places, const float *shifts, const float *affine, T *y,            \
         u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {                                \
-        augment<T, false>(x, places, shifts, affine, y, outputs, views, side, channels, crop);     \
+        VERSION<T, false>(x, places, shifts, affine, y, outputs, views, side, channels, crop);     \
     }
+#define AUGMENT(T, SUFFIX) AUGMENT_VERSION(T, SUFFIX, four) AUGMENT_VERSION(T, SUFFIX, naive)
 FOR_EACH_TYPE(AUGMENT)

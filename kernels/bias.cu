@@ -17,10 +17,11 @@
 // all before it uses the first. Blocks: up to 256 threads. spread: x over channels, y over positions,
 // z over parts of the pictures, strided. gather: a block a channel and a part of the pictures. rows,
 // mask: x over the outputs, y over rows or parts.
+// The naive ones: of spread and rows, a thread a value; of gather and mask, a thread a partial sum and
+// all that goes into it. total has one version, a thread a sum.
 //
 // Shared memory: gather, a float a thread, for the block's sum. Deterministic: a thread sums in
 // order, a block by a fixed tree, the parts in order; no atomics. NaN stays NaN in the ReLU.
-// These are their own naive versions: a thread an element, or the block that a sum needs.
 // Must move: each argument once, y of rows twice.
 // Share of the copy bandwidth: not yet measured on a GPU.
 
@@ -153,6 +154,35 @@ __device__ __forceinline__ void mask(const T *__restrict__ y, const T *__restric
 }
 
 template <typename T>
+__device__ __forceinline__ void spread_naive(const T *m, const T *b, T *y, u32 pictures,
+                                             u32 outputs, u32 positions, u32 channel, u32 picture,
+                                             int relu) {
+    size_t at = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (at >= static_cast<size_t>(pictures) * outputs * positions) return;
+    size_t p = at % positions, o = at / positions % outputs, n = at / positions / outputs;
+    store(y, at, activate(load(m, o * channel + n * picture + p) + load(b, o), relu));
+}
+
+// Of parts of `part` pictures.
+template <typename T>
+__device__ __forceinline__ void gather_naive(const T *y, const T *dy, T *g, float *partial,
+                                             u32 part, u32 pictures, u32 outputs, u32 positions,
+                                             u32 channel, u32 picture, int relu) {
+    u32 o = blockIdx.x * blockDim.x + threadIdx.x;
+    if (o >= outputs) return;
+    u32 first = blockIdx.y * part, last = min(first + part, pictures);
+    float sum = 0.0f;
+    for (size_t n = first; n < last; n++)
+        for (u32 p = 0; p < positions; p++) {
+            size_t at = (n * outputs + o) * positions + p;
+            float gradient = !relu || load(y, at) > 0.0f ? load(dy, at) : 0.0f;
+            store(g, static_cast<size_t>(o) * channel + n * picture + p, gradient);
+            sum += gradient;
+        }
+    partial[static_cast<size_t>(blockIdx.y) * outputs + o] = sum;
+}
+
+template <typename T>
 __device__ __forceinline__ void total(const float *__restrict__ partial, T *__restrict__ db,
                                       u32 parts, u32 outputs) {
     u32 o = blockIdx.x * blockDim.x + threadIdx.x;
@@ -181,6 +211,25 @@ __device__ __forceinline__ void total(const float *__restrict__ partial, T *__re
     extern "C" __global__ void __launch_bounds__(256) bias_mask_##SUFFIX(                          \
         const T *y, const T *dy, T *g, float *partial, u32 count, u32 outputs, int relu) {         \
         mask<T>(y, dy, g, partial, count, outputs, relu);                                          \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) bias_spread_naive_##SUFFIX(                  \
+        const T *m, const T *b, T *y, u32 pictures, u32 outputs, u32 positions, u32 channel,       \
+        u32 picture, int relu) {                                                                   \
+        spread_naive<T>(m, b, y, pictures, outputs, positions, channel, picture, relu);            \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) bias_gather_naive_##SUFFIX(                  \
+        const T *y, const T *dy, T *g, float *partial, u32 pictures, u32 outputs, u32 positions,   \
+        u32 channel, u32 picture, int relu) {                                                      \
+        gather_naive<T>(y, dy, g, partial, PART, pictures, outputs, positions, channel, picture,   \
+                        relu);                                                                     \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) bias_rows_naive_##SUFFIX(                    \
+        T *y, const T *b, u32 count, u32 outputs, int relu) {                                      \
+        spread_naive<T>(y, b, y, count, outputs, 1, 1, outputs, relu);                             \
+    }                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256) bias_mask_naive_##SUFFIX(                    \
+        const T *y, const T *dy, T *g, float *partial, u32 count, u32 outputs, int relu) {         \
+        gather_naive<T>(y, dy, g, partial, ROWS, count, outputs, 1, 1, outputs, relu);             \
     }                                                                                              \
     extern "C" __global__ void __launch_bounds__(256) bias_total_##SUFFIX(                         \
         const float *partial, T *db, u32 parts, u32 outputs) {                                     \

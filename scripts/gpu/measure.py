@@ -39,7 +39,7 @@ def kernels():
     steps = ["--steps", 1, "--warmup", 0] if options.emulated else ["--steps", 20, "--warmup", 3]
     dtypes = ["bf16"] if options.quick and not options.emulated else ["f32", "bf16"]
     rows, bad, deadline = [], [], Deadline(options.seconds)
-    for mode, dtype in itertools.product(["lrn", "pool", "lrn-pool", "conv", "sgd"], dtypes):
+    for mode, dtype in itertools.product(["lrn", "pool", "lrn-pool", "conv", "sgd", "dropout", "augment"], dtypes):
         row = deadline.bench(45, "--mode", mode, "--dtype", dtype, *size, *steps)
         if not row.get("error") and not row.get("kernels"):
             row["error"] = "it names no kernel"

@@ -202,6 +202,9 @@ fn bench_prints_one_object_for_each_of_its_modes() {
             assert!(number(&found, "peak_memory_bytes") > 0.0);
         }
     }
+    // What the loader does on the CPU.
+    let args = ["bench", "--mode", "augment", "--model", "tiny.toml"];
+    place.refuses(2, args, &["--mode augment on the CPU", "--mode data"]);
 }
 
 #[test]

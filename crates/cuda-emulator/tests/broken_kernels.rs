@@ -118,14 +118,50 @@ fn spread(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
 
 /// Four rows of 200 classes.
 fn softmax(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
-    let arguments = vec![upload(rig, 800), rig.empty(3200), 200];
-    ("softmax_f32", 4, 128, arguments)
+    let arguments = vec![upload(rig, 800), rig.empty(3200), 4, 200];
+    ("softmax_block_f32", 4, 128, arguments)
 }
 
 fn nll_rows(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
     let labels = rig.upload(&[3u32, 1, 4, 1]);
-    let arguments = vec![upload(rig, 800), labels, rig.empty(16), 200];
-    ("nll_rows_f32", 4, 128, arguments)
+    let arguments = vec![upload(rig, 800), labels, rig.empty(16), 4, 200];
+    ("nll_rows_block_f32", 4, 128, arguments)
+}
+
+/// Thirteen fours of values.
+fn dropout(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 52), rig.empty(208)];
+    let arguments = [&buffers[..], &[52, 52, 1, 2, 1 << 31, bits(2.0)]].concat();
+    ("dropout_four_f32", 1, 32, arguments)
+}
+
+/// Seven fours of weights and as many velocities, as the end of a slab.
+fn sgd(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 56), upload(rig, 28)];
+    let numbers = [28, bits(0.01), bits(0.9), bits(5e-4)];
+    let arguments = [&buffers[..], &numbers].concat();
+    ("sgd_paper_four_f32", 1, 32, arguments)
+}
+
+/// One grey picture of 10 × 10, its lower right crop of 8 × 8 mirrored.
+fn augment(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let pixels: Vec<u8> = (0..100).collect();
+    let buffers = [
+        rig.upload(&pixels),
+        rig.upload(&[2u32, 2, 1]),
+        upload(rig, 3),
+        upload(rig, 100),
+        rig.empty(256),
+    ];
+    let arguments = [&buffers[..], &[1, 1, 10, 1, 8]].concat();
+    ("augment_mean_four_f32", 1, 32, arguments)
+}
+
+/// One plane of 7 × 7 into 3 × 3.
+fn avg_pool(rig: &mut Rig) -> (&'static str, u32, u32, Vec<u64>) {
+    let buffers = [upload(rig, 49), rig.empty(36)];
+    let arguments = [&buffers[..], &[1, 7, 7, 3, 3]].concat();
+    ("avg_pool_forward_three_by_two_f32", 1, 32, arguments)
 }
 
 #[test]
@@ -206,6 +242,33 @@ fn a_convolution_that_looks_beside_its_picture() {
 
 #[test]
 #[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
+fn fours_beyond_the_last() {
+    let edit = ("if (block * 4 >= count)", "if (block * 4 > count)");
+    let fault = caught("dropout", &[edit], "", dropout, "ld.global");
+    assert_starts(&fault, "out-of-bounds global read of 16 bytes");
+    assert_eq!(fault.thread, [13, 0, 0]);
+    // A value that is no fourth of the slab.
+    let edit = (
+        "load_pack(slab + count + i, v)",
+        "load_pack(slab + count + 1 + i, v)",
+    );
+    let fault = caught("sgd", &[edit], "", sgd, "ld.global");
+    assert_starts(&fault, "misaligned global read of 16 bytes");
+}
+
+#[test]
+#[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
+fn crops_and_windows_one_too_far() {
+    let edit = ("crop - 4 - j : j", "crop - 3 - j : j");
+    let fault = caught("augment", &[edit], "", augment, "ld.global");
+    assert_starts(&fault, "out-of-bounds global read of");
+    let edit = ("i * 2 * width + j * 2)", "i * 2 * width + j * 2 + 1)");
+    let fault = caught("avg_pool", &[edit], "", avg_pool, "ld.global");
+    assert_starts(&fault, "out-of-bounds global read of 4 bytes");
+}
+
+#[test]
+#[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
 fn a_bias_for_more_pictures_than_there_are() {
     let edit = ("if (n + PART <= pictures)", "if (n <= pictures)");
     let fault = caught("bias", &[edit], "", spread, "global");
@@ -263,12 +326,12 @@ fn max_pooling_whose_backward_scatters_without_atomics() {
 #[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
 fn softmax_without_its_barriers() {
     let first = (
-        "    sums[threadIdx.x] = mine.sum;\n    __syncthreads();\n",
-        "    sums[threadIdx.x] = mine.sum;\n",
+        "        sums[threadIdx.x] = mine.sum;\n        __syncthreads();\n",
+        "        sums[threadIdx.x] = mine.sum;\n",
     );
     let in_the_tree = (
-        "            sums[threadIdx.x] = mine.sum;\n        }\n        __syncthreads();\n",
-        "            sums[threadIdx.x] = mine.sum;\n        }\n",
+        "                sums[threadIdx.x] = mine.sum;\n            }\n            __syncthreads();\n",
+        "                sums[threadIdx.x] = mine.sum;\n            }\n",
     );
     for barrier in [first, in_the_tree] {
         let fault = caught("softmax_nll", &[barrier], "", softmax, ".shared");
@@ -280,8 +343,8 @@ fn softmax_without_its_barriers() {
 #[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
 fn softmax_with_a_barrier_that_one_thread_skips() {
     let edit = (
-        "    sums[threadIdx.x] = mine.sum;\n    __syncthreads();\n",
-        "    sums[threadIdx.x] = mine.sum;\n    if (threadIdx.x != 100) __syncthreads();\n",
+        "        sums[threadIdx.x] = mine.sum;\n        __syncthreads();\n",
+        "        sums[threadIdx.x] = mine.sum;\n        if (threadIdx.x != 100) __syncthreads();\n",
     );
     let fault = caught("softmax_nll", &[edit], "", softmax, "bar");
     assert_starts(&fault, "divergent barrier");
@@ -302,7 +365,7 @@ fn threads_and_blocks_that_write_one_output() {
     let threads = ("store(p, first + c,", "store(p, first + c / 2,");
     let fault = caught("softmax_nll", &[threads], "", softmax, "st.global");
     assert_starts(&fault, "data race in global memory");
-    let blocks = ("losses[blockIdx.x] =", "losses[0] =");
+    let blocks = ("losses[row] =", "losses[0] =");
     let fault = caught("softmax_nll", &[blocks], "", nll_rows, "st.global");
     assert_starts(&fault, "data race in global memory");
     assert_eq!(fault.thread, [0, 0, 0]);

@@ -105,7 +105,8 @@ fn measure(args: &Bench) -> Result<(Measured, Stopwatch)> {
         | BenchMode::Linear
         | BenchMode::Dropout
         | BenchMode::Softmax
-        | BenchMode::Sgd => gpu = operations::time(&spec, &shapes, args, &mut watch)?,
+        | BenchMode::Sgd
+        | BenchMode::Augment => gpu = operations::time(&spec, &shapes, args, &mut watch)?,
         BenchMode::Train => network::train(&spec, args, &mut watch)?,
         BenchMode::Infer => network::infer(&spec, args, &mut watch)?,
         BenchMode::Data => stages = Some(loader::time(&spec, args, &mut watch)?),

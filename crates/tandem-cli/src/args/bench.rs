@@ -19,9 +19,10 @@ The figure is the median over --steps, after --warmup steps that do not count; o
   lrn-pool   LRN and the max pooling behind it as one operation
   conv   every convolution of --model, forward and backward
   linear, dropout, softmax, sgd   the same of fully connected layers, dropout, loss, update
+  augment   a batch of bytes into what --model sees, on a GPU alone: the CPU's way is in data
   data   the way of --data to batches, each stage with all threads and as a whole
 
-On a GPU the modes lrn to sgd also print each kernel, the first versions kept for comparison among \
+On a GPU the modes lrn to augment also print each kernel, the first versions kept for comparison among \
 them: its time, the bytes it must move, and its share of the bandwidth of a copy in the same run.
 
 Examples:
@@ -75,6 +76,7 @@ pub enum BenchMode {
     Dropout,
     Softmax,
     Sgd,
+    Augment,
     Data,
 }
 
@@ -92,6 +94,7 @@ impl BenchMode {
             Self::Dropout => "dropout",
             Self::Softmax => "softmax",
             Self::Sgd => "sgd",
+            Self::Augment => "augment",
             Self::Data => "data",
         }
     }

@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn augmentation_reads_the_bytes_and_writes_what_the_network_sees() {
+        let found = kernels("augment", "bf16");
+        // 2 pictures of three channels, a scale and an offset for each, twice three numbers a draw, and
+        // the maps of bf16.
+        let pixels = 2 * 3 * 28 * 28;
+        let bytes = pixels + 3 * 2 * 4 + 2 * 2 * 3 * 4 + pixels * 2;
+        let both = ["augment_affine_four_bf16", "augment_affine_naive_bf16"];
+        let both = both.map(|name| (name.to_owned(), bytes));
+        assert_eq!(of(&found, "augmentation"), both);
+    }
+
+    #[test]
     fn products_have_operations_and_launches_are_counted() {
         let found = kernels("linear", "f16");
         let backward = found

@@ -6,6 +6,7 @@ use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
 use tandem_alexnet::shapes::{LayerShape, Shape, Shapes};
 use tandem_alexnet::spec::{self, Layer, Sees, Spec};
 use tandem_ops::Activation;
+use tandem_ops::augment::{Augment, Draw, Normalise};
 use tandem_ops::avg_pool::AvgPool2d;
 use tandem_ops::conv::Conv2d;
 use tandem_ops::dropout::{Dropout, DropoutRule};
@@ -56,6 +57,10 @@ pub fn time(
     if maker.device.is_cpu() && maker.dtype != DType::F32 {
         let what = format!("--dtype {} on the CPU", args.dtype.name());
         return Err(Failure::usage(what, "the CPU computes in f32; give --devices cuda:0").into());
+    }
+    if maker.device.is_cpu() && args.mode == BenchMode::Augment {
+        let hint = "there the loader does it, a stage of --mode data; give --devices cuda:0";
+        return Err(Failure::usage("--mode augment on the CPU", hint).into());
     }
     let all = maker.all(args.mode, spec, shapes)?;
     if all.is_empty() {
@@ -109,8 +114,10 @@ impl Maker {
                 _ => vec![],
             });
         }
-        if mode == BenchMode::Softmax {
-            all = self.loss(spec.classes)?;
+        match mode {
+            BenchMode::Softmax => all = self.loss(spec.classes)?,
+            BenchMode::Augment => all = vec![self.augment(&spec.input, shapes)?],
+            _ => {}
         }
         Ok(all)
     }
@@ -240,6 +247,31 @@ impl Maker {
         let forward = move || z2.apply_op2_no_bwd(&labels2, &SoftmaxNll);
         let backward = move || SoftmaxNll.bwd(&z, &labels, &loss, &dloss);
         Ok(passes("loss", forward, backward))
+    }
+
+    /// A batch from the host's bytes, as training has it: crops of many places, half of them mirrored,
+    /// and their colours shifted.
+    fn augment(&self, input: &spec::Input, shapes: &Shapes) -> Result<Work> {
+        let spec::Input { side, crop, .. } = *input;
+        let channels = shapes.layers[0].input.channels;
+        let noise = |shape: &[usize]| Tensor::randn(0f32, 1f32, shape, &self.device);
+        let normalise = match input.normalise {
+            spec::Normalise::Mean => Normalise::Mean(noise(&[channels, side, side])?),
+            spec::Normalise::Torchvision => Normalise::Affine(noise(&[channels, 2])?),
+        };
+        let op = Augment::new(crop, normalise, self.dtype)?;
+        let shape = [self.batch, side, side, channels];
+        let bytes: Vec<u8> = (0..shape.iter().product()).map(|i| i as u8).collect();
+        let places = (side - crop + 1) as u32;
+        let draw = |n: u32| Draw {
+            top: n % places,
+            left: n * 7 % places,
+            mirrored: n.is_multiple_of(2),
+            shift: [1.0, -2.0, 0.5],
+        };
+        let draws: Vec<Draw> = (0..self.batch as u32).map(draw).collect();
+        let run = move || op.forward(&bytes, shape, &draws);
+        Ok(Work::new("augmentation".to_owned(), run))
     }
 
     /// A layer's input, and its output's gradient.

@@ -4,6 +4,7 @@ use super::compile::Kernels;
 use super::element::{Element, size, view};
 use super::launch::{Buffer, Grid, launch};
 use super::linear::Placed;
+use super::version::Version;
 use crate::augment::Sizes;
 use crate::error::OpError;
 use candle_core::{CudaStorage, DType, Result};
@@ -48,9 +49,11 @@ fn values<T: Element>(
     // Places in a picture and among the draws are worked out in 32 bits.
     let _: i32 = size(OP, side.saturating_mul(side).max(outputs.saturating_mul(3)))?;
     let mut y = Buffer::<T>::new(device, outputs * channels * crop * crop)?;
+    let version = Version::serving(crop.is_multiple_of(4));
+    let (name, pixels) = version.of(("four", 4), ("naive", 1));
     let grid = Grid {
         blocks: (
-            size(OP, (crop * crop).div_ceil(256))?,
+            size(OP, (crop * crop).div_ceil(256 * pixels))?,
             size(OP, outputs.min(65_535))?,
             1,
         ),
@@ -59,7 +62,7 @@ fn values<T: Element>(
     launch(
         device,
         Kernels::Augment,
-        &format!("augment_{kind}_{}", T::SUFFIX),
+        &format!("augment_{kind}_{name}_{}", T::SUFFIX),
         grid,
         &mut [
             &mut view::<u8>(OP, x.0, x.1)?,

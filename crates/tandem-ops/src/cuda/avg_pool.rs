@@ -3,7 +3,8 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Argument, Buffer, launch};
-use super::pooling::{over_planes, window_arguments};
+use super::pooling::{is_three_by_two, over_planes, window_arguments};
+use super::version::Version;
 use crate::window::Grid;
 use candle_core::{CudaStorage, Layout, Result};
 
@@ -35,8 +36,11 @@ fn run(
         let mut planes_u: u32 = size(OP, planes)?;
         let mut window = window_arguments(OP, grid)?;
         let mut arguments: Vec<&mut dyn Argument> = vec![&mut from_view, &mut to, &mut planes_u];
-        arguments.extend(window.iter_mut().map(|v| v as &mut dyn Argument));
-        let entry = format!("avg_pool_{pass}_{}", <T as Element>::SUFFIX);
+        let version = Version::serving(is_three_by_two(grid));
+        // The paper's window is known to its kernels; the sizes come first.
+        let (name, taken) = version.of(("three_by_two", 4), ("naive", window.len()));
+        arguments.extend(window[..taken].iter_mut().map(|v| v as &mut dyn Argument));
+        let entry = format!("avg_pool_{pass}_{name}_{}", <T as Element>::SUFFIX);
         let blocks = over_planes(OP, places, planes)?;
         launch(&from.device, Kernels::AvgPool, &entry, blocks, &mut arguments)?;
         Ok(to.into_storage(&from.device))

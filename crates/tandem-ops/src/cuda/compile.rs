@@ -185,7 +185,7 @@ mod tests {
         let module = module(Kernels::Dropout, 90).unwrap();
         use Kind::{F32, U32, Wide};
         assert_eq!(
-            module.signatures["dropout_bf16"],
+            module.signatures["dropout_four_bf16"],
             [Wide, Wide, Wide, Wide, Wide, Wide, U32, F32]
         );
     }

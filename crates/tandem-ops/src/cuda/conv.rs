@@ -12,10 +12,11 @@
 
 mod parts;
 
+use super::bias::{self, Maps};
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Argument, Buffer, Grid, launch, multiply};
-use super::linear::{Placed, total};
+use super::linear::Placed;
 use super::pooling::{lines, over_planes};
 use super::product::Product;
 use super::version::Version;
@@ -26,10 +27,6 @@ use candle_core::{CudaDevice, CudaStorage, Result};
 pub(super) use parts::Parts;
 
 pub(super) const OP: &str = "conv2d";
-
-/// Pictures of a part of `bias.cu`: a block adds up their gradients for the bias, and the sums of the
-/// parts are added in order.
-pub(super) const PART: usize = 4;
 
 /// How the planes of a convolution's plain output, or of its masked gradient, lie.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +82,13 @@ impl Parts {
 
     /// The paper's kernels by their names in `unfold.cu`, or the one for any.
     fn kernel(self) -> &'static str {
-        match (Version::current(), self.g.kernel, self.g.stride) {
-            (Version::Fast, (3, 3), (1, 1)) => "three",
-            (Version::Fast, (5, 5), (1, 1)) => "five",
-            (Version::Fast, (11, 11), (4, 4)) => "eleven",
-            _ => "naive",
-        }
+        let fast = match (self.g.kernel, self.g.stride) {
+            ((3, 3), (1, 1)) => "three",
+            ((5, 5), (1, 1)) => "five",
+            ((11, 11), (4, 4)) => "eleven",
+            _ => return "naive",
+        };
+        Version::serving(true).of(fast, "naive")
     }
 
     fn unfold<T: Element>(
@@ -146,103 +144,20 @@ impl Parts {
         launch(device, Kernels::Unfold, &entry, grid, &mut arguments)
     }
 
-    /// Values from a channel to the next, and from a picture to the next, where `pictures` lie so.
-    fn steps(self, order: Order, pictures: usize) -> Result<(u32, u32)> {
+    /// The plain outputs of `pictures`.
+    pub(super) fn maps(self, order: Order, pictures: usize) -> Maps {
+        let positions = self.g.out_pixels();
         let (channel, picture) = match order {
-            Order::ChannelsFirst => (pictures * self.g.out_pixels(), self.g.out_pixels()),
-            Order::PicturesFirst => (self.g.out_pixels(), self.output()),
+            Order::ChannelsFirst => (pictures * positions, positions),
+            Order::PicturesFirst => (positions, self.output()),
         };
-        Ok((size(OP, channel)?, size(OP, picture)?))
-    }
-
-    /// Threads of a block that works on the places of a plane.
-    fn threads(self) -> usize {
-        self.g.out_pixels().next_multiple_of(32).min(256)
-    }
-
-    /// Bias and ReLU on the plain output of some pictures: `(pictures, O, H', W')`.
-    #[allow(clippy::too_many_arguments, reason = "a kernel's")]
-    pub(super) fn spread<T: Element>(
-        self,
-        device: &CudaDevice,
-        order: Order,
-        m: &Buffer<T>,
-        mut bias: CudaView<'_, T>,
-        mut y: CudaViewMut<'_, T>,
-        pictures: usize,
-        relu: bool,
-    ) -> Result<()> {
-        let pixels = self.g.out_pixels();
-        let (mut channel, mut picture) = self.steps(order, pictures)?;
-        let grid = Grid {
-            blocks: (
-                size(OP, self.outputs())?,
-                size(OP, pixels.div_ceil(self.threads()))?,
-                size(OP, pictures.div_ceil(PART).min(65_535))?,
-            ),
-            threads: size(OP, self.threads())?,
-        };
-        launch(
-            device,
-            Kernels::Bias,
-            &format!("bias_spread_{}", T::SUFFIX),
-            grid,
-            &mut [
-                &mut m.slice.as_view(),
-                &mut bias,
-                &mut y,
-                &mut size::<u32>(OP, pictures)?,
-                &mut size::<u32>(OP, self.outputs())?,
-                &mut size::<u32>(OP, pixels)?,
-                &mut channel,
-                &mut picture,
-                &mut i32::from(relu),
-            ],
-        )
-    }
-
-    /// The masked gradient of some pictures, and the bias's sums of it.
-    #[allow(clippy::too_many_arguments, reason = "a kernel's")]
-    pub(super) fn gather<T: Element>(
-        self,
-        device: &CudaDevice,
-        order: Order,
-        y: Option<CudaView<'_, T>>,
-        mut dy: CudaView<'_, T>,
-        pictures: usize,
-        g: &mut Buffer<T>,
-        partial: &mut CudaViewMut<'_, f32>,
-    ) -> Result<()> {
-        let mut relu = i32::from(y.is_some());
-        let (mut channel, mut picture) = self.steps(order, pictures)?;
-        // Without a ReLU the output is not looked at.
-        let mut y = y.unwrap_or_else(|| dy.slice(..0));
-        let grid = Grid {
-            blocks: (
-                size(OP, self.outputs())?,
-                size(OP, pictures.div_ceil(PART))?,
-                1,
-            ),
-            threads: size(OP, self.threads())?,
-        };
-        launch(
-            device,
-            Kernels::Bias,
-            &format!("bias_gather_{}", T::SUFFIX),
-            grid,
-            &mut [
-                &mut y,
-                &mut dy,
-                g,
-                partial,
-                &mut size::<u32>(OP, pictures)?,
-                &mut size::<u32>(OP, self.outputs())?,
-                &mut size::<u32>(OP, self.g.out_pixels())?,
-                &mut channel,
-                &mut picture,
-                &mut relu,
-            ],
-        )
+        Maps {
+            pictures,
+            outputs: self.outputs(),
+            positions,
+            channel,
+            picture,
+        }
     }
 }
 
@@ -263,7 +178,7 @@ pub(crate) fn forward(
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
         let turned = parts.turned(device, &w)?;
         let w = turned.as_ref().map_or(w, |turned| turned.slice.as_view());
-        let bias = view::<T>(OP, b.0, b.1)?;
+        let b = view::<T>(OP, b.0, b.1)?;
         let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
         let mut u = Buffer::<T>::new(device, parts.unfolded(parts.largest()))?;
         let mut m = Buffer::<T>::new(device, parts.largest() * parts.output())?;
@@ -273,8 +188,8 @@ pub(crate) fn forward(
             let product = parts.product(pictures);
             multiply(device, &product, &w, &u.slice.as_view(), &mut m.slice.as_view_mut())?;
             let range = first * parts.output()..(first + pictures) * parts.output();
-            let (bias, y) = (bias.slice(..), y.slice.slice_mut(range));
-            parts.spread(device, Order::ChannelsFirst, &m, bias, y, pictures, relu)?;
+            let maps = parts.maps(Order::ChannelsFirst, pictures);
+            bias::spread(device, maps, &m, b.slice(..), y.slice.slice_mut(range), relu)?;
         }
         Ok(y.into_storage(device))
     })
@@ -353,18 +268,18 @@ fn backward(
         let mut dw = Buffer::<f32>::new(device, weights)?;
         let mut masked = Buffer::<T>::new(device, parts.largest() * parts.output())?;
         let mut unfolded = Buffer::<T>::new(device, parts.unfolded(parts.largest()))?;
-        let sums: usize = parts.each().map(|(_, pictures)| pictures.div_ceil(PART)).sum();
+        let sums: usize = parts.each().map(|(_, pictures)| bias::sums(pictures)).sum();
         let mut partial = Buffer::<f32>::new(device, sums * parts.outputs())?;
         let mut summed = 0;
         for (first, pictures) in parts.each() {
             let range = first * parts.output()..(first + pictures) * parts.output();
             let y = y.as_ref().map(|y| y.slice(range.clone()));
-            let rows = summed..summed + pictures.div_ceil(PART);
+            let rows = summed..summed + bias::sums(pictures);
             let here = rows.start * parts.outputs()..rows.end * parts.outputs();
             summed = rows.end;
             let here = &mut partial.slice.slice_mut(here);
-            let (order, dy) = (Order::ChannelsFirst, dy.slice(range));
-            parts.gather(device, order, y, dy, pictures, &mut masked, here)?;
+            let maps = parts.maps(Order::ChannelsFirst, pictures);
+            bias::gather(device, maps, y, dy.slice(range), &mut masked, here)?;
             let masked = masked.slice.as_view();
             let forward = parts.product(pictures);
             let input = first * parts.input()..(first + pictures) * parts.input();
@@ -400,7 +315,7 @@ fn backward(
         let parameters = match x {
             None => None,
             Some(_) => {
-                let db = total::<T>(device, &partial, sums, parts.outputs())?;
+                let db = bias::total::<T>(device, &partial, sums, parts.outputs())?;
                 let dw = match <T as Element>::SUFFIX {
                     _ if parts.turns() => {
                         let by_taps = dw.slice.as_view();
@@ -410,7 +325,7 @@ fn backward(
                     }
                     "f32" => dw.into_storage(device),
                     // One part of sums: rounded.
-                    _ => total::<T>(device, &dw, 1, weights)?.into_storage(device),
+                    _ => bias::total::<T>(device, &dw, 1, weights)?.into_storage(device),
                 };
                 Some([dw, db.into_storage(device)])
             }

@@ -7,10 +7,11 @@
 //! whose workspace stays within [`WORKSPACE`]: the one its heuristics put first, or else the matrix
 //! product without atomics. Where neither suits a convolution, cuBLAS computes it.
 
-use super::conv::{Gradients, OP, Order, PART, Parts, given};
+use super::bias;
+use super::conv::{Gradients, OP, Order, Parts, given};
 use super::element::{Element, for_element, size, view};
 use super::launch::Buffer;
-use super::linear::{Placed, total};
+use super::linear::Placed;
 use super::timing::spanned;
 use crate::conv::{Geometry, WORKSPACE};
 use crate::error::OpError;
@@ -64,9 +65,9 @@ pub(super) fn forward(
             op.launch(algorithm, Some(&mut workspace.slice), once::<T>(), &x, &w, &mut m.slice)
         })?;
         let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
-        let bias = view::<T>(OP, b.0, b.1)?;
-        let all = y.slice.as_view_mut();
-        parts.spread(device, Order::PicturesFirst, &m, bias, all, g.n, relu)?;
+        let b = view::<T>(OP, b.0, b.1)?;
+        let maps = parts.maps(Order::PicturesFirst, g.n);
+        bias::spread(device, maps, &m, b, y.slice.as_view_mut(), relu)?;
         Ok(Some(y.into_storage(device)))
     })
 }
@@ -119,10 +120,11 @@ pub(super) fn backward(
         let (x, w, y) = (given::<T>(x)?, given::<T>(w)?, given::<T>(y)?);
         let dy = view::<T>(OP, dy.0, dy.1)?;
         let mut masked = Buffer::<T>::new(device, g.n * parts.output())?;
-        let sums = g.n.div_ceil(PART);
+        let sums = bias::sums(g.n);
         let mut partial = Buffer::<f32>::new(device, sums * parts.outputs())?;
         let here = &mut partial.slice.as_view_mut();
-        parts.gather(device, Order::PicturesFirst, y, dy, g.n, &mut masked, here)?;
+        let maps = parts.maps(Order::PicturesFirst, g.n);
+        bias::gather(device, maps, y, dy, &mut masked, here)?;
 
         let mut workspace = Buffer::<u8>::new(device, data_bytes.max(filter_bytes))?;
         let masked = masked.slice.as_view();
@@ -142,7 +144,7 @@ pub(super) fn backward(
             timed::<T>(device, "cudnn_weight_gradient", g, || unsafe {
                 filter.launch(of_filter, Some(&mut workspace.slice), once::<T>(), &x, &mut dw.slice, &masked)
             })?;
-            let db = total::<T>(device, &partial, sums, parts.outputs())?;
+            let db = bias::total::<T>(device, &partial, sums, parts.outputs())?;
             parameters = Some([dw.into_storage(device), db.into_storage(device)]);
         }
         Ok(Some(Gradients { input, parameters }))

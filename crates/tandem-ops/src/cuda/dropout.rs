@@ -3,6 +3,7 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Buffer, Grid, launch};
+use super::version::Version;
 use candle_core::{CudaStorage, Layout, Result};
 
 /// A mask: see [`crate::dropout::Dropout`].
@@ -27,15 +28,19 @@ pub(crate) fn apply(mask: Mask, towers: usize, x: &CudaStorage, l: &Layout) -> R
     for_element!("dropout", x, T => {
         let mut y = Buffer::<T>::new(&x.device, all)?;
         if count > 0 {
+            let whole = |values: usize| values.is_multiple_of(4);
+            let serves = whole(count) && whole(width) && whole(l.start_offset());
+            let (name, values) = Version::serving(serves).of(("four", 4), ("naive", 1));
+            let blocks = size("dropout", count.div_ceil(values * 256))?;
             let grid = Grid {
-                blocks: (size("dropout", count.div_ceil(4 * 256))?, size("dropout", towers)?, 1),
+                blocks: (blocks, size("dropout", towers)?, 1),
                 threads: 256,
             };
             let Mask { mut seed, mut stream, mut threshold, factor } = mask;
             launch(
                 &x.device,
                 Kernels::Dropout,
-                &format!("dropout_{}", <T as Element>::SUFFIX),
+                &format!("dropout_{name}_{}", <T as Element>::SUFFIX),
                 grid,
                 &mut [
                     &mut view::<T>("dropout", x, l)?,

@@ -1,8 +1,8 @@
 //! A linear layer on a GPU: cuBLAS, and `kernels/bias.cu` around it.
 
-use super::compile::Kernels;
-use super::element::{Element, for_element, size, view};
-use super::launch::{Buffer, Grid, InPlace, launch, multiply};
+use super::bias;
+use super::element::{Element, for_element, view};
+use super::launch::{Buffer, multiply};
 use super::product::Product;
 use crate::linear::Sizes;
 use candle_core::cuda_backend::cudarc::driver::CudaView;
@@ -34,29 +34,11 @@ pub(crate) fn forward(
         };
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
         multiply(device, &product, &x, &w, &mut y.slice.as_view_mut())?;
-        let grid = Grid {
-            blocks: (size(OP, s.o.div_ceil(256))?, size(OP, s.n.min(65_535))?, 1),
-            threads: 256,
-        };
-        launch(
-            device,
-            Kernels::Bias,
-            &format!("bias_rows_{}", <T as Element>::SUFFIX),
-            grid,
-            &mut [
-                &mut InPlace(y.slice.as_view_mut()),
-                &mut view::<T>(OP, b.0, b.1)?,
-                &mut size::<u32>(OP, s.n)?,
-                &mut size::<u32>(OP, s.o)?,
-                &mut i32::from(relu),
-            ],
-        )?;
+        let b = view::<T>(OP, b.0, b.1)?;
+        bias::rows(device, (s.n, s.o), &mut y, b, relu)?;
         Ok(y.into_storage(device))
     })
 }
-
-/// Rows whose gradients a thread adds up for the bias; the sums of the parts are added in order.
-const PART: usize = 8;
 
 /// Gradients of input, weight and bias. `y` is the output, where a ReLU follows.
 pub(crate) fn backward(
@@ -71,7 +53,7 @@ pub(crate) fn backward(
         let (x, w) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, w.0, w.1)?);
         let dy = view::<T>(OP, dy.0, dy.1)?;
         let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
-        let (g, db) = mask::<T>(device, s, y, dy)?;
+        let (g, db) = bias::mask::<T>(device, (s.n, s.o), y, dy)?;
         let g = g.slice.as_view();
         let dx = times_weight(device, s, &g, &w)?;
         let dw = times_input(device, s, &g, &x)?;
@@ -94,7 +76,7 @@ pub(crate) fn input_gradient(
     for_element!(OP, w.0, T => {
         let (w, dy) = (view::<T>(OP, w.0, w.1)?, view::<T>(OP, dy.0, dy.1)?);
         let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
-        let (g, _) = mask::<T>(device, s, y, dy)?;
+        let (g, _) = bias::mask::<T>(device, (s.n, s.o), y, dy)?;
         Ok(times_weight(device, s, &g.slice.as_view(), &w)?.into_storage(device))
     })
 }
@@ -110,7 +92,7 @@ pub(crate) fn weight_gradient(
     for_element!(OP, x.0, T => {
         let (x, dy) = (view::<T>(OP, x.0, x.1)?, view::<T>(OP, dy.0, dy.1)?);
         let y = y.map(|y| view::<T>(OP, y.0, y.1)).transpose()?;
-        let (g, db) = mask::<T>(device, s, y, dy)?;
+        let (g, db) = bias::mask::<T>(device, (s.n, s.o), y, dy)?;
         let dw = times_input(device, s, &g.slice.as_view(), &x)?;
         Ok([dw.into_storage(device), db.into_storage(device)])
     })
@@ -156,67 +138,4 @@ fn times_input<T: Element>(
     };
     multiply(device, &product, g, x, &mut dw.slice.as_view_mut())?;
     Ok(dw)
-}
-
-/// The gradient behind the ReLU, and the bias's.
-fn mask<T: Element>(
-    device: &CudaDevice,
-    s: Sizes,
-    y: Option<CudaView<'_, T>>,
-    mut dy: CudaView<'_, T>,
-) -> Result<(Buffer<T>, Buffer<T>)> {
-    let parts = s.n.div_ceil(PART);
-    let mut g = Buffer::<T>::new(device, s.n * s.o)?;
-    let mut partial = Buffer::<f32>::new(device, parts * s.o)?;
-    let mut relu = i32::from(y.is_some());
-    // Without a ReLU the output is not looked at.
-    let mut y = y.unwrap_or_else(|| dy.slice(..0));
-    let grid = Grid {
-        blocks: (size(OP, s.o.div_ceil(256))?, size(OP, parts)?, 1),
-        threads: 256,
-    };
-    launch(
-        device,
-        Kernels::Bias,
-        &format!("bias_mask_{}", T::SUFFIX),
-        grid,
-        &mut [
-            &mut y,
-            &mut dy,
-            &mut g,
-            &mut partial,
-            &mut size::<u32>(OP, s.n)?,
-            &mut size::<u32>(OP, s.o)?,
-            &mut relu,
-        ],
-    )?;
-    let db = total::<T>(device, &partial, parts, s.o)?;
-    Ok((g, db))
-}
-
-/// The bias's gradient from the sums of the parts; of one part, its sums rounded to the type.
-pub(super) fn total<T: Element>(
-    device: &CudaDevice,
-    partial: &Buffer<f32>,
-    parts: usize,
-    outputs: usize,
-) -> Result<Buffer<T>> {
-    let mut db = Buffer::<T>::new(device, outputs)?;
-    let grid = Grid {
-        blocks: (size(OP, outputs.div_ceil(256))?, 1, 1),
-        threads: 256,
-    };
-    launch(
-        device,
-        Kernels::Bias,
-        &format!("bias_total_{}", T::SUFFIX),
-        grid,
-        &mut [
-            &mut partial.slice.as_view(),
-            &mut db,
-            &mut size::<u32>(OP, parts)?,
-            &mut size::<u32>(OP, outputs)?,
-        ],
-    )?;
-    Ok(db)
 }

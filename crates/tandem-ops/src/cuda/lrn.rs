@@ -83,7 +83,7 @@ fn run<T: Element>(
         .map(|input| input as &mut dyn Argument)
         .collect();
     arguments.push(&mut output);
-    if op.size() == 5 && Version::current() == Version::Fast {
+    if Version::serving(op.size() == 5) == Version::Fast {
         let even = |value: usize| value.is_multiple_of(2);
         let aligned = even(positions) && layouts.iter().all(|l| even(l.start_offset()));
         let (kind, width) = match without_pow(op) {

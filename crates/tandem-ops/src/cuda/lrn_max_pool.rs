@@ -4,7 +4,7 @@ use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{self, Buffer, launch};
 use super::lrn::{chunk_for, without_pow};
-use super::max_pool::is_three_by_two;
+use super::pooling::is_three_by_two;
 use super::version::Version;
 use crate::lrn::Lrn;
 use crate::window::Grid;
@@ -19,13 +19,11 @@ const BATCH: usize = 4;
 /// Rows of outputs of a block, so that its inputs have a thread each; `None` where the kernel is not
 /// for these parameters, or a picture is too wide.
 pub(crate) fn strip(lrn: &Lrn, grid: &Grid) -> Option<usize> {
-    let fits = lrn.size() == 5
-        && without_pow(lrn)
-        && is_three_by_two(grid)
-        && Version::current() == Version::Fast;
     let most = (THREADS / grid.size.1).saturating_sub(1) / 2;
+    let fits = lrn.size() == 5 && without_pow(lrn) && is_three_by_two(grid) && most > 0;
     // As even as can be: the last strip is then nearly as tall as the others.
-    (fits && most > 0).then(|| grid.out.0.div_ceil(grid.out.0.div_ceil(most)))
+    (Version::serving(fits) == Version::Fast)
+        .then(|| grid.out.0.div_ceil(grid.out.0.div_ceil(most)))
 }
 
 /// The maxima and their winners, by blocks of `strip` rows.

@@ -3,7 +3,7 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{self, Argument, Buffer, launch};
-use super::pooling::{lines, over_planes, window_arguments};
+use super::pooling::{is_three_by_two, lines, over_planes, window_arguments};
 use super::version::Version;
 use crate::window::Grid;
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape};
@@ -58,15 +58,6 @@ enum Pass {
 const OUTPUTS: usize = 3;
 const INPUTS: usize = 4;
 
-/// Whether each window is the paper's and lies in the picture.
-pub(super) fn is_three_by_two(grid: &Grid) -> bool {
-    let window = grid.window;
-    let inside = |out: usize, size: usize| (out - 1) * 2 + 3 <= size;
-    (window.kernel, window.stride, window.padding) == ((3, 3), (2, 2), (0, 0))
-        && inside(grid.out.0, grid.size.0)
-        && inside(grid.out.1, grid.size.1)
-}
-
 fn run<T: Element>(
     device: &CudaDevice,
     grid: &Grid,
@@ -86,26 +77,23 @@ fn run<T: Element>(
     let threads = places.0.div_ceil(high) * places.1.div_ceil(wide);
     let lines = lines(planes, threads);
     let mut lines_u: u32 = size(OP, lines)?;
-    let (kind, blocks) = if is_three_by_two(grid) && Version::current() == Version::Fast {
-        // Threads are numbered in 32 bits.
-        let threads = lines * threads;
-        let _: u32 = size(OP, threads)?;
-        let blocks = launch::Grid {
-            blocks: (size(OP, threads.div_ceil(256))?, 1, 1),
-            threads: 256,
-        };
-        ("three_by_two", blocks)
-    } else {
-        ("naive", over_planes(OP, places.0 * places.1, planes)?)
-    };
+    let version = Version::serving(is_three_by_two(grid));
     // The paper's window is known to its kernels; the sizes come first.
-    let taken = if kind == "naive" {
-        window.len()
-    } else {
-        arguments.push(&mut lines_u);
-        4
+    let (name, taken) = version.of(("three_by_two", 4), ("naive", window.len()));
+    let blocks = match version {
+        Version::Fast => {
+            // Threads are numbered in 32 bits.
+            let threads = lines * threads;
+            let _: u32 = size(OP, threads)?;
+            arguments.push(&mut lines_u);
+            launch::Grid {
+                blocks: (size(OP, threads.div_ceil(256))?, 1, 1),
+                threads: 256,
+            }
+        }
+        Version::Naive => over_planes(OP, places.0 * places.1, planes)?,
     };
     arguments.extend(window[..taken].iter_mut().map(|v| v as &mut dyn Argument));
-    let entry = format!("max_pool_{pass}_{kind}_{}", T::SUFFIX);
+    let entry = format!("max_pool_{pass}_{name}_{}", T::SUFFIX);
     launch(device, Kernels::MaxPool, &entry, blocks, &mut arguments)
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod augment;
 pub(crate) mod avg_pool;
+mod bias;
 mod cache;
 pub(crate) mod channels;
 mod compile;

@@ -30,6 +30,20 @@ pub(super) fn over_planes(op: &'static str, places: usize, planes: usize) -> Res
     })
 }
 
+/// Whether each window is the paper's and lies in the picture.
+pub(super) fn is_three_by_two(grid: &window::Grid) -> bool {
+    let Window {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = grid.window;
+    let inside = |out: usize, size: usize| (out - 1) * 2 + 3 <= size;
+    (kernel, stride, padding) == ((3, 3), (2, 2), (0, 0))
+        && inside(grid.out.0, grid.size.0)
+        && inside(grid.out.1, grid.size.1)
+}
+
 /// Height, width, rows, columns, kernel, stride and padding, in the kernels' order.
 pub(super) fn window_arguments(op: &'static str, grid: &window::Grid) -> Result<[i32; 10]> {
     let Window {

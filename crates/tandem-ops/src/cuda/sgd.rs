@@ -3,6 +3,7 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Grid, InPlace, launch};
+use super::version::Version;
 use crate::error::OpError;
 use candle_core::{CudaStorage, Layout, Result};
 
@@ -40,14 +41,20 @@ pub(crate) fn step(
     };
     let mut slab = InPlace(slab);
     for_element!("sgd", gradient, T => {
+        let whole = |values: usize| values.is_multiple_of(4);
+        let version = Version::serving(whole(count) && whole(start) && whole(gl.start_offset()));
+        let (name, blocks) = version.of(
+            ("four", count.div_ceil(4 * 256).min(BLOCKS)),
+            ("naive", count.div_ceil(256)),
+        );
         let grid = Grid {
-            blocks: (size("sgd", count.div_ceil(256).min(BLOCKS))?, 1, 1),
+            blocks: (size("sgd", blocks)?, 1, 1),
             threads: 256,
         };
         launch(
             &device,
             Kernels::Sgd,
-            &format!("sgd_{}_{}", step.rule, <T as Element>::SUFFIX),
+            &format!("sgd_{}_{name}_{}", step.rule, <T as Element>::SUFFIX),
             grid,
             &mut [
                 &mut slab,

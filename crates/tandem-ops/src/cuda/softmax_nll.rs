@@ -3,16 +3,19 @@
 use super::compile::Kernels;
 use super::element::{Element, for_element, size, view};
 use super::launch::{Buffer, Grid, launch};
+use super::version::Version;
 use candle_core::{CudaStorage, Layout, Result, Shape};
 
 const OP: &str = "softmax-nll";
 
-/// A block a row.
-fn rows_grid(rows: usize) -> Result<Grid> {
-    Ok(Grid {
-        blocks: (size(OP, rows)?, 1, 1),
+/// The version to run by its kernels' names, and its grid over the rows.
+fn over_rows(rows: usize) -> Result<(&'static str, Grid)> {
+    let version = Version::serving(true);
+    let grid = Grid {
+        blocks: (size(OP, version.of(rows, rows.div_ceil(128)))?, 1, 1),
         threads: 128,
-    })
+    };
+    Ok((version.of("block", "naive"), grid))
 }
 
 /// The mean loss of logits `(rows, classes)`, both at least 1. The labels stay on the device and are
@@ -28,23 +31,25 @@ pub(crate) fn loss(
         let mut losses = Buffer::<f32>::new(&z.device, rows)?;
         let mut loss = Buffer::<T>::new(&z.device, 1)?;
         let mut rows_u: u32 = size(OP, rows)?;
+        let (name, grid) = over_rows(rows)?;
         launch(
             &z.device,
             Kernels::SoftmaxNll,
-            &format!("nll_rows_{}", <T as Element>::SUFFIX),
-            rows_grid(rows)?,
+            &format!("nll_rows_{name}_{}", <T as Element>::SUFFIX),
+            grid,
             &mut [
                 &mut view::<T>(OP, z, zl)?,
                 &mut view::<u32>(OP, labels, ll)?,
                 &mut losses,
+                &mut rows_u,
                 &mut size::<u32>(OP, classes)?,
             ],
         )?;
         launch(
             &z.device,
             Kernels::SoftmaxNll,
-            &format!("nll_mean_{}", <T as Element>::SUFFIX),
-            Grid { blocks: (1, 1, 1), threads: 256 },
+            &format!("nll_mean_{name}_{}", <T as Element>::SUFFIX),
+            Grid { blocks: (1, 1, 1), threads: Version::serving(true).of(256, 1) },
             &mut [&mut losses.slice.as_view(), &mut loss, &mut rows_u],
         )?;
         Ok((loss.into_storage(&z.device), Shape::from(())))
@@ -60,11 +65,12 @@ pub(crate) fn backward(
 ) -> Result<(CudaStorage, Shape)> {
     for_element!(OP, z, T => {
         let mut dz = Buffer::<T>::new(&z.device, rows * classes)?;
+        let (name, grid) = over_rows(rows)?;
         launch(
             &z.device,
             Kernels::SoftmaxNll,
-            &format!("nll_backward_{}", <T as Element>::SUFFIX),
-            rows_grid(rows)?,
+            &format!("nll_backward_{name}_{}", <T as Element>::SUFFIX),
+            grid,
             &mut [
                 &mut view::<T>(OP, z, zl)?,
                 &mut view::<u32>(OP, labels, ll)?,
@@ -87,12 +93,18 @@ pub(crate) fn softmax(
     for_element!("softmax", z, T => {
         let mut p = Buffer::<T>::new(&z.device, rows * classes)?;
         if rows > 0 {
+            let (name, grid) = over_rows(rows)?;
             launch(
                 &z.device,
                 Kernels::SoftmaxNll,
-                &format!("softmax_{}", <T as Element>::SUFFIX),
-                rows_grid(rows)?,
-                &mut [&mut view::<T>("softmax", z, zl)?, &mut p, &mut size::<u32>(OP, classes)?],
+                &format!("softmax_{name}_{}", <T as Element>::SUFFIX),
+                grid,
+                &mut [
+                    &mut view::<T>("softmax", z, zl)?,
+                    &mut p,
+                    &mut size::<u32>(OP, rows)?,
+                    &mut size::<u32>(OP, classes)?,
+                ],
             )?;
         }
         Ok((p.into_storage(&z.device), Shape::from((rows, classes))))

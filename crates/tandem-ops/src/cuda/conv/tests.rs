@@ -1,4 +1,4 @@
-//! Parts of a batch, and the order of planes: what no convolution of the other tests reaches.
+//! Parts of a batch, which no convolution of the other tests reaches.
 
 use super::parts::cut;
 use super::*;
@@ -99,46 +99,3 @@ const SIX: Geometry = Geometry {
     stride: (1, 1),
     padding: (0, 0),
 };
-
-/// Planes of five, `columns` in a row, in the order of the columns.
-fn turned(planes: &[f32], columns: usize) -> Vec<f32> {
-    let rows = planes.len() / 5 / columns;
-    let places = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
-    places
-        .flat_map(|at| planes[at * 5..][..5].to_vec())
-        .collect()
-}
-
-/// cuDNN's order of planes, which no test on the emulator reaches through a convolution.
-#[test]
-fn bias_and_mask_are_the_same_in_either_order_of_planes() -> Result<()> {
-    let Device::Cuda(device) = crate::cuda::device::open(0).expect("a GPU") else {
-        panic!("a GPU was opened")
-    };
-    let noise = |seed: usize| -> Vec<f32> {
-        let byte = |i| crate::random::philox([seed as u32, 1], [i, 0, 0, 0])[0] >> 24;
-        (0..90).map(|i| byte(i) as f32 - 128.0).collect()
-    };
-    let up = |slice: &[f32]| -> Result<Buffer<f32>> {
-        let slice = device.clone_htod(slice)?;
-        Ok(Buffer { slice })
-    };
-    let parts = Parts::whole(&SIX);
-    let (m, y, dy) = (noise(1), up(&noise(2))?, up(&noise(3))?);
-    let bias = up(&[1.0, -2.0, 0.5])?;
-    let run = |order, m: &[f32]| -> Result<[Vec<f32>; 3]> {
-        let mut out = Buffer::<f32>::new(&device, 90)?;
-        let (bias, all) = (bias.slice.as_view(), out.slice.as_view_mut());
-        parts.spread(&device, order, &up(m)?, bias, all, 6, true)?;
-        let mut g = Buffer::<f32>::new(&device, 90)?;
-        let mut sums = Buffer::<f32>::new(&device, 6)?;
-        let (y, dy) = (Some(y.slice.as_view()), dy.slice.as_view());
-        let here = &mut sums.slice.as_view_mut();
-        parts.gather(&device, order, y, dy, 6, &mut g, here)?;
-        let down = |buffer: Buffer<f32>| device.clone_dtoh(&buffer.slice);
-        Ok([down(out)?, down(g)?, down(sums)?])
-    };
-    let [want, g, sums] = run(Order::ChannelsFirst, &turned(&m, 3))?;
-    assert_eq!(run(Order::PicturesFirst, &m)?, [want, turned(&g, 6), sums]);
-    Ok(())
-}
