@@ -45,12 +45,19 @@ torch.backends.cudnn.benchmark = True
 
 
 def lrn(x):
-    """torch's local_response_norm, bit for bit, in each half of the channels: the halves take the
-    place of channels for the pooling, so that neither they nor a padding are copied."""
+    """In each half of the channels, the halves taking the place of channels: neither they nor a padding
+    are copied. On a GPU torch's local_response_norm, bit for bit. On a CPU the sums of five are a
+    product with a matrix of five diagonals, which takes two thirds of the time of torch's pooling."""
     towers = x.unflatten(1, (2, -1))
-    mean = F.avg_pool3d(towers * towers, (5, 1, 1), 1, (2, 0, 0))
-    # Of a mean over five: 5e-4 / 5 is the paper's 1e-4.
-    return (towers / (5e-4 * mean + 2).pow(0.75)).flatten(1, 2)
+    squares = towers * towers
+    if cuda:
+        # Of a mean over five: 5e-4 / 5 is the paper's 1e-4.
+        scale = 5e-4 * F.avg_pool3d(squares, (5, 1, 1), 1, (2, 0, 0)) + 2
+    else:
+        channel = torch.arange(towers.shape[2])
+        near = ((channel[:, None] - channel).abs() <= 2).to(x.dtype)
+        scale = (1e-4 * near @ squares.flatten(3).flatten(0, 1)).view(squares.shape) + 2
+    return (towers / scale.pow(0.75)).flatten(1, 2)
 
 
 class Lrn(nn.Module):

@@ -32,11 +32,13 @@ python3 scripts/check-kernels.py
 cargo test --locked -p cuda-emulator --test broken_kernels --test cuda_faults --test cuda_floats \
     --test cuda_integers --test cuda_programs --test cuda_warps -- --ignored
 
-# cuDNN has no emulator: that its calls compile is all that is tested of them.
-cargo clippy --locked -p tandem-ops --features tandem-ops/cudnn --all-targets -- -D warnings
-
 # One build of everything: other packages or features would compile candle again.
 parts=(-p tandem-ops -p tandem-alexnet -p tandem-cli -p tandem-tests --features tandem-tests/cuda)
 cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
 cargo test --locked "${parts[@]}" --lib \
     --test ops --test two_tower --test lrn_over_towers --test on_gpu --test gpus --test gpu_steps
+
+# Convolutions by cuDNN.
+parts=(-p tandem-ops -p tandem-alexnet --features tandem-alexnet/cudnn)
+cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
+cargo test --locked "${parts[@]}" --test ops --test two_tower --test on_gpu

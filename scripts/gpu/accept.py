@@ -119,8 +119,8 @@ def libraries():
                      "build the folder on an older system")
     folders, found, missing, nvrtc = library_folders(), [], [], None
     print("looking where the loader does, and in", *folders)
-    for name in build["libraries"]:
-        holder = None
+    for name in build["libraries"] + [build["cudnn"]]:
+        library = holder = trouble = None
         try:
             library = ctypes.CDLL(name)
         except OSError:
@@ -128,18 +128,21 @@ def libraries():
             try:
                 library = holder and ctypes.CDLL(str(Path(holder, name)))
             except OSError as why:
-                missing.append(f"{name} in {holder} does not load: {why}")
-                continue
+                trouble = f"{name} in {holder} does not load: {why}"
         if not library:
             pattern = name.split(".so")[0] + ".so*"
             others = [str(path) for folder in folders for path in Path(folder).glob(pattern)]
-            missing.append(f"{name} is not here" + (f", only {' '.join(others)}" if others else ""))
-        found += [holder] if holder else []
+            trouble = trouble or f"{name} is not here" + (f", only {' '.join(others)}" if others else "")
+        if name == build["cudnn"]:
+            facts["cudnn"] = bool(library)
+        elif trouble:
+            missing.append(trouble)
+        found += [holder] if holder and library else []
         if library and name.startswith("libnvrtc"):
             major, minor = ctypes.c_int(), ctypes.c_int()
             library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
             nvrtc = (major.value, minor.value)
-        print(name, "from", holder or "where the loader looks")
+        print(trouble or f"{name} from {holder or 'where the loader looks'}")
     if missing:
         has = (facts.get("pytorch") or {}).get("cuda")
         raise Failed("; ".join(missing) + f". The programs were built with CUDA {build['cuda']}, and PyTorch here "
@@ -149,6 +152,9 @@ def libraries():
         raise Failed(f"NVRTC here is of CUDA {nvrtc[0]}.{nvrtc[1]} and the driver serves {facts['driver_cuda']}, which "
                      "does not take kernels of a newer compiler: put an older toolkit's folder on LD_LIBRARY_PATH")
     print("NVRTC", nvrtc, "and the driver's CUDA", facts["driver_cuda"])
+    if not facts["cudnn"]:
+        print("so convolutions by cuDNN are left out")
+    write("machine", facts)
     before = os.environ.get("LD_LIBRARY_PATH")
     (options.work / "library-path").write_text(":".join(dict.fromkeys(([before] if before else []) + found)))
 
@@ -294,7 +300,8 @@ def main():
     arguments.add_argument("--allowed", type=float, help="how far a step's loss may be from the CPU's, in parts of it")
     arguments.add_argument("--seconds", type=float, help="when to end, from the start on")
     arguments.parse_args(namespace=options)
-    options.emulated = bool((read("machine") or {}).get("emulated"))
+    known = read("machine") or {}
+    options.emulated, options.cudnn = bool(known.get("emulated")), bool(known.get("cudnn"))
     try:
         commands[options.command]()
     except Failed as why:

@@ -95,9 +95,12 @@ if wanted machine || [ ! -e "$work/ready" ]; then
     part start 125 "${ask[@]}" start || finish
     touch "$work/ready"
 fi
-read -r gpus emulated < <("$python" -c 'import json, sys
+read -r gpus emulated cudnn < <("$python" -c 'import json, sys
 facts = json.load(open(sys.argv[1]))
-print(facts["gpus"], facts["emulated"])' "$work/machine.json")
+print(facts["gpus"], facts["emulated"], facts["cudnn"])' "$work/machine.json")
+if [ "$cudnn" = True ]; then
+    programs+=(tandem-ops/ops-cudnn)
+fi
 if [ "$emulated" = True ]; then
     limit=1800 checks=600 kernels=600
 elif [ "${#quick[@]}" -gt 0 ]; then
@@ -107,16 +110,17 @@ fi
 libraries="LD_LIBRARY_PATH=$(cat "$work/library-path")"
 
 if wanted checks; then
-    rm -rf "$work"/results.jsonl "$work"/pictures "$work"/run-*
+    rm -rf "$work"/results*.jsonl "$work"/pictures "$work"/run-*
     # The operations and the network against the fixtures and the CPU.
     skip=()
     if [ "$gpus" -lt 2 ]; then
         skip=(--skip two_gpus)
     fi
     for program in "${programs[@]}"; do
-        crate=$here/crates/${program%/*}
+        crate=$here/crates/${program%/*} results=$work/results.jsonl
+        [ "$program" != tandem-ops/ops-cudnn ] || results=$work/results-cudnn.jsonl
         part "${program/\//-}" "$checks" env -C "$crate" "$libraries" CARGO_MANIFEST_DIR="$crate" \
-            TANDEM_RESULTS="$work/results.jsonl" "$work/tests/$program" ${skip[@]+"${skip[@]}"}
+            TANDEM_RESULTS="$results" "$work/tests/$program" ${skip[@]+"${skip[@]}"}
         [ "$program" != tandem-ops/ops ] || part results 30 "${ask[@]}" results
     done
 

@@ -6,8 +6,8 @@
 #     gpu-acceptance/accept.sh --out results                # there
 #
 # In it: the release command and the test programs that use a GPU, with the cuda feature, stripped and
-# packed; the fixtures; what the emulator gave for every operation; PyTorch's peer. 60 MiB at most, and
-# 62 with the working tree, for both travel together. The toolkit is that of scripts/cuda-toolkit.sh;
+# packed, the command and the operations' tests once more with convolutions by cuDNN; the fixtures; what
+# the emulator gave for every operation; PyTorch's peer. 60 MiB at most, and 62 with the working tree, for both travel together. The toolkit is that of scripts/cuda-toolkit.sh;
 # the machine must have libraries of its major version, which PyTorch's wheels bring along. A different
 # CUDA is built with by CUDA_HOME=...
 #
@@ -26,7 +26,7 @@ eval "$toolkit"
 
 say() { echo "gpu/build: $*" >&2; }
 
-# Place in the folder and file, tab between, of each program in cargo's messages.
+# Place in the folder and file, tab between, of each program in cargo's messages; $1 ends its name.
 programs() {
     python3 -c '
 import json, os, sys
@@ -35,23 +35,34 @@ for message in map(json.loads, sys.stdin):
         continue
     package = os.path.basename(os.path.dirname(message["manifest_path"]))
     folder = "tests/" + package if message["profile"]["test"] else "bin"
-    print(folder + "/" + message["target"]["name"], message["executable"], sep="\t")'
+    print(folder + "/" + message["target"]["name"] + sys.argv[1], message["executable"], sep="\t")' "$1"
 }
 
 say "building (candle's own kernels take ten minutes, once)"
 # In a folder of its own: scripts/test-cuda-emulated.sh builds candle's kernels without some.
-messages=$(CARGO_TARGET_DIR=$target/gpu cargo build --release --locked --features tandem-cli/cuda \
-    -p tandem-ops -p tandem-alexnet -p tandem-cli --bin tandem \
-    --test ops --test two_tower --test on_gpu --test lrn_over_towers \
-    --message-format json-render-diagnostics)
-
 fresh=$folder.new
 rm -rf "$fresh"
 mkdir -p "$fresh/crates" "$fresh/pictures"
-programs <<<"$messages" | while IFS=$'\t' read -r place program; do
-    mkdir -p "$(dirname "$fresh/$place")"
-    strip -o "$fresh/$place" "$program"
-done
+# pack SUFFIX FEATURE TEST...: builds the command and tests with a feature, and strips them into place.
+pack() {
+    local suffix=$1 feature=$2 messages
+    shift 2
+    messages=$(CARGO_TARGET_DIR=$target/gpu cargo build --release --locked --features "tandem-cli/$feature" \
+        -p tandem-ops -p tandem-alexnet -p tandem-cli --bin tandem "${@/#/--test=}" \
+        --message-format json-render-diagnostics)
+    programs "$suffix" <<<"$messages" | while IFS=$'\t' read -r place program; do
+        mkdir -p "$(dirname "$fresh/$place")"
+        strip -o "$fresh/$place" "$program"
+    done
+}
+pack '' cuda ops two_tower on_gpu lrn_over_towers
+
+# A stand-in for the linker: cuDNN itself is large, and comes with PyTorch where the folder goes.
+scripts/test-cuda-emulated.sh true
+mkdir -p "$target/gpu/stubs"
+nm -D --defined-only "$target/release/libcuda_emulator.so" | sed -n 's/.* \(cudnn.*\)/void \1(void) {}/p' |
+    cc -shared -x c -Wl,-soname,libcudnn.so.9 -o "$target/gpu/stubs/libcudnn.so" -
+LIBRARY_PATH=$target/gpu/stubs:$LIBRARY_PATH pack -cudnn cudnn ops
 for crate in tandem-ops tandem-alexnet; do
     (cd crates && cp -r --parents "$crate/tests/fixtures" "$fresh/crates")
 done
@@ -74,6 +85,7 @@ needed=$(readelf -d "$fresh/bin/tandem" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
         grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | cut -d _ -f 2)"
     # libcuda is the driver's own.
     echo "libraries: $(grep -E '^lib(nv|cu)' <<<"$needed" | grep -v '^libcuda\.so' | xargs)"
+    echo "cudnn: $(readelf -d "$fresh/bin/tandem-cudnn" | grep -o 'libcudnn[^]]*')"
 } | python3 -c '
 import json, sys
 facts = dict(line.strip().split(": ", 1) for line in sys.stdin)

@@ -50,7 +50,7 @@ class Acceptance(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.work = Path(folder.name)
-        vars(common.options).update(work=self.work, out=self.work, quick=False, emulated=False, allowed=1e-4)
+        vars(common.options).update(work=self.work, out=self.work, quick=False, emulated=False, cudnn=True, allowed=1e-4)
         accept.HERE = measure.HERE = self.work
         (self.work / "pytorch_peer.py").write_text(PEER)
         (self.work / "bin").mkdir()
@@ -124,7 +124,7 @@ class Acceptance(unittest.TestCase):
             self.assertIn("run-cuda:0 left no", self.fails(accept.traces))
 
     def test_the_report_is_json_whatever_the_parts_left(self):
-        common.write("machine", {"gpu": "a GPU", "emulated": False})
+        common.write("machine", {"gpu": "a GPU", "emulated": False, "cudnn": True})
         (self.work / "parts.tsv").write_text("compare\t137\t9\n")
         ours, theirs, again = measure.plan()
         for kernels, compare in [("", '[{"cut'), ("null", "[]"), ('[{"mode": "lrn", "dtype": "f32", "kernels": null}]',

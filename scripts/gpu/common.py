@@ -60,15 +60,15 @@ def last_line(command, seconds, environment=None):
     return found if isinstance(found, dict) else {"error": f"it printed no JSON but {done.stdout[-100:]!r}"}
 
 
-def tandem(*arguments, seconds):
+def tandem(*arguments, seconds, program="tandem"):
     """What the command prints as JSON, or {"error": why it does not}."""
     environment = {**os.environ, "LD_LIBRARY_PATH": (options.work / "library-path").read_text()}
-    return last_line([options.work / "bin" / "tandem", *arguments], seconds, environment)
+    return last_line([options.work / "bin" / program, *arguments], seconds, environment)
 
 
-def bench(*arguments, seconds):
+def bench(*arguments, seconds, **program):
     """`tandem bench` on the first GPU; a measurement, or what it failed with."""
-    row = tandem("bench", "--devices", "cuda:0", "--json", *arguments, seconds=seconds)
+    row = tandem("bench", "--devices", "cuda:0", "--json", *arguments, seconds=seconds, **program)
     if not row.get("error") and not number(row.get("seconds_per_step")):
         row["error"] = "it names no time"
     if "peak_memory_bytes" in row:

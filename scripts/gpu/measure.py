@@ -27,10 +27,15 @@ class Deadline:
     def left(self):
         return self.end - time.monotonic()
 
-    def bench(self, longest, *arguments):
+    def bench(self, longest, *arguments, **program):
         """`tandem bench`, for so long at most as a GPU takes."""
         seconds = min(self.left(), longest * self.patience)
-        return bench(*arguments, seconds=seconds) if seconds > 3 else {"error": "no time was left for it"}
+        return bench(*arguments, seconds=seconds, **program) if seconds > 3 else {"error": "no time was left for it"}
+
+
+# Convolutions by it, and the command that has them.
+CUDNN = "conv by cuDNN"
+PROGRAMS = {"": "tandem", CUDNN: "tandem-cudnn"}
 
 
 def kernels():
@@ -39,13 +44,15 @@ def kernels():
     steps = ["--steps", 1, "--warmup", 0] if options.emulated else ["--steps", 20, "--warmup", 3]
     dtypes = ["bf16"] if options.quick and not options.emulated else ["f32", "bf16"]
     rows, bad, deadline = [], [], Deadline(options.seconds)
-    for mode, dtype in itertools.product(["lrn", "pool", "lrn-pool", "conv", "sgd", "dropout", "augment"], dtypes):
-        row = deadline.bench(45, "--mode", mode, "--dtype", dtype, *size, *steps)
+    modes = ["lrn", "pool", "lrn-pool", "conv", "sgd", "dropout", "augment"]
+    for mode, dtype in itertools.product(modes + [CUDNN] * options.cudnn, dtypes):
+        by = {"program": PROGRAMS[CUDNN]} if mode == CUDNN else {}
+        row = deadline.bench(45, "--mode", "conv" if by else mode, "--dtype", dtype, *size, *steps, **by)
         if not row.get("error") and not row.get("kernels"):
             row["error"] = "it names no kernel"
         if row.get("error"):
             bad.append(f"{mode} in {dtype}: {row['error']}")
-        rows.append({"mode": mode, "dtype": dtype, **row})
+        rows.append({**row, "mode": mode, "dtype": dtype})
         write("kernels", speechless(rows))
         print(json.dumps(clean(speechless(rows[-1]))), flush=True)
     if bad:
@@ -96,16 +103,18 @@ def plan():
     runs = itertools.product(both, precisions, batches)
     ours = [{"system": "Tandem", "mode": mode, "batch": batch, "precision": precision, "turn": 1}
             for mode, precision, batch in runs]
-    again = [{**run, "turn": 2} for run in ours
-             if not options.quick and run["batch"] in wide and run["precision"] == "bf16"]
-    return ours, theirs, again
+    telling = [run for run in ours if run["batch"] in wide and run["precision"] == "bf16"]
+    by_cudnn = [{**run, "convolutions": CUDNN} for run in (ours if options.quick else telling)] * options.cudnn
+    again = [] if options.quick else [{**run, "turn": 2} for run in telling + by_cudnn]
+    return ours + by_cudnn, theirs, again
 
 
 def setting(row):
     """A run or a way but for mode and batch, in words."""
     compiled = row.get("compile", "")
     compiled = {"": "", "no": "eager", "default": "compiled"}.get(compiled, f"compiled, {compiled}")
-    return ", ".join(word for word in [row.get("precision", ""), row.get("layout", ""), compiled] if word)
+    words = [row.get("precision", ""), row.get("convolutions", ""), row.get("layout", ""), compiled]
+    return ", ".join(filter(None, words))
 
 
 def called(row):
@@ -248,13 +257,14 @@ def compare():
     def run(way):
         mode, batch, precision = way["mode"], way["batch"], way["precision"]
         # For a second as far as the last run foretells, and half of it before to warm up.
-        picture = pace.get((mode, precision))
+        by = way.get("convolutions", "")
+        picture = pace.get((mode, precision, by))
         steps = min(max(math.ceil(1 / (picture * batch)), 20), 1000) if picture else 100
         model, steps, warmup = ("mini", 1, 0) if options.emulated else ("alexnet", steps, steps // 2)
         row = deadline.bench(40, "--model", model, "--mode", mode, "--batch", batch, "--precision", precision,
-                             "--steps", steps, "--warmup", warmup)
+                             "--steps", steps, "--warmup", warmup, program=PROGRAMS[by])
         if not row.get("error"):
-            pace[mode, precision] = row["seconds_per_step"] / batch
+            pace[mode, precision, by] = row["seconds_per_step"] / batch
         return {**row, "steps": steps}
 
     for way in ours:

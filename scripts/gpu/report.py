@@ -188,7 +188,7 @@ def markdown(whole):
 
 def report():
     facts, checks = read("machine") or {}, parts()
-    options.emulated = facts.get("emulated", True)
+    options.emulated, options.cudnn = facts.get("emulated", True), bool(facts.get("cudnn"))
     found = {name: read(name) for name in ["results", "traces", "kernels", "compare"]}
     if found["compare"]:
         done = {called(row) for row in found["compare"]}

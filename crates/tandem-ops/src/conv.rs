@@ -101,7 +101,7 @@ impl Conv2d {
 }
 
 /// Sizes of one application; `c` and `o` are channels a group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Geometry {
     pub n: usize,
     pub c: usize,

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Names by which CUDA 13 libraries are linked (`.so`) and loaded (`.so.N`).
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "libcuda.so",
     "libcuda.so.1",
     "libcublas.so",
     "libcublas.so.13",
+    "libcudnn.so",
+    "libcudnn.so.9",
     "libcublasLt.so",
     "libcublasLt.so.13",
     "libcurand.so",

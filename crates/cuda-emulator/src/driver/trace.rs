@@ -11,7 +11,7 @@ use super::{Driver, lock, report};
 /// A call that launches, copies, waits or synchronises. `Display` gives its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call<'a> {
-    /// A kernel; of cuRAND, the function that draws.
+    /// A kernel; of cuRAND and cuDNN, the function that computes.
     Launch(usize, &'a str),
     /// A matrix product of cuBLAS: m, n, k and how many of them.
     Product(usize, [usize; 4]),

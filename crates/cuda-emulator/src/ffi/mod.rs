@@ -1,4 +1,4 @@
-//! The C functions: `libcuda`, `libcublas` and `libcurand` as an application links them.
+//! The C functions: `libcuda`, `libcublas`, `libcudnn` and `libcurand` as an application links them.
 //!
 //! This is the only module with unsafe code. Every function trusts its caller as the real library does: a
 //! pointer it is given is valid for what the CUDA documentation says is read or written there. Null where a
@@ -8,8 +8,10 @@
 
 pub mod blas;
 pub mod context;
+mod convolution;
 pub mod copy;
 pub mod device;
+pub mod dnn;
 pub mod memory;
 pub mod module;
 mod multiply;

@@ -29,7 +29,7 @@ impl Element {
         })
     }
 
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
             Element::F16 | Element::Bf16 => 2,
             Element::F32 => 4,

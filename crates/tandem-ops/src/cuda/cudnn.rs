@@ -1,5 +1,4 @@
-//! Convolution by cuDNN, in a build with the feature `cudnn`. It has not run on a GPU yet: the
-//! emulator has no cuDNN; on a GPU the tests of `on_cuda.rs` cover it.
+//! Convolution by cuDNN, in a build with the feature `cudnn`.
 //!
 //! cuDNN computes the convolution and its two gradients; bias, ReLU and the bias's gradient are
 //! `kernels/bias.cu`, as around cuBLAS. Sums are f32 for every element type, in TF32 only where
@@ -30,6 +29,7 @@ use candle_core::cuda_backend::{DeviceId, WrapErr, gemm_reduced_precision_f32};
 use candle_core::{CudaDevice, CudaStorage, Result, WithDType};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// The output, or nothing where cuDNN has no algorithm for it.
@@ -50,9 +50,14 @@ pub(super) fn forward(
             y: &described.y,
         };
         use ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM as GEMM;
-        // All of them add in a fixed order.
-        let wanted = [op.pick_algorithm().ok(), Some(GEMM)];
-        let Some((algorithm, bytes)) = first_that_fits(wanted, |a| op.get_workspace_size(a)) else {
+        let chosen = THREAD.with_borrow_mut(|thread| {
+            *thread.forward.entry(key::<T>(device, g)).or_insert_with(|| {
+                // All of them add in a fixed order.
+                let wanted = [op.pick_algorithm().ok(), Some(GEMM)];
+                first_that_fits(wanted, |a| op.get_workspace_size(a))
+            })
+        });
+        let Some((algorithm, bytes)) = chosen else {
             return Ok(None);
         };
         let parts = Parts::whole(g);
@@ -105,14 +110,18 @@ pub(super) fn backward(
             CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1 as FILTER_BY_GEMM,
             CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 as FILTER_BY_ATOMICS_TOO,
         };
-        let picked = data.pick_algorithm().ok().filter(|a| *a != DATA_BY_ATOMICS);
-        let of_data = first_that_fits([picked, Some(DATA_BY_GEMM)], |a| data.get_workspace_size(a));
-        let atomics = [FILTER_BY_ATOMICS, FILTER_BY_ATOMICS_TOO];
-        let picked = filter.pick_algorithm().ok().filter(|a| !atomics.contains(a));
-        let of_filter =
-            first_that_fits([picked, Some(FILTER_BY_GEMM)], |a| filter.get_workspace_size(a));
-        let (Some((of_data, data_bytes)), Some((of_filter, filter_bytes))) = (of_data, of_filter)
-        else {
+        let chosen = THREAD.with_borrow_mut(|thread| {
+            *thread.backward.entry(key::<T>(device, g)).or_insert_with(|| {
+                let picked = data.pick_algorithm().ok().filter(|a| *a != DATA_BY_ATOMICS);
+                let wanted = [picked, Some(DATA_BY_GEMM)];
+                let of_data = first_that_fits(wanted, |a| data.get_workspace_size(a))?;
+                let atomics = [FILTER_BY_ATOMICS, FILTER_BY_ATOMICS_TOO];
+                let picked = filter.pick_algorithm().ok().filter(|a| !atomics.contains(a));
+                let wanted = [picked, Some(FILTER_BY_GEMM)];
+                Some((of_data, first_that_fits(wanted, |a| filter.get_workspace_size(a))?))
+            })
+        });
+        let Some(((of_data, data_bytes), (of_filter, filter_bytes))) = chosen else {
             return Ok(None);
         };
 
@@ -178,7 +187,7 @@ fn timed<T>(
 fn first_that_fits<A: Copy>(
     wanted: [Option<A>; 2],
     bytes: impl Fn(A) -> std::result::Result<usize, CudnnError>,
-) -> Option<(A, usize)> {
+) -> Option<Chosen<A>> {
     let known = wanted.into_iter().flatten();
     let mut sized = known.filter_map(|a| Some((a, bytes(a).ok()?)));
     sized.find(|(_, bytes)| *bytes <= WORKSPACE)
@@ -227,20 +236,46 @@ impl<T: Element + CudnnDataType> Described<T> {
     }
 }
 
-/// cuDNN's handle for a device on this thread: one must not be used by two threads.
+/// A convolution of an element type on a device, with TF32 or without.
+type Key = (DeviceId, Geometry, &'static str, bool);
+
+fn key<T: Element>(device: &CudaDevice, g: &Geometry) -> Key {
+    (device.id(), *g, T::SUFFIX, gemm_reduced_precision_f32())
+}
+
+/// An algorithm, and the bytes of workspace it needs.
+type Chosen<A> = (A, usize);
+
+/// For the gradients of the input and of the weight.
+type Backward = (Chosen<DataAlgorithm>, Chosen<FilterAlgorithm>);
+
+/// What a thread has of cuDNN.
+#[derive(Default)]
+struct Thread {
+    /// One must not be used by two threads. They are never given back, for cudarc panics where a GPU
+    /// that is gone does not take one.
+    handles: HashMap<DeviceId, ManuallyDrop<Arc<Cudnn>>>,
+    /// What was chosen for a convolution, if anything suits it: asking takes longer than a launch.
+    forward: HashMap<Key, Option<Chosen<ForwardAlgorithm>>>,
+    backward: HashMap<Key, Option<Backward>>,
+}
+
+thread_local! {
+    static THREAD: RefCell<Thread> = RefCell::default();
+}
+
+/// cuDNN's handle for a device on this thread.
 fn handle(device: &CudaDevice) -> Result<Arc<Cudnn>> {
-    thread_local! {
-        static HANDLES: RefCell<HashMap<DeviceId, Arc<Cudnn>>> = RefCell::default();
-    }
-    HANDLES.with_borrow_mut(|handles| {
-        if let Some(handle) = handles.get(&device.id()) {
-            return Ok(handle.clone());
+    THREAD.with_borrow_mut(|thread| {
+        if let Some(handle) = thread.handles.get(&device.id()) {
+            return Ok(Arc::clone(handle));
         }
         let handle = Cudnn::new(device.cuda_stream()).map_err(|error| OpError::Launch {
             entry: "cudnnCreate".to_owned(),
             what: format!("{error}; it must be cuDNN 9 for this build's CUDA and driver"),
         })?;
-        handles.insert(device.id(), handle.clone());
+        let kept = ManuallyDrop::new(handle.clone());
+        thread.handles.insert(device.id(), kept);
         Ok(handle)
     })
 }

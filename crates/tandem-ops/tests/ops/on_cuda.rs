@@ -321,7 +321,7 @@ fn linear_layers() {
 
 #[test]
 fn the_same_twice_has_the_same_bits() {
-    let op = Conv2d::new((1, 1), (1, 1), 2, Activation::Relu).unwrap();
+    let op = Conv2d::new((2, 1), (1, 1), 2, Activation::Relu).unwrap();
     let inputs = [
         noise(21, &[9, 4, 6, 6]),
         noise(22, &[6, 2, 3, 3]),
