@@ -53,13 +53,19 @@ impl Holding {
     pub fn training_bytes(&self, batch: u64, precision: Precision) -> u64 {
         let activations = self.activations - self.passed_on;
         let kept = self.input + activations + self.joined + self.passing;
-        let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
-        let part = part.clamp(1, batch.max(1));
+        let works_in = if cfg!(feature = "cudnn") {
+            // The whole batch, and what cuDNN's algorithm asks for.
+            precision.bytes(self.multiplied.saturating_mul(batch)) + WORKSPACE as u64
+        } else {
+            let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
+            let part = part.clamp(1, batch.max(1));
+            precision.bytes((self.unfolded + self.multiplied) * part)
+        };
         // In f32 a gradient takes 4 bytes; in bf16 it and the copy of its weight take 2 each.
         (12 * self.parameters)
             .saturating_add((3 * self.input).saturating_mul(batch))
             .saturating_add(precision.bytes(kept.saturating_mul(batch)))
-            .saturating_add(precision.bytes((self.unfolded + self.multiplied) * part))
+            .saturating_add(works_in)
     }
 
     /// Memory that an update over several batches needs beside [`Holding::training_bytes`]: the sum of
