@@ -148,3 +148,60 @@ fn syntax(origin: &str, error: &toml::de::Error) -> ConfigError {
         message: with_hint(&error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A default as `docs/settings.md` writes it.
+    fn written(value: &Value) -> String {
+        match value {
+            Value::String(word) => word.clone(),
+            Value::Float(number) => number.to_string(),
+            Value::Array(items) if items.is_empty() => "none".to_owned(),
+            Value::Table(items) if items.is_empty() => "none".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn defaults(table: &Table, above: &str, all: &mut BTreeMap<String, String>) {
+        for (key, value) in table {
+            let path = format!("{above}{key}");
+            match value {
+                Value::Table(inner) if !inner.is_empty() => {
+                    defaults(inner, &format!("{path}."), all);
+                }
+                value => drop(all.insert(path, written(value))),
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_every_setting_with_its_default() {
+        let config = TrainConfig::for_model(Spec::preset("alexnet").unwrap()).unwrap();
+        let mut whole = Table::try_from(&config).unwrap();
+        whole.insert("model".to_owned(), Value::String("mini".to_owned()));
+        let mut wanted = BTreeMap::new();
+        defaults(&whole, "", &mut wanted);
+        for key in OPTIONAL {
+            let absent = if key == "train_pictures" {
+                "all"
+            } else {
+                "none"
+            };
+            wanted.insert(key.to_owned(), absent.to_owned());
+        }
+        let rows = include_str!("../../../../docs/settings.md").lines();
+        let found: BTreeMap<_, _> = rows
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .map(|(key, rest)| {
+                let default = rest.split(" |").next().unwrap_or_default();
+                let default = default.trim_matches(['(', ')']).trim_matches('`');
+                (key.to_owned(), default.to_owned())
+            })
+            .collect();
+        assert_eq!(found, wanted);
+    }
+}
