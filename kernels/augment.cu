@@ -12,9 +12,9 @@
 // offset; y (outputs, channels, crop, crop), channels at most 3. A thread visits every gridDim.y-th
 // output. Neighbouring threads own neighbouring pixels. Blocks: 256 threads.
 //
-// four: crops of a multiple of four pixels. A thread owns four of a row, all their channels: it asks
-// for all their bytes before it uses the first, and writes each channel's four by one access.
-// naive: any crop. A thread owns one pixel, all its channels.
+// four: a thread owns four pixels, a block's threads apart, all their channels, and asks for all their
+// bytes before it uses the first.
+// naive: a thread owns one pixel, all its channels.
 //
 // The arithmetic is rounded step by step, without fused multiply-add: the values of the CPU, bit for
 // bit. Shared memory: none. Deterministic: no value depends on another.
@@ -28,39 +28,47 @@ __device__ __forceinline__ void four(const u8 *__restrict__ x, const u32 *__rest
                                      const float *__restrict__ shifts,
                                      const float *__restrict__ constants, T *__restrict__ y,
                                      u32 outputs, u32 views, u32 side, u32 channels, u32 crop) {
-    u32 pixel = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
-    if (pixel >= crop * crop) return;
-    u32 i = pixel / crop, j = pixel - i * crop;
+    const u32 PIXELS = 4;
+    u32 area = crop * crop, first = blockIdx.x * blockDim.x * PIXELS + threadIdx.x;
+    // Where the pixels lie in a crop's part of the picture, as it is and mirrored; the last stands in
+    // for those beyond it.
+    u32 plain[PIXELS], turned[PIXELS];
+#pragma unroll
+    for (u32 k = 0; k < PIXELS; k++) {
+        u32 pixel = min(first + k * blockDim.x, area - 1), i = pixel / crop, j = pixel - i * crop;
+        plain[k] = i * side + j;
+        turned[k] = i * side + crop - 1 - j;
+    }
     for (u32 n = blockIdx.y; n < outputs; n += gridDim.y) {
-        u32 top = places[n * 3], left = places[n * 3 + 1], mirrored = places[n * 3 + 2];
-        // Where the four lie in the picture: a mirror turns them round.
-        u32 at = (top + i) * side + left + (mirrored ? crop - 4 - j : j);
-        const u8 *from = x + (static_cast<size_t>(n / views) * side * side + at) * channels;
-        float values[CHANNELS][4], means[CHANNELS][4];
+        u32 corner = places[n * 3] * side + places[n * 3 + 1];
+        bool mirrored = places[n * 3 + 2] != 0;
+        const u8 *picture = x + static_cast<size_t>(n / views) * side * side * channels;
+        float values[PIXELS][CHANNELS], means[PIXELS][CHANNELS];
 #pragma unroll
-        for (u32 c = 0; c < CHANNELS; c++) {
-            const float *mean = constants + static_cast<size_t>(c) * side * side + at;
+        for (u32 k = 0; k < PIXELS; k++) {
+            u32 at = corner + (mirrored ? turned[k] : plain[k]);
 #pragma unroll
-            for (u32 k = 0; k < 4; k++) {
-                values[c][k] = c < channels ? static_cast<float>(from[k * channels + c]) : 0.0f;
-                means[c][k] = MEAN && c < channels ? mean[k] : 0.0f;
+            for (u32 c = 0; c < CHANNELS; c++) {
+                if (c >= channels) break;
+                values[k][c] = static_cast<float>(picture[static_cast<size_t>(at) * channels + c]);
+                if (MEAN) means[k][c] = constants[static_cast<size_t>(c) * side * side + at];
             }
         }
 #pragma unroll
         for (u32 c = 0; c < CHANNELS; c++) {
             if (c >= channels) break;
             float shift = shifts[n * 3 + c];
-            float scale = MEAN ? 1.0f : constants[c * 2], offset = MEAN ? 0.0f : constants[c * 2 + 1];
-            float made[4], turned[4];
+            T *to = y + (static_cast<size_t>(n) * channels + c) * area;
 #pragma unroll
-            for (u32 k = 0; k < 4; k++) {
-                float value = __fadd_rn(values[c][k], shift);
-                made[k] = MEAN ? __fsub_rn(value, means[c][k])
-                               : __fadd_rn(__fmul_rn(value, scale), offset);
+            for (u32 k = 0; k < PIXELS; k++) {
+                float value = __fadd_rn(values[k][c], shift);
+                if (MEAN)
+                    value = __fsub_rn(value, means[k][c]);
+                else
+                    value = __fadd_rn(__fmul_rn(value, constants[c * 2]), constants[c * 2 + 1]);
+                u32 pixel = first + k * blockDim.x;
+                if (pixel < area) store(to, pixel, value);
             }
-#pragma unroll
-            for (u32 k = 0; k < 4; k++) turned[k] = mirrored ? made[3 - k] : made[k];
-            store_pack(y + (static_cast<size_t>(n) * channels + c) * crop * crop + pixel, turned);
         }
     }
 }

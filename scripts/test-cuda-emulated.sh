@@ -41,4 +41,4 @@ cargo test --locked "${parts[@]}" --lib \
 # Convolutions by cuDNN.
 parts=(-p tandem-ops -p tandem-alexnet --features tandem-alexnet/cudnn)
 cargo clippy --locked "${parts[@]}" --all-targets -- -D warnings
-cargo test --locked "${parts[@]}" --test ops --test two_tower --test on_gpu
+cargo test --locked "${parts[@]}" --lib --test ops --test two_tower --test on_gpu

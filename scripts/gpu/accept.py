@@ -134,7 +134,10 @@ def libraries():
             others = [str(path) for folder in folders for path in Path(folder).glob(pattern)]
             trouble = trouble or f"{name} is not here" + (f", only {' '.join(others)}" if others else "")
         if name == build["cudnn"]:
-            facts["cudnn"] = bool(library)
+            major = library and hasattr(library, "cudnnGetCudartVersion") and library.cudnnGetCudartVersion() // 1000
+            if major and major != int(build["cuda"].split(".")[0]):
+                library, trouble = None, f"{name} is for CUDA {major}"
+            facts["cudnn"] = library.cudnnGetVersion() if library else None
         elif trouble:
             missing.append(trouble)
         found += [holder] if holder and library else []

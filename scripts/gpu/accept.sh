@@ -97,7 +97,7 @@ if wanted machine || [ ! -e "$work/ready" ]; then
 fi
 read -r gpus emulated cudnn < <("$python" -c 'import json, sys
 facts = json.load(open(sys.argv[1]))
-print(facts["gpus"], facts["emulated"], facts["cudnn"])' "$work/machine.json")
+print(facts["gpus"], facts["emulated"], bool(facts["cudnn"]))' "$work/machine.json")
 if [ "$cudnn" = True ]; then
     programs+=(tandem-ops/ops-cudnn)
 fi
@@ -110,17 +110,21 @@ fi
 libraries="LD_LIBRARY_PATH=$(cat "$work/library-path")"
 
 if wanted checks; then
-    rm -rf "$work"/results*.jsonl "$work"/pictures "$work"/run-*
+    rm -rf "$work"/results.jsonl "$work"/pictures "$work"/run-*
     # The operations and the network against the fixtures and the CPU.
     skip=()
     if [ "$gpus" -lt 2 ]; then
         skip=(--skip two_gpus)
     fi
     for program in "${programs[@]}"; do
-        crate=$here/crates/${program%/*} results=$work/results.jsonl
-        [ "$program" != tandem-ops/ops-cudnn ] || results=$work/results-cudnn.jsonl
+        crate=$here/crates/${program%/*} results=() filter=()
+        case $program in
+        tandem-ops/ops) results=(TANDEM_RESULTS="$work/results.jsonl") ;;
+        # The rest of it is the same.
+        tandem-ops/ops-cudnn) filter=(conv the_same_twice) ;;
+        esac
         part "${program/\//-}" "$checks" env -C "$crate" "$libraries" CARGO_MANIFEST_DIR="$crate" \
-            TANDEM_RESULTS="$results" "$work/tests/$program" ${skip[@]+"${skip[@]}"}
+            ${results[@]+"${results[@]}"} "$work/tests/$program" ${skip[@]+"${skip[@]}"} ${filter[@]+"${filter[@]}"}
         [ "$program" != tandem-ops/ops ] || part results 30 "${ask[@]}" results
     done
 
@@ -130,11 +134,15 @@ if wanted checks; then
         placements+=("cuda:0,cuda:1")
     fi
     part pictures 30 "${ask[@]}" pictures --count $((32 * steps))
+    # trace NAME COMMAND DEVICES
+    trace() {
+        part "train-$1" "$checks" env "$libraries" "$work/bin/$2" train --quiet --model mini --batch 32 \
+            --epochs 1 --seed 1 --data "$work/pictures" --devices "$3" --out "$work/run-$1"
+    }
     for devices in "${placements[@]}"; do
-        part "train-$devices" "$checks" env "$libraries" "$work/bin/tandem" train --quiet --model mini \
-            --batch 32 --epochs 1 --seed 1 --data "$work/pictures" --devices "$devices" \
-            --out "$work/run-$devices"
+        trace "$devices" tandem "$devices"
     done
+    [ "$cudnn" != True ] || trace cuda:0-cudnn tandem-cudnn cuda:0
     part traces 30 "${ask[@]}" traces --allowed 1e-4
 fi
 # These two end by themselves, with what they measured whole.

@@ -7,9 +7,10 @@
 #
 # In it: the release command and the test programs that use a GPU, with the cuda feature, stripped and
 # packed, the command and the operations' tests once more with convolutions by cuDNN; the fixtures; what
-# the emulator gave for every operation; PyTorch's peer. 60 MiB at most, and 62 with the working tree, for both travel together. The toolkit is that of scripts/cuda-toolkit.sh;
-# the machine must have libraries of its major version, which PyTorch's wheels bring along. A different
-# CUDA is built with by CUDA_HOME=...
+# the emulator gave for every operation; PyTorch's peer. 60 MiB at most, and 62 with the working tree,
+# for both travel together. The toolkit is that of scripts/cuda-toolkit.sh; the machine must have
+# libraries of its major version, which PyTorch's wheels bring along. A different CUDA is built with by
+# CUDA_HOME=...
 #
 # For every GPU of compute capability 8.0 and up: our kernels are compiled on the machine for its
 # GPU, and candle's travel as PTX for 8.0, which the driver compiles. Not 9.0: candle's build makes

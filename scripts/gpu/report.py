@@ -140,7 +140,8 @@ def facts_table(facts):
         ("PyTorch", torch.get("error")
          or f"{torch.get('version')}, CUDA {torch.get('cuda')}, cuDNN {torch.get('cudnn')}"),
         ("host", f"{facts.get('processor')}, {facts.get('system')}"),
-        ("Tandem", f"commit {build.get('commit')}, built with CUDA {build.get('cuda')}"),
+        ("Tandem", f"commit {build.get('commit')}, built with CUDA {build.get('cuda')}"
+         + (f"; convolutions also by cuDNN {facts['cudnn']}" if facts.get("cudnn") else "")),
         ("date", facts.get("date")),
     ]
     return table(["", ""], lambda row: row, [row for row in rows if row[1]])

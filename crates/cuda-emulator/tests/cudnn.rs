@@ -173,6 +173,8 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(try_it(1, (x, 63)), 2006, "too little workspace");
     assert_ne!(try_it(1, (0, 64)), 0, "a workspace that is nowhere");
     assert_eq!(try_it(7, (0, 0)), NOT_SUPPORTED, "Winograd's algorithm");
+    let beside = forward(&d, [x + 4, w, y], [1.0, 0.0], 0, (0, 0));
+    assert_eq!(beside, 2003, "no multiple of 16 bytes");
     assert_eq!(cudnnSetTensor4dDescriptor(d.y, 0, 0, 1, 2, 3, 3), 0);
     assert_eq!(try_it(0, (0, 0)), 2008, "outputs larger than they can be");
     assert_eq!(cudnnSetTensor4dDescriptor(d.y, 0, 0, 1, 2, 2, 2), 0);

@@ -1,7 +1,6 @@
 //! Convolutions of [`super::dnn`], on tensors in device memory. Summed in f32, term by term.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CuDevicePtr;
 use super::product::{Element, Number};
@@ -83,15 +82,14 @@ impl Pass {
         }
     }
 
-    /// Algorithms that are emulated, by their numbers, and whether each adds in a fixed order.
-    pub(super) fn algorithms(self) -> &'static [(i32, bool)] {
+    /// Algorithms that are emulated, by their numbers: those that are products of matrices and add in a
+    /// fixed order.
+    pub(super) fn algorithms(self) -> &'static [i32] {
         match self {
             // IMPLICIT_GEMM, IMPLICIT_PRECOMP_GEMM
-            Pass::Forward => &[(0, true), (1, true)],
-            // ALGO_0, ALGO_1
-            Pass::Data => &[(0, false), (1, true)],
-            // ALGO_0, ALGO_1, ALGO_3
-            Pass::Filter => &[(0, false), (1, true), (3, false)],
+            Pass::Forward => &[0, 1],
+            // ALGO_1
+            Pass::Data | Pass::Filter => &[1],
         }
     }
 }
@@ -127,21 +125,8 @@ impl Application {
         }
     }
 
-    /// The algorithm that the heuristics put first. It varies, as NVIDIA's does, so that a program meets those that
-    /// add in any order too.
-    pub(super) fn first(&self, pass: Pass) -> i32 {
-        match pass {
-            Pass::Forward => 1,
-            Pass::Data if self.how.stride != [1, 1] => 0,
-            Pass::Data => 1,
-            Pass::Filter if self.w.sizes[2..] == [1, 1] => 3,
-            Pass::Filter if self.how.groups > 1 => 0,
-            Pass::Filter => 1,
-        }
-    }
-
-    /// `f` of the places in y, x and w of each product; backwards, the last picture and output first.
-    fn each(&self, backwards: bool, mut f: impl FnMut(usize, usize, usize)) {
+    /// `f` of the places in y, x and w of each product.
+    fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
         let [pictures, channels, height, width] = self.x.sizes;
         let [outputs, taps, high, wide] = self.w.sizes;
         let [.., rows, columns] = self.y.sizes;
@@ -150,10 +135,8 @@ impl Application {
             stride,
             groups,
         } = self.how;
-        let turned = |i: usize, count: usize| if backwards { count - 1 - i } else { i };
-        for n in (0..pictures).map(|n| turned(n, pictures)) {
-            let all = (0..outputs).map(|o| turned(o, outputs));
-            for (o, c) in all.flat_map(|o| (0..taps).map(move |c| (o, c))) {
+        for n in 0..pictures {
+            for (o, c) in (0..outputs).flat_map(|o| (0..taps).map(move |c| (o, c))) {
                 let channel = o / (outputs / groups) * taps + c;
                 for (a, b) in (0..high).flat_map(|a| (0..wide).map(move |b| (a, b))) {
                     let at_w = ((o * taps + c) * high + a) * wide + b;
@@ -179,7 +162,6 @@ impl Application {
         [x, w, y]: [CuDevicePtr; 3],
         [alpha, beta]: [f32; 2],
         workspace: (CuDevicePtr, usize),
-        fixed_order: bool,
     ) -> Result<(), Status> {
         let (tensor, to) = match pass {
             Pass::Forward => (self.y, y),
@@ -201,13 +183,10 @@ impl Application {
             false => tensor.read(address),
         };
         let (mut xs, mut ws, mut ys) = (read(self.x, x)?, read(self.w, w)?, read(self.y, y)?);
-        // Another order at every other call.
-        static BACKWARDS: AtomicBool = AtomicBool::new(false);
-        let backwards = !fixed_order && BACKWARDS.fetch_not(Ordering::Relaxed);
         match pass {
-            Pass::Forward => self.each(backwards, |y, x, w| ys[y] += xs[x] * ws[w]),
-            Pass::Data => self.each(backwards, |y, x, w| xs[x] += ys[y] * ws[w]),
-            Pass::Filter => self.each(backwards, |y, x, w| ws[w] += ys[y] * xs[x]),
+            Pass::Forward => self.each(|y, x, w| ys[y] += xs[x] * ws[w]),
+            Pass::Data => self.each(|y, x, w| xs[x] += ys[y] * ws[w]),
+            Pass::Filter => self.each(|y, x, w| ws[w] += ys[y] * xs[x]),
         }
         let mut made = match pass {
             Pass::Forward => ys,

@@ -16,6 +16,7 @@ pub type DnnStatus = c_int;
 const SUCCESS: DnnStatus = 0;
 const NOT_INITIALIZED: DnnStatus = 1001;
 const BAD_PARAM: DnnStatus = 2000;
+const MISALIGNED: DnnStatus = 2003;
 const SIZE_INSUFFICIENT: DnnStatus = 2006;
 const SHAPE_MISMATCH: DnnStatus = 2008;
 const NOT_SUPPORTED: DnnStatus = 3000;
@@ -339,20 +340,18 @@ unsafe fn algorithms(
         Ok(application) => application,
         Err(status) => return status,
     };
-    let (first, known) = (application.first(pass), pass.algorithms());
-    let mut ordered: Vec<_> = known.iter().filter(|(a, _)| *a == first).collect();
-    ordered.extend(known.iter().filter(|(a, _)| *a != first));
-    ordered.truncate(usize::try_from(requested).unwrap_or(0));
+    let room = usize::try_from(requested).unwrap_or(0);
+    let known = &pass.algorithms()[..room.min(pass.algorithms().len())];
     if results.is_null() {
         return BAD_PARAM;
     }
-    for (index, (algorithm, fixed_order)) in ordered.iter().enumerate() {
+    for (index, algorithm) in known.iter().enumerate() {
         let found = Performance {
             algorithm: *algorithm,
             status: SUCCESS,
             time: -1.0,
             memory: application.workspace(*algorithm),
-            deterministic: (*fixed_order).into(),
+            deterministic: 1,
             math: 0,
             reserved: [0; 3],
         };
@@ -360,7 +359,7 @@ unsafe fn algorithms(
         unsafe { results.add(index).write(found) };
     }
     // SAFETY: the caller vouches for the pointer.
-    match unsafe { put(returned, ordered.len() as c_int) } {
+    match unsafe { put(returned, known.len() as c_int) } {
         Ok(()) => SUCCESS,
         Err(_) => BAD_PARAM,
     }
@@ -387,16 +386,15 @@ unsafe fn workspace(
     }
 }
 
-/// Whether an algorithm adds in a fixed order.
-fn known(pass: Pass, algorithm: c_int) -> Result<bool, DnnStatus> {
-    let found = pass.algorithms().iter().find(|(a, _)| *a == algorithm);
-    found.map(|(_, fixed_order)| *fixed_order).ok_or_else(|| {
-        report(&format!(
-            "{}: algorithm {algorithm} is not supported",
-            pass.name()
-        ));
-        NOT_SUPPORTED
-    })
+fn known(pass: Pass, algorithm: c_int) -> Result<(), DnnStatus> {
+    if pass.algorithms().contains(&algorithm) {
+        return Ok(());
+    }
+    report(&format!(
+        "{}: algorithm {algorithm} is not supported",
+        pass.name()
+    ));
+    Err(NOT_SUPPORTED)
 }
 
 /// # Safety
@@ -419,12 +417,18 @@ unsafe fn run(
     if alpha.is_null() || beta.is_null() || addresses.contains(&0) {
         return BAD_PARAM;
     }
+    if addresses.iter().any(|address| address % 16 != 0) {
+        report(&format!(
+            "{}: a tensor is not at a multiple of 16 bytes",
+            pass.name()
+        ));
+        return MISALIGNED;
+    }
     let found = application(pass, tensors, how);
-    let (application, fixed_order) =
-        match found.and_then(|found| Ok((found, known(pass, algorithm)?))) {
-            Ok(found) => found,
-            Err(status) => return status,
-        };
+    let application = match found.and_then(|found| known(pass, algorithm).map(|()| found)) {
+        Ok(found) => found,
+        Err(status) => return status,
+    };
     let needed = application.workspace(algorithm);
     if workspace.1 < needed {
         let what = pass.name();
@@ -438,7 +442,7 @@ unsafe fn run(
     let scalars = unsafe { [*alpha.cast::<f32>(), *beta.cast::<f32>()] };
     let workspace = (workspace.0, needed);
     let addresses = pass.in_order(addresses);
-    match application.run(pass, stream, addresses, scalars, workspace, fixed_order) {
+    match application.run(pass, stream, addresses, scalars, workspace) {
         Ok(()) => SUCCESS,
         Err(_) => EXECUTION_FAILED,
     }

@@ -54,8 +54,12 @@ impl Holding {
         let activations = self.activations - self.passed_on;
         let kept = self.input + activations + self.joined + self.passing;
         let works_in = if cfg!(feature = "cudnn") {
-            // The whole batch, and what cuDNN's algorithm asks for.
-            precision.bytes(self.multiplied.saturating_mul(batch)) + WORKSPACE as u64
+            // The masked gradient of the whole batch, and the most that an algorithm may ask for.
+            let whole = self.passing.saturating_mul(batch);
+            (precision
+                .bytes(whole)
+                .saturating_add(Precision::F32.bytes(whole)))
+            .saturating_add(WORKSPACE as u64)
         } else {
             let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
             let part = part.clamp(1, batch.max(1));

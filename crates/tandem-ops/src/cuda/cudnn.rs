@@ -1,10 +1,10 @@
 //! Convolution by cuDNN, in a build with the feature `cudnn`.
 //!
 //! cuDNN computes the convolution and its two gradients; bias, ReLU and the bias's gradient are
-//! `kernels/bias.cu`, as around cuBLAS. Sums are f32 for every element type, in TF32 only where
-//! candle's own switch allows it. Of cuDNN's algorithms those are taken that add in a fixed order and
-//! whose workspace stays within [`WORKSPACE`]: the one its heuristics put first, or else the matrix
-//! product without atomics. Where neither suits a convolution, cuBLAS computes it.
+//! `kernels/bias.cu`, as around cuBLAS. Its algorithms are those that are products of matrices, which
+//! tensor cores have, and that add in a fixed order; sums are f32 for every element type, in TF32 only
+//! where candle's own switch allows it. The whole batch is one part, and the workspace has a bound.
+//! What cuDNN does not support, cuBLAS computes.
 
 use super::bias;
 use super::conv::{Gradients, OP, Order, Parts, given};
@@ -19,7 +19,7 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnConvolutionBwdDataAlgo_t as DataAlgorithm,
     cudnnConvolutionBwdFilterAlgo_t as FilterAlgorithm,
     cudnnConvolutionFwdAlgo_t as ForwardAlgorithm, cudnnConvolutionMode_t as Mode,
-    cudnnMathType_t as Math, cudnnTensorFormat_t as Format,
+    cudnnMathType_t as Math, cudnnStatus_t as Status, cudnnTensorFormat_t as Format,
 };
 use candle_core::cuda_backend::cudarc::cudnn::{
     ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType,
@@ -32,7 +32,12 @@ use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-/// The output, or nothing where cuDNN has no algorithm for it.
+const FORWARD: ForwardAlgorithm =
+    ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+const DATA: DataAlgorithm = DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
+const FILTER: FilterAlgorithm = FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+
+/// The output, or nothing where cuDNN does not support it.
 pub(super) fn forward(
     g: &Geometry,
     relu: bool,
@@ -42,6 +47,9 @@ pub(super) fn forward(
 ) -> Result<Option<CudaStorage>> {
     let device = &x.0.device;
     for_element!(OP, x.0, T => {
+        if !aligned::<T>(&[x, w]) {
+            return Ok(None);
+        }
         let described = Described::<T>::of(device, g)?;
         let op = ConvForward {
             conv: &described.conv,
@@ -49,15 +57,8 @@ pub(super) fn forward(
             w: &described.w,
             y: &described.y,
         };
-        use ForwardAlgorithm::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM as GEMM;
-        let chosen = THREAD.with_borrow_mut(|thread| {
-            *thread.forward.entry(key::<T>(device, g)).or_insert_with(|| {
-                // All of them add in a fixed order.
-                let wanted = [op.pick_algorithm().ok(), Some(GEMM)];
-                first_that_fits(wanted, |a| op.get_workspace_size(a))
-            })
-        });
-        let Some((algorithm, bytes)) = chosen else {
+        let pass = Pass::of::<T>(device, g, "cudnn_forward");
+        let Some(bytes) = pass.workspace(|| op.get_workspace_size(FORWARD))? else {
             return Ok(None);
         };
         let parts = Parts::whole(g);
@@ -66,9 +67,12 @@ pub(super) fn forward(
         let mut m = Buffer::<T>::new(device, g.n * parts.output())?;
         // SAFETY: the descriptors are of `g`, from whose shapes the views are and by which the
         // output was allocated, all contiguous (N, C, H, W); the workspace has the bytes asked for.
-        timed::<T>(device, "cudnn_forward", g, || unsafe {
-            op.launch(algorithm, Some(&mut workspace.slice), once::<T>(), &x, &w, &mut m.slice)
+        let done = pass.run::<T>(device, || unsafe {
+            op.launch(FORWARD, Some(&mut workspace.slice), once::<T>(), &x, &w, &mut m.slice)
         })?;
+        if !done {
+            return Ok(None);
+        }
         let mut y = Buffer::<T>::new(device, g.n * parts.output())?;
         let b = view::<T>(OP, b.0, b.1)?;
         let maps = parts.maps(Order::PicturesFirst, g.n);
@@ -78,7 +82,7 @@ pub(super) fn forward(
 }
 
 /// The gradients of weight and bias where `x` is given, that of the input where `w` is; or nothing
-/// where cuDNN has no algorithm for them.
+/// where cuDNN does not support them.
 pub(super) fn backward(
     g: &Geometry,
     x: Option<Placed<'_>>,
@@ -88,6 +92,10 @@ pub(super) fn backward(
 ) -> Result<Option<Gradients>> {
     let device = &dy.0.device;
     for_element!(OP, dy.0, T => {
+        let inputs: Vec<_> = x.into_iter().chain(w).collect();
+        if !aligned::<T>(&inputs) {
+            return Ok(None);
+        }
         let described = Described::<T>::of(device, g)?;
         let data = ConvBackwardData {
             conv: &described.conv,
@@ -101,27 +109,12 @@ pub(super) fn backward(
             dw: &described.w,
             dy: &described.y,
         };
-        use DataAlgorithm::{
-            CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 as DATA_BY_ATOMICS,
-            CUDNN_CONVOLUTION_BWD_DATA_ALGO_1 as DATA_BY_GEMM,
-        };
-        use FilterAlgorithm::{
-            CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 as FILTER_BY_ATOMICS,
-            CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1 as FILTER_BY_GEMM,
-            CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 as FILTER_BY_ATOMICS_TOO,
-        };
-        let chosen = THREAD.with_borrow_mut(|thread| {
-            *thread.backward.entry(key::<T>(device, g)).or_insert_with(|| {
-                let picked = data.pick_algorithm().ok().filter(|a| *a != DATA_BY_ATOMICS);
-                let wanted = [picked, Some(DATA_BY_GEMM)];
-                let of_data = first_that_fits(wanted, |a| data.get_workspace_size(a))?;
-                let atomics = [FILTER_BY_ATOMICS, FILTER_BY_ATOMICS_TOO];
-                let picked = filter.pick_algorithm().ok().filter(|a| !atomics.contains(a));
-                let wanted = [picked, Some(FILTER_BY_GEMM)];
-                Some((of_data, first_that_fits(wanted, |a| filter.get_workspace_size(a))?))
-            })
-        });
-        let Some(((of_data, data_bytes), (of_filter, filter_bytes))) = chosen else {
+        let of_data = Pass::of::<T>(device, g, "cudnn_input_gradient");
+        let of_filter = Pass::of::<T>(device, g, "cudnn_weight_gradient");
+        let (Some(data_bytes), Some(filter_bytes)) = (
+            of_data.workspace(|| data.get_workspace_size(DATA))?,
+            of_filter.workspace(|| filter.get_workspace_size(FILTER))?,
+        ) else {
             return Ok(None);
         };
 
@@ -141,18 +134,24 @@ pub(super) fn backward(
         if let Some(w) = w {
             let mut dx = Buffer::<T>::new(device, g.n * parts.input())?;
             // SAFETY: as in `forward`; the workspace has at least the bytes asked for.
-            timed::<T>(device, "cudnn_input_gradient", g, || unsafe {
-                data.launch(of_data, Some(&mut workspace.slice), once::<T>(), &mut dx.slice, &w, &masked)
+            let done = of_data.run::<T>(device, || unsafe {
+                data.launch(DATA, Some(&mut workspace.slice), once::<T>(), &mut dx.slice, &w, &masked)
             })?;
+            if !done {
+                return Ok(None);
+            }
             input = Some(dx.into_storage(device));
         }
         let mut parameters = None;
         if let Some(x) = x {
             let mut dw = Buffer::<T>::new(device, parts.outputs() * g.taps())?;
             // SAFETY: as in `forward`; the workspace has at least the bytes asked for.
-            timed::<T>(device, "cudnn_weight_gradient", g, || unsafe {
-                filter.launch(of_filter, Some(&mut workspace.slice), once::<T>(), &x, &mut dw.slice, &masked)
+            let done = of_filter.run::<T>(device, || unsafe {
+                filter.launch(FILTER, Some(&mut workspace.slice), once::<T>(), &x, &mut dw.slice, &masked)
             })?;
+            if !done {
+                return Ok(None);
+            }
             let db = bias::total::<T>(device, &partial, sums, parts.outputs())?;
             parameters = Some([dw.into_storage(device), db.into_storage(device)]);
         }
@@ -160,37 +159,16 @@ pub(super) fn backward(
     })
 }
 
+/// Whether all lie at multiples of 16 bytes, which is what cuDNN's kernels load. Memory of its own
+/// begins at such a one.
+fn aligned<T>(inputs: &[Placed<'_>]) -> bool {
+    let place = |(_, layout): &Placed<'_>| layout.start_offset() * size_of::<T>();
+    inputs.iter().all(|input| place(input).is_multiple_of(16))
+}
+
 /// The output is the result, times one and with nothing added.
 fn once<T: WithDType>() -> (T, T) {
     (T::from_f64(1.0), T::from_f64(0.0))
-}
-
-/// Queues `work`, and says what it moves and computes where `bench` times it.
-fn timed<T>(
-    device: &CudaDevice,
-    name: &str,
-    g: &Geometry,
-    work: impl FnOnce() -> std::result::Result<(), CudnnError>,
-) -> Result<()> {
-    let what = || {
-        let (parts, weights) = (Parts::whole(g), g.groups * g.o * g.taps());
-        let values = g.n * (parts.input() + parts.output()) + weights;
-        let operations = 2 * g.n * parts.output() * g.taps();
-        let bytes = values * size_of::<T>();
-        (name.to_owned(), bytes as u64, operations as u64)
-    };
-    spanned(device, what, || Ok(work()?))
-}
-
-/// The first of the algorithms that cuDNN has for this convolution within the workspace, and the
-/// bytes it needs.
-fn first_that_fits<A: Copy>(
-    wanted: [Option<A>; 2],
-    bytes: impl Fn(A) -> std::result::Result<usize, CudnnError>,
-) -> Option<Chosen<A>> {
-    let known = wanted.into_iter().flatten();
-    let mut sized = known.filter_map(|a| Some((a, bytes(a).ok()?)));
-    sized.find(|(_, bytes)| *bytes <= WORKSPACE)
 }
 
 /// A convolution in cuDNN's terms: all tensors contiguous `(N, C, H, W)`.
@@ -236,18 +214,80 @@ impl<T: Element + CudnnDataType> Described<T> {
     }
 }
 
-/// A convolution of an element type on a device, with TF32 or without.
-type Key = (DeviceId, Geometry, &'static str, bool);
-
-fn key<T: Element>(device: &CudaDevice, g: &Geometry) -> Key {
-    (device.id(), *g, T::SUFFIX, gemm_reduced_precision_f32())
+/// One of cuDNN's three computations for a convolution of an element type on a device, with TF32 or
+/// without. Its name is what `bench` prints.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Pass {
+    name: &'static str,
+    device: DeviceId,
+    g: Geometry,
+    element: &'static str,
+    tf32: bool,
 }
 
-/// An algorithm, and the bytes of workspace it needs.
-type Chosen<A> = (A, usize);
+impl Pass {
+    fn of<T: Element>(device: &CudaDevice, g: &Geometry, name: &'static str) -> Self {
+        Self {
+            name,
+            device: device.id(),
+            g: *g,
+            element: T::SUFFIX,
+            tf32: gemm_reduced_precision_f32(),
+        }
+    }
 
-/// For the gradients of the input and of the weight.
-type Backward = (Chosen<DataAlgorithm>, Chosen<FilterAlgorithm>);
+    /// Values of input, weight and output.
+    fn values(&self) -> usize {
+        let (g, parts) = (&self.g, Parts::whole(&self.g));
+        g.n * (parts.input() + parts.output()) + g.groups * g.o * g.taps()
+    }
+
+    /// Bytes of workspace; none where cuDNN does not support it, or needs more than a copy of each
+    /// tensor, in another order, and as much as cuBLAS's way has.
+    fn workspace(
+        self,
+        ask: impl FnOnce() -> std::result::Result<usize, CudnnError>,
+    ) -> Result<Option<usize>> {
+        if let Some(known) = THREAD.with_borrow(|thread| thread.workspaces.get(&self).copied()) {
+            return Ok(known);
+        }
+        let bound = WORKSPACE + self.values() * size_of::<f32>();
+        let found = supported(ask())?.filter(|bytes| *bytes <= bound);
+        THREAD.with_borrow_mut(|thread| thread.workspaces.insert(self, found));
+        Ok(found)
+    }
+
+    /// Queues `work`, timed where `bench` asks for it; false where cuDNN does not support it after
+    /// all, and is not asked again.
+    fn run<T>(
+        self,
+        device: &CudaDevice,
+        work: impl FnOnce() -> std::result::Result<(), CudnnError>,
+    ) -> Result<bool> {
+        let what = || {
+            let bytes = self.values() * size_of::<T>();
+            let outputs = self.g.n * Parts::whole(&self.g).output();
+            let operations = 2 * outputs * self.g.taps();
+            (self.name.to_owned(), bytes as u64, operations as u64)
+        };
+        let done = spanned(device, what, || supported(work()))?.is_some();
+        if !done {
+            THREAD.with_borrow_mut(|thread| thread.workspaces.insert(self, None));
+        }
+        Ok(done)
+    }
+}
+
+/// The value, or nothing where cuDNN does not support what was asked.
+fn supported<V>(answer: std::result::Result<V, CudnnError>) -> Result<Option<V>> {
+    let first = Status::CUDNN_STATUS_NOT_SUPPORTED as u32;
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        // Its kinds follow it.
+        Err(CudnnError(status)) if (first..first + 1000).contains(&(status as u32)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// What a thread has of cuDNN.
 #[derive(Default)]
@@ -255,9 +295,8 @@ struct Thread {
     /// One must not be used by two threads. They are never given back, for cudarc panics where a GPU
     /// that is gone does not take one.
     handles: HashMap<DeviceId, ManuallyDrop<Arc<Cudnn>>>,
-    /// What was chosen for a convolution, if anything suits it: asking takes longer than a launch.
-    forward: HashMap<Key, Option<Chosen<ForwardAlgorithm>>>,
-    backward: HashMap<Key, Option<Backward>>,
+    /// Asking takes longer than a launch.
+    workspaces: HashMap<Pass, Option<usize>>,
 }
 
 thread_local! {

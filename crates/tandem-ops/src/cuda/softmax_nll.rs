@@ -8,14 +8,18 @@ use candle_core::{CudaStorage, Layout, Result, Shape};
 
 const OP: &str = "softmax-nll";
 
-/// The version to run by its kernels' names, and its grid over the rows.
-fn over_rows(rows: usize) -> Result<(&'static str, Grid)> {
+/// How kernels are called in the version to run, its grid over the rows, and that of the mean.
+fn over_rows(rows: usize) -> Result<(&'static str, Grid, Grid)> {
     let version = Version::serving(true);
     let grid = Grid {
         blocks: (size(OP, version.of(rows, rows.div_ceil(128)))?, 1, 1),
         threads: 128,
     };
-    Ok((version.of("block", "naive"), grid))
+    let mean = Grid {
+        blocks: (1, 1, 1),
+        threads: version.of(256, 1),
+    };
+    Ok((version.of("block", "naive"), grid, mean))
 }
 
 /// The mean loss of logits `(rows, classes)`, both at least 1. The labels stay on the device and are
@@ -31,7 +35,7 @@ pub(crate) fn loss(
         let mut losses = Buffer::<f32>::new(&z.device, rows)?;
         let mut loss = Buffer::<T>::new(&z.device, 1)?;
         let mut rows_u: u32 = size(OP, rows)?;
-        let (name, grid) = over_rows(rows)?;
+        let (name, grid, mean) = over_rows(rows)?;
         launch(
             &z.device,
             Kernels::SoftmaxNll,
@@ -49,7 +53,7 @@ pub(crate) fn loss(
             &z.device,
             Kernels::SoftmaxNll,
             &format!("nll_mean_{name}_{}", <T as Element>::SUFFIX),
-            Grid { blocks: (1, 1, 1), threads: Version::serving(true).of(256, 1) },
+            mean,
             &mut [&mut losses.slice.as_view(), &mut loss, &mut rows_u],
         )?;
         Ok((loss.into_storage(&z.device), Shape::from(())))
@@ -65,7 +69,7 @@ pub(crate) fn backward(
 ) -> Result<(CudaStorage, Shape)> {
     for_element!(OP, z, T => {
         let mut dz = Buffer::<T>::new(&z.device, rows * classes)?;
-        let (name, grid) = over_rows(rows)?;
+        let (name, grid, _) = over_rows(rows)?;
         launch(
             &z.device,
             Kernels::SoftmaxNll,
@@ -93,7 +97,7 @@ pub(crate) fn softmax(
     for_element!("softmax", z, T => {
         let mut p = Buffer::<T>::new(&z.device, rows * classes)?;
         if rows > 0 {
-            let (name, grid) = over_rows(rows)?;
+            let (name, grid, _) = over_rows(rows)?;
             launch(
                 &z.device,
                 Kernels::SoftmaxNll,

@@ -34,16 +34,16 @@ thread_local! {
 
 /// Queues `work`, between two events where this thread is timing. `what` gives name, bytes and
 /// operations.
-pub(super) fn spanned(
+pub(super) fn spanned<V>(
     device: &CudaDevice,
     what: impl FnOnce() -> (String, u64, u64),
-    work: impl FnOnce() -> Result<()>,
-) -> Result<()> {
+    work: impl FnOnce() -> Result<V>,
+) -> Result<V> {
     if SPANS.with_borrow(Option::is_none) {
         return work();
     }
     let start = event(device)?;
-    work()?;
+    let value = work()?;
     let events = [start, event(device)?];
     let (name, bytes, operations) = what();
     let span = Span {
@@ -53,7 +53,7 @@ pub(super) fn spanned(
         events,
     };
     SPANS.with_borrow_mut(|spans| spans.get_or_insert_default().push(span));
-    Ok(())
+    Ok(value)
 }
 
 /// An event after what is in the device's queue.

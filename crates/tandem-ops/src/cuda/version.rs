@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// The first version of a kernel, a thread an element and the formula as it is written, or the one
-/// that replaced it. Programs run the fast one wherever it serves; tests and `tandem bench` compare
+/// The first version of a kernel, a thread a value or a sum and the formula as it is written, or the
+/// one that replaced it. Programs run the fast one wherever it serves; tests and `tandem bench` compare
 /// the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {

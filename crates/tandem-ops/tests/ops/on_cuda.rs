@@ -319,6 +319,37 @@ fn linear_layers() {
     }
 }
 
+/// The others would pass as well if cuBLAS computed all of them.
+#[cfg(feature = "cudnn")]
+#[test]
+fn convolutions_are_cudnns() {
+    let op = Conv2d::new((1, 1), (2, 2), 2, Activation::Relu).unwrap();
+    let mut meter = tandem_ops::cuda::timing::Meter::new(&gpu()).unwrap();
+    for (dtype, _) in TYPES {
+        let inputs = [
+            noise(26, &[3, 4, 9, 9]),
+            noise(27, &[8, 2, 5, 5]),
+            noise(28, &[8]),
+        ];
+        let [x, w, b] = inputs.map(|t| both(&t, dtype).1);
+        let timed = meter.time(|| {
+            let y = op.forward(&x, &w, &b)?;
+            op.gradients(&x, &w, &y, &y).map(drop)
+        });
+        let names: Vec<_> = timed.unwrap().into_iter().map(|t| t.name).collect();
+        for pass in ["forward", "input_gradient", "weight_gradient"] {
+            assert!(
+                names.contains(&format!("cudnn_{pass}")),
+                "{dtype:?}: {names:?}"
+            );
+        }
+        assert!(
+            !names.contains(&"product".to_owned()),
+            "{dtype:?}: {names:?}"
+        );
+    }
+}
+
 #[test]
 fn the_same_twice_has_the_same_bits() {
     let op = Conv2d::new((2, 1), (1, 1), 2, Activation::Relu).unwrap();
