@@ -34,6 +34,23 @@ float_to_int!(double_to_int, f64, "double", f64s,
     "__double2int_rn(x)" => i32, |x| x.round_ties_even(); "__double2int_ru(x)" => i32, |x| x.ceil(); "(i64)__double2uint_rd(x)" => u32, |x| x.floor();
     "__double2ll_rn(x)" => i64, |x| x.round_ties_even(); "(i64)__double2ull_rz(x)" => u64, |x| x.trunc());
 
+/// Which way the nearest float to `v`, which is `near`, has to move: rounding to nearest (9), to zero (0), down
+/// (-1) or up (1).
+fn moved(near: i128, v: i128, mode: i32) -> i32 {
+    match mode {
+        0 if near.abs() > v.abs() => {
+            if v > 0 {
+                -1
+            } else {
+                1
+            }
+        }
+        -1 if near > v => -1,
+        1 if near < v => 1,
+        _ => 0,
+    }
+}
+
 #[test]
 #[ignore = "needs NVRTC: scripts/test-cuda-emulated.sh"]
 fn integers_become_floats_in_every_rounding() {
@@ -57,34 +74,10 @@ fn integers_become_floats_in_every_rounding() {
                 _ => (a[i] as u64).into(),
             };
             let near = v as f32;
-            let exact = near as i128;
-            let want = match mode {
-                9 => near,
-                0 => {
-                    if exact.abs() > v.abs() {
-                        if v > 0 {
-                            near.next_down()
-                        } else {
-                            near.next_up()
-                        }
-                    } else {
-                        near
-                    }
-                }
-                -1 => {
-                    if exact > v {
-                        near.next_down()
-                    } else {
-                        near
-                    }
-                }
-                _ => {
-                    if exact < v {
-                        near.next_up()
-                    } else {
-                        near
-                    }
-                }
+            let want = match moved(near as i128, v, mode) {
+                -1 => near.next_down(),
+                1 => near.next_up(),
+                _ => near,
             };
             assert_eq!(got[i], want, "{e} of {v}");
         }
@@ -99,34 +92,10 @@ fn integers_become_floats_in_every_rounding() {
         for i in 0..1024 {
             let v = i128::from(a[i]);
             let near = v as f64;
-            let exact = near as i128;
-            let want = match mode {
-                9 => near,
-                0 => {
-                    if exact.abs() > v.abs() {
-                        if v > 0 {
-                            near.next_down()
-                        } else {
-                            near.next_up()
-                        }
-                    } else {
-                        near
-                    }
-                }
-                -1 => {
-                    if exact > v {
-                        near.next_down()
-                    } else {
-                        near
-                    }
-                }
-                _ => {
-                    if exact < v {
-                        near.next_up()
-                    } else {
-                        near
-                    }
-                }
+            let want = match moved(near as i128, v, mode) {
+                -1 => near.next_down(),
+                1 => near.next_up(),
+                _ => near,
             };
             assert_eq!(got[i], want, "{e} of {v}");
         }

@@ -39,6 +39,18 @@ fn with<R>(f: impl FnOnce(&mut BTreeMap<u64, Object>) -> R) -> R {
     f(&mut OBJECTS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+fn object(of: Handle) -> Option<Object> {
+    with(|objects| objects.get(&id(of)).copied())
+}
+
+/// # Safety
+///
+/// `to` is null or valid for writing a `T`.
+unsafe fn give<T>(to: *mut T, value: T) -> DnnStatus {
+    // SAFETY: the caller vouches for the pointer.
+    unsafe { put(to, value) }.map_or(BAD_PARAM, |()| SUCCESS)
+}
+
 /// # Safety
 ///
 /// `to` is null or valid for writing a handle.
@@ -49,11 +61,7 @@ unsafe fn create(to: *mut Handle, object: Object) -> DnnStatus {
         next
     });
     // SAFETY: the caller vouches for the pointer.
-    if unsafe { put(to, handle(made)) }.is_ok() {
-        SUCCESS
-    } else {
-        BAD_PARAM
-    }
+    unsafe { give(to, handle(made)) }
 }
 
 fn destroy(object: Handle) -> DnnStatus {
@@ -72,7 +80,7 @@ fn set(descriptor: Handle, made: Object) -> DnnStatus {
 }
 
 fn stream(library: Handle) -> Option<u64> {
-    match with(|objects| objects.get(&id(library)).copied()) {
+    match object(library) {
         Some(Object::Library { stream }) => Some(stream),
         _ => None,
     }
@@ -261,7 +269,7 @@ pub extern "C" fn cudnnSetConvolution2dDescriptor(
 }
 
 fn convolution(descriptor: Handle) -> Option<Convolution> {
-    match with(|objects| objects.get(&id(descriptor)).copied()) {
+    match object(descriptor) {
         Some(Object::Convolution(made)) => made,
         _ => None,
     }
@@ -291,13 +299,12 @@ pub extern "C" fn cudnnSetConvolutionMathType(descriptor: Handle, math: c_int) -
 /// The application that the descriptors of a pass describe.
 fn application(pass: Pass, tensors: [Handle; 3], how: Handle) -> Result<Application, DnnStatus> {
     let [x, w, y] = pass.in_order(tensors);
-    let found = with(|objects| [x, w, how, y].map(|d| objects.get(&id(d)).copied()));
     let [
         Some(Object::Tensor(Some(x))),
         Some(Object::Filter(Some(w))),
         Some(Object::Convolution(Some(how))),
         Some(Object::Tensor(Some(y))),
-    ] = found
+    ] = [x, w, how, y].map(object)
     else {
         return Err(BAD_PARAM);
     };

@@ -56,10 +56,9 @@ impl Holding {
         let works_in = if cfg!(feature = "cudnn") {
             // The masked gradient of the whole batch, and the most that an algorithm may ask for.
             let whole = self.passing.saturating_mul(batch);
-            (precision
-                .bytes(whole)
-                .saturating_add(Precision::F32.bytes(whole)))
-            .saturating_add(WORKSPACE as u64)
+            let gradient = precision.bytes(whole);
+            let workspace = Precision::F32.bytes(whole).saturating_add(WORKSPACE as u64);
+            gradient.saturating_add(workspace)
         } else {
             let part = WORKSPACE as u64 / precision.bytes(self.unfolded).max(1);
             let part = part.clamp(1, batch.max(1));

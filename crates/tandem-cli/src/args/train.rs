@@ -10,7 +10,7 @@ use tandem_alexnet::placement::Placement;
 Without arguments, `mini` learns the shipped pictures in about two minutes on two cores.
 
 Settings come from, each over the one before: the model's own recipe, --config FILE, the flags \
-above, --set KEY=VALUE. The run's config.toml holds the result, and is itself a --config file;
+above, --set KEY=VALUE. The run's config.toml holds the result, and is itself a --config file; \
 docs/settings.md explains every key, those that are left out of it too.
 
 Ctrl-C or SIGTERM finishes the step, saves and exits; a second one stops at once. Either way \

@@ -30,9 +30,9 @@ pub(super) fn sums(pictures: usize) -> usize {
     pictures.div_ceil(PICTURES)
 }
 
-/// A kernel in the version asked for: "bias_rows_f32".
-fn entry<T: Element>(name: &str) -> String {
-    let version = Version::serving(true).of("", "naive_");
+/// A kernel of a version: "bias_rows_f32".
+fn entry<T: Element>(name: &str, version: Version) -> String {
+    let version = version.of("", "naive_");
     format!("bias_{name}_{version}{}", T::SUFFIX)
 }
 
@@ -66,7 +66,8 @@ pub(super) fn spread<T: Element>(
     let Maps {
         pictures, outputs, ..
     } = maps;
-    let grid = match Version::serving(true) {
+    let version = Version::serving(true);
+    let grid = match version {
         Version::Fast => Grid {
             blocks: (
                 size(OP, outputs)?,
@@ -75,16 +76,13 @@ pub(super) fn spread<T: Element>(
             ),
             threads: size(OP, maps.threads())?,
         },
-        Version::Naive => Grid {
-            blocks: (size(OP, y.len().div_ceil(256))?, 1, 1),
-            threads: 256,
-        },
+        Version::Naive => Grid::of(OP, y.len())?,
     };
     let [mut n, mut o, mut p, mut channel, mut picture] = maps.arguments()?;
     launch(
         device,
         Kernels::Bias,
-        &entry::<T>("spread"),
+        &entry::<T>("spread", version),
         grid,
         &mut [
             &mut m.slice.as_view(),
@@ -113,7 +111,8 @@ pub(super) fn gather<T: Element>(
     let mut relu = i32::from(y.is_some());
     // Without a ReLU the output is not looked at.
     let mut y = y.unwrap_or_else(|| dy.slice(..0));
-    let (columns, threads) = Version::serving(true).of(
+    let version = Version::serving(true);
+    let (columns, threads) = version.of(
         (maps.outputs, maps.threads()),
         (maps.outputs.div_ceil(256), 256),
     );
@@ -125,7 +124,7 @@ pub(super) fn gather<T: Element>(
     launch(
         device,
         Kernels::Bias,
-        &entry::<T>("gather"),
+        &entry::<T>("gather", version),
         grid,
         &mut [
             &mut y,
@@ -150,7 +149,8 @@ pub(super) fn rows<T: Element>(
     mut bias: CudaView<'_, T>,
     relu: bool,
 ) -> Result<()> {
-    let (columns, lines) = Version::serving(true).of(
+    let version = Version::serving(true);
+    let (columns, lines) = version.of(
         (outputs.div_ceil(256), rows.min(65_535)),
         ((rows * outputs).div_ceil(256), 1),
     );
@@ -161,7 +161,7 @@ pub(super) fn rows<T: Element>(
     launch(
         device,
         Kernels::Bias,
-        &entry::<T>("rows"),
+        &entry::<T>("rows", version),
         grid,
         &mut [
             &mut InPlace(y.slice.as_view_mut()),
@@ -193,7 +193,7 @@ pub(super) fn mask<T: Element>(
     launch(
         device,
         Kernels::Bias,
-        &entry::<T>("mask"),
+        &entry::<T>("mask", Version::serving(true)),
         grid,
         &mut [
             &mut y,
@@ -217,15 +217,11 @@ pub(super) fn total<T: Element>(
     outputs: usize,
 ) -> Result<Buffer<T>> {
     let mut db = Buffer::<T>::new(device, outputs)?;
-    let grid = Grid {
-        blocks: (size(OP, outputs.div_ceil(256))?, 1, 1),
-        threads: 256,
-    };
     launch(
         device,
         Kernels::Bias,
         &format!("bias_total_{}", T::SUFFIX),
-        grid,
+        Grid::of(OP, outputs)?,
         &mut [
             &mut partial.slice.as_view(),
             &mut db,

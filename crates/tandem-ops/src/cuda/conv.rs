@@ -60,15 +60,11 @@ impl Parts {
     ) -> Result<Buffer<T>> {
         let count = self.g.groups * rows * columns;
         let mut to = Buffer::new(device, count)?;
-        let grid = Grid {
-            blocks: (size(OP, count.div_ceil(256))?, 1, 1),
-            threads: 256,
-        };
         launch(
             device,
             Kernels::Unfold,
             &format!("{kernel}_{}", T::SUFFIX),
-            grid,
+            Grid::of(OP, count)?,
             &mut [
                 &mut from.slice(..),
                 &mut to,

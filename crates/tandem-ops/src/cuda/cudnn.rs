@@ -111,10 +111,15 @@ pub(super) fn backward(
         };
         let of_data = Pass::of::<T>(device, g, "cudnn_input_gradient");
         let of_filter = Pass::of::<T>(device, g, "cudnn_weight_gradient");
-        let (Some(data_bytes), Some(filter_bytes)) = (
-            of_data.workspace(|| data.get_workspace_size(DATA))?,
-            of_filter.workspace(|| filter.get_workspace_size(FILTER))?,
-        ) else {
+        let data_bytes = match w {
+            Some(_) => of_data.workspace(|| data.get_workspace_size(DATA))?,
+            None => Some(0),
+        };
+        let filter_bytes = match x {
+            Some(_) => of_filter.workspace(|| filter.get_workspace_size(FILTER))?,
+            None => Some(0),
+        };
+        let (Some(data_bytes), Some(filter_bytes)) = (data_bytes, filter_bytes) else {
             return Ok(None);
         };
 

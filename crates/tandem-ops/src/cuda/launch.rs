@@ -15,7 +15,7 @@
 
 use super::compile::{self, Kernels, Module};
 use super::driver::Version;
-use super::element::Element;
+use super::element::{Element, size};
 use super::product::Product;
 use super::signature::Kind;
 use super::timing::spanned;
@@ -169,6 +169,16 @@ impl<T> Argument for InPlace<'_, T> {
 pub(super) struct Grid {
     pub blocks: (u32, u32, u32),
     pub threads: u32,
+}
+
+impl Grid {
+    /// A thread for each of `count`.
+    pub(super) fn of(op: &'static str, count: usize) -> Result<Self> {
+        Ok(Self {
+            blocks: (size(op, count.div_ceil(256))?, 1, 1),
+            threads: 256,
+        })
+    }
 }
 
 /// Queues one kernel on the device's stream.

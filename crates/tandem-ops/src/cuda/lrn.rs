@@ -116,10 +116,7 @@ fn run<T: Element>(
         let entry = format!("lrn_{pass_name}_{kind}_{}", T::SUFFIX);
         launch(device, Kernels::Lrn, &entry, grid, &mut arguments)?;
     } else {
-        let grid = Grid {
-            blocks: (size("lrn", count.div_ceil(256))?, 1, 1),
-            threads: 256,
-        };
+        let grid = Grid::of("lrn", count)?;
         let mut count = count as u64;
         let mut positions: u32 = size("lrn", positions)?;
         let mut half: i32 = size("lrn", op.size() / 2)?;

@@ -86,10 +86,7 @@ fn run<T: Element>(
             let threads = lines * threads;
             let _: u32 = size(OP, threads)?;
             arguments.push(&mut lines_u);
-            launch::Grid {
-                blocks: (size(OP, threads.div_ceil(256))?, 1, 1),
-                threads: 256,
-            }
+            launch::Grid::of(OP, threads)?
         }
         Version::Naive => over_planes(OP, places.0 * places.1, planes)?,
     };

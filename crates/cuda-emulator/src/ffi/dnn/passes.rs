@@ -3,10 +3,10 @@
 use std::ffi::{c_int, c_void};
 
 use super::super::convolution::Pass;
-use super::super::{CuDevicePtr, Handle, put};
+use super::super::{CuDevicePtr, Handle};
 use super::{
     BAD_PARAM, DnnStatus, EXECUTION_FAILED, NOT_INITIALIZED, NOT_SUPPORTED, SUCCESS, application,
-    stream,
+    give, stream,
 };
 use crate::driver::report;
 
@@ -59,10 +59,7 @@ unsafe fn algorithms(
         unsafe { results.add(index).write(found) };
     }
     // SAFETY: the caller vouches for the pointer.
-    match unsafe { put(returned, known.len() as c_int) } {
-        Ok(()) => SUCCESS,
-        Err(_) => BAD_PARAM,
-    }
+    unsafe { give(returned, known.len() as c_int) }
 }
 
 /// # Safety
@@ -79,10 +76,7 @@ unsafe fn workspace(
     match found.and_then(|found| known(pass, algorithm).map(|_| found.workspace(algorithm))) {
         Err(status) => status,
         // SAFETY: the caller vouches for the pointer.
-        Ok(needed) => match unsafe { put(bytes, needed) } {
-            Ok(()) => SUCCESS,
-            Err(_) => BAD_PARAM,
-        },
+        Ok(needed) => unsafe { give(bytes, needed) },
     }
 }
 
